@@ -1,0 +1,185 @@
+#include "common/record_batch.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "common/crc32c.h"
+
+namespace qlab {
+namespace {
+
+void put_nullable(BytesWriter& out, const std::optional<Bytes>& bytes) {
+  if (!bytes) return out.put_varint(-1);
+  out.put_varint(static_cast<std::int64_t>(bytes->size()));
+  out.put_bytes(*bytes);
+}
+
+std::optional<Bytes> get_nullable(BytesReader& in) {
+  const std::int64_t length = in.get_varint();
+  if (length < 0) return std::nullopt;
+  const ByteView view = in.get_bytes(static_cast<std::size_t>(length));
+  return Bytes(view.begin(), view.end());
+}
+
+Bytes encode_record(const Record& record, std::int64_t base_timestamp, std::int32_t delta) {
+  BytesWriter out;
+  out.put<std::int8_t>(0);  // Record attributes: none are defined.
+  out.put_varint(record.timestamp - base_timestamp);
+  out.put_varint(delta);
+  put_nullable(out, record.key);
+  put_nullable(out, record.value);
+  out.put_varint(static_cast<std::int64_t>(record.headers.size()));
+  for (const RecordHeader& header : record.headers) {
+    out.put_varint(static_cast<std::int64_t>(header.key.size()));
+    out.put_text(header.key);
+    put_nullable(out, header.value);
+  }
+  return out.take();
+}
+
+Result<Record> decode_record(BytesReader& in, std::int64_t base_timestamp) {
+  Record record;
+  in.get_varint();  // Length; the fields say it again.
+  in.get<std::int8_t>();
+  record.timestamp = base_timestamp + in.get_varint();
+  record.offset_delta = static_cast<std::int32_t>(in.get_varint());
+  record.key = get_nullable(in);
+  record.value = get_nullable(in);
+  const std::int64_t headers = in.get_varint();
+  for (std::int64_t i = 0; i < headers && in.ok(); ++i) {
+    const std::int64_t key_length = in.get_varint();
+    if (key_length < 0) in.fail_with("a record header has no key");
+    const ByteView key = in.get_bytes(static_cast<std::size_t>(std::max<std::int64_t>(key_length, 0)));
+    record.headers.push_back({std::string(as_text(key)), get_nullable(in)});
+  }
+  TRY_VOID(in.status());
+  return record;
+}
+
+}  // namespace
+
+Result<BatchHeader> decode_batch_header(ByteView bytes) {
+  if (bytes.size() < batch_header_bytes) {
+    return fail(Errc::torn, "a batch header has {} bytes; {} are here", batch_header_bytes,
+                bytes.size());
+  }
+  BytesReader in(bytes.first(batch_header_bytes));
+  BatchHeader header;
+  header.base_offset = Offset{in.get<std::int64_t>()};
+  header.batch_length = in.get<std::int32_t>();
+  header.leader_epoch = LeaderEpoch{in.get<std::int32_t>()};
+  header.magic = in.get<std::int8_t>();
+  header.crc = in.get<std::uint32_t>();
+  header.attributes = in.get<std::int16_t>();
+  header.last_offset_delta = in.get<std::int32_t>();
+  header.base_timestamp = in.get<std::int64_t>();
+  header.max_timestamp = in.get<std::int64_t>();
+  header.producer_id = ProducerId{in.get<std::int64_t>()};
+  header.producer_epoch = in.get<std::int16_t>();
+  header.base_sequence = in.get<std::int32_t>();
+  header.record_count = in.get<std::int32_t>();
+  if (header.magic != 2) {
+    return fail(Errc::corrupt, "record batch magic is {}; only 2 is spoken", header.magic);
+  }
+  if (header.batch_length < static_cast<std::int32_t>(batch_header_bytes - batch_prefix_bytes)) {
+    return fail(Errc::corrupt, "record batch length {} is less than its header",
+                header.batch_length);
+  }
+  if (header.last_offset_delta < 0 || header.record_count < 0) {
+    return fail(Errc::corrupt, "record batch has last offset delta {} and {} records",
+                header.last_offset_delta, header.record_count);
+  }
+  if (header.base_offset.value() < 0) {
+    return fail(Errc::corrupt, "record batch base offset {} is negative", header.base_offset);
+  }
+  return header;
+}
+
+Result<BatchHeader> check_batch(ByteView bytes) {
+  TRY(const BatchHeader header, decode_batch_header(bytes));
+  if (header.total_bytes() > bytes.size()) {
+    return fail(Errc::torn, "batch at offset {} has {} bytes; {} are here", header.base_offset,
+                header.total_bytes(), bytes.size());
+  }
+  const ByteView covered =
+      bytes.subspan(batch_crc_start, header.total_bytes() - batch_crc_start);
+  const std::uint32_t crc = crc32c(covered);
+  if (crc != header.crc) {
+    return fail(Errc::corrupt, "batch at offset {} has CRC {:#010x}; its bytes give {:#010x}",
+                header.base_offset, header.crc, crc);
+  }
+  return header;
+}
+
+Result<std::vector<BatchHeader>> check_batches(ByteView bytes) {
+  std::vector<BatchHeader> headers;
+  while (!bytes.empty()) {
+    TRY(const BatchHeader header, check_batch(bytes));
+    headers.push_back(header);
+    bytes = bytes.subspan(header.total_bytes());
+  }
+  return headers;
+}
+
+void stamp_batch(std::span<std::byte> bytes, Offset base_offset, LeaderEpoch leader_epoch) {
+  CHECK(bytes.size() >= batch_header_bytes);
+  store_big(bytes.data(), base_offset.value());
+  store_big(bytes.data() + batch_prefix_bytes, leader_epoch.value());
+}
+
+Bytes encode_batch(const std::vector<Record>& records, Offset base_offset,
+                   LeaderEpoch leader_epoch) {
+  BatchHeader header;
+  header.base_offset = base_offset;
+  header.leader_epoch = leader_epoch;
+  return encode_batch(records, header);
+}
+
+Bytes encode_batch(const std::vector<Record>& records, const BatchHeader& header) {
+  CHECK(!records.empty());
+  std::int64_t max_timestamp = records.front().timestamp;
+  for (const Record& record : records) max_timestamp = std::max(max_timestamp, record.timestamp);
+
+  const std::int64_t base_timestamp = records.front().timestamp;
+  BytesWriter out;
+  out.put(header.base_offset.value());
+  out.put<std::int32_t>(0);  // Length, patched below.
+  out.put(header.leader_epoch.value());
+  out.put<std::int8_t>(2);
+  out.put<std::uint32_t>(0);  // CRC, patched below.
+  out.put(header.attributes);
+  out.put(static_cast<std::int32_t>(records.size() - 1));
+  out.put(base_timestamp);
+  out.put(max_timestamp);
+  out.put(header.producer_id.value());
+  out.put(header.producer_epoch);
+  out.put(header.base_sequence);
+  out.put(static_cast<std::int32_t>(records.size()));
+  CHECK(out.size() == batch_header_bytes);
+  std::int32_t delta = 0;
+  for (const Record& record : records) {
+    const Bytes body = encode_record(record, base_timestamp, delta++);
+    out.put_varint(static_cast<std::int64_t>(body.size()));
+    out.put_bytes(body);
+  }
+  out.patch(8, static_cast<std::int32_t>(out.size() - batch_prefix_bytes));
+  out.patch(17, crc32c(out.view().subspan(batch_crc_start)));
+  return out.take();
+}
+
+Result<std::vector<Record>> decode_records(ByteView batch) {
+  TRY(const BatchHeader header, check_batch(batch));
+  if (header.codec() != Codec::none) {
+    return fail(Errc::unsupported, "batch at offset {} is compressed with codec {}",
+                header.base_offset, static_cast<int>(header.codec()));
+  }
+  BytesReader in(batch.subspan(batch_header_bytes, header.total_bytes() - batch_header_bytes));
+  std::vector<Record> records;
+  for (std::int32_t i = 0; i < header.record_count; ++i) {
+    TRY(Record record, decode_record(in, header.base_timestamp));
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
+}  // namespace qlab
