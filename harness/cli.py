@@ -1,0 +1,139 @@
+"""`./qlab cluster up|down|status`: one cluster that stays, under .qlab/cluster/.
+
+Each function prints for people and returns the exit status of the command: 0 done, 1 not done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import control
+from harness.cluster import ClusterError, LocalCluster
+
+ROOT = control.REPOSITORY / ".qlab" / "cluster"
+
+
+def up(*, brokers: int | None = None, controllers: int | None = None, engine: str | None = None,
+       config: Mapping[str, str] | None = None, binary: Path | None = None,
+       root: Path = ROOT) -> int:
+    """Returns when the cluster serves and leaves it running; the last line is its bootstrap servers.
+
+    What is None comes from the cluster that is there, else it is 3 brokers on engine buffered.
+    Nodes that are down (after `down`, a crash or a reboot) are started again over their data.
+    """
+    fresh = False
+    try:
+        cluster = _find(root)
+        if cluster is None:
+            cluster = LocalCluster(
+                root, brokers=3 if brokers is None else brokers, controllers=controllers,
+                engine=engine or "buffered", config=config, binary=binary)
+            fresh = True
+        else:
+            _refuse_another_shape(cluster, brokers, controllers, engine, config)
+        down_before = [node for node in cluster.nodes.values() if not node.alive]
+        if not down_before:
+            print("The cluster is up already.")
+        else:
+            print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, engine "
+                  f"{cluster.engine}, under {cluster.root}", flush=True)
+            cluster.start()
+    except (ClusterError, OSError) as error:
+        print(f"cluster up: {error}", file=sys.stderr)
+        if fresh:
+            shutil.rmtree(root, ignore_errors=True)  # What never served must not shape the next try.
+        return 1
+    print(cluster.bootstrap)
+    return 0
+
+
+def down(*, wipe: bool = False, root: Path = ROOT) -> int:
+    """Stops the cluster, controlled; with `wipe` its data and its ports are forgotten as well."""
+    try:
+        cluster = _find(root)
+        if cluster is None:
+            print("There is no cluster.")
+            return 0
+        count = sum(node.alive for node in cluster.nodes.values())
+        cluster.stop()
+        print(f"Stopped {count} of {len(cluster.nodes)} nodes.")
+        if wipe:
+            shutil.rmtree(root)
+            print("Wiped its data.")
+        else:
+            print(f"Its data stays in {root}; ./qlab cluster up starts it again, "
+                  "./qlab cluster down --wipe forgets it.")
+    except (ClusterError, OSError) as error:
+        print(f"cluster down: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def status(*, as_json: bool = False, root: Path = ROOT) -> int:
+    """Prints the nodes, the controller and the partitions; returns 1 unless every node answers."""
+    try:
+        cluster = _find(root)
+    except (ClusterError, OSError) as error:
+        print(f"cluster status: {error}", file=sys.stderr)
+        return 1
+    if cluster is None:
+        print("There is no cluster; ./qlab cluster up starts one.", file=sys.stderr)
+        return 1
+    answers = cluster.statuses()
+    if as_json:
+        nodes = {i: dataclasses.asdict(answer) for i, answer in answers.items()}
+        print(json.dumps({"bootstrap": cluster.bootstrap, "engine": cluster.engine,
+                          "nodes": nodes}, indent=1))
+    else:
+        _print_status(cluster, answers)
+    return 0 if len(answers) == len(cluster.nodes) else 1
+
+
+def _find(root: Path) -> LocalCluster | None:
+    try:
+        return LocalCluster.load(root)
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_another_shape(cluster: LocalCluster, brokers: int | None, controllers: int | None,
+                          engine: str | None, config: Mapping[str, str] | None) -> None:
+    voters = cluster.nodes[1].config["controller.quorum.voters"].count("@")
+    for name, asked, there in (("brokers", brokers, len(cluster.nodes)),
+                               ("controllers", controllers, voters),
+                               ("engine", engine, cluster.engine),
+                               ("config", dict(config) if config else None, cluster.overrides)):
+        if asked is not None and asked != there:
+            raise ClusterError(f"there is a cluster with {name} {there} in {cluster.root}, not "
+                               f"{asked}; forget it first with ./qlab cluster down --wipe")
+
+
+def _print_status(cluster: LocalCluster, answers: Mapping[int, control.NodeStatus]) -> None:
+    for node in cluster.nodes.values():
+        answer = answers.get(node.id)
+        if not node.alive:
+            words = f"down; see {node.directory / 'stderr'}"
+        elif answer is None:
+            words = "alive, but does not answer"
+        else:
+            quorum = answer.consensus
+            words = "ready" if answer.ready else "starting"
+            words += f", {quorum.role} in epoch {quorum.epoch}" if quorum else ""
+            words += ", active controller" if answer.controller_active else ""
+        print(f"node {node.id}  {node.endpoint}  {words}")
+    newest: dict[tuple[str, int], control.PartitionStatus] = {}
+    for answer in answers.values():
+        for p in answer.partitions:
+            known = newest.get((p.topic, p.partition))
+            if known is None or (p.leader_epoch, p.leader == answer.node_id) > (
+                    known.leader_epoch, False):
+                newest[p.topic, p.partition] = p
+    for (topic, partition), p in sorted(newest.items()):
+        print(f"{topic}-{partition}  leader {p.leader} (epoch {p.leader_epoch})  isr {list(p.isr)} "
+              f"of {list(p.replicas)}  offsets {p.log_start}..{p.high_watermark}")
+    print(f"bootstrap {cluster.bootstrap}")

@@ -1,0 +1,167 @@
+"""The control service of a node, as dataclasses.
+
+The message classes are generated from wire/proto/control.proto at first use, with the machine's own
+protoc, into .qlab/proto/; a change of the file makes new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PROTO = REPOSITORY / "wire" / "proto" / "control.proto"
+
+
+@dataclass(frozen=True)
+class ConsensusStatus:
+    """The node's part in the controller quorum. `leader` is -1 when it knows none."""
+
+    role: str
+    epoch: int
+    leader: int
+    commit: int
+    last: int
+
+
+@dataclass(frozen=True)
+class BrokerStatus:
+    """A broker as the asked node's metadata image has it."""
+
+    id: int
+    endpoint: str
+    fenced: bool
+    epoch: int
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    """A partition that the asked node holds. log_start <= high_watermark <= log_end; the last two
+    are one past the last record. `leader` is -1 when there is none."""
+
+    topic: str
+    partition: int
+    leader: int
+    leader_epoch: int
+    isr: tuple[int, ...]
+    replicas: tuple[int, ...]
+    log_start: int
+    log_end: int
+    high_watermark: int
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node's answer. `consensus` is None on a node that is no voter."""
+
+    node_id: int
+    cluster_id: str
+    ready: bool
+    consensus: ConsensusStatus | None
+    controller_active: bool
+    metadata_offset: int
+    brokers: tuple[BrokerStatus, ...]
+    partitions: tuple[PartitionStatus, ...]
+
+    def partition(self, topic: str, partition: int) -> PartitionStatus | None:
+        """This node's copy of the partition, or None when it holds none."""
+        for p in self.partitions:
+            if p.topic == topic and p.partition == partition:
+                return p
+        return None
+
+
+class ControlError(Exception):
+    """A node did not answer the control service."""
+
+
+def status(address: str, timeout: float = 2.0) -> NodeStatus:
+    """Asks the node whose peer.listener is `address` (host:port); waits up to `timeout` seconds.
+
+    Errors: ControlError when the node does not answer in time or answers with an error.
+    """
+    import grpc  # Half a second: only who asks pays.
+
+    messages = _messages()
+    service = _service(messages)
+    options = [("grpc.use_local_subchannel_pool", 1),  # No back-off left from a failed call.
+               ("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(address, options=options) as channel:
+        call = channel.unary_unary(
+            f"/{service.full_name}/Status",
+            request_serializer=messages.StatusRequest.SerializeToString,
+            response_deserializer=messages.StatusReply.FromString)
+        try:
+            return _to_status(call(messages.StatusRequest(), timeout=timeout))
+        except grpc.RpcError as error:
+            raise ControlError(f"{address}: {error.code().name}: {error.details()}") from error
+
+
+def _service(messages: Any) -> Any:
+    for service in messages.DESCRIPTOR.services_by_name.values():
+        if "Status" in service.methods_by_name:
+            return service
+    raise ControlError(f"{PROTO} has no service with a method Status")
+
+
+def _to_status(reply: Any) -> NodeStatus:
+    consensus = None
+    if reply.HasField("consensus"):
+        c = reply.consensus
+        consensus = ConsensusStatus(_word(c, "role"), c.epoch, c.leader, c.commit, c.last)
+    return NodeStatus(
+        reply.node_id, reply.cluster_id, reply.ready, consensus, reply.controller_active,
+        reply.metadata_offset,
+        tuple(BrokerStatus(b.id, b.endpoint, b.fenced, b.epoch) for b in reply.brokers),
+        tuple(PartitionStatus(p.topic, p.partition, p.leader, p.leader_epoch, tuple(p.isr),
+                              tuple(p.replicas), p.log_start, p.log_end, p.high_watermark)
+              for p in reply.partitions))
+
+
+def _word(message: Any, field: str) -> str:
+    """A field's value as a word, whether the field is a string or an enum."""
+    value = getattr(message, field)
+    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
+    return value if enum is None else enum.values_by_number[value].name.lower()
+
+
+@cache
+def _messages() -> Any:
+    if not PROTO.is_file():
+        raise ControlError(f"{PROTO} does not exist; this is not a complete checkout")
+    digest = hashlib.sha256(PROTO.read_bytes()).hexdigest()[:16]
+    target = REPOSITORY / ".qlab" / "proto" / digest
+    if not (target / "control_pb2.py").is_file():
+        _generate(target)
+    sys.path.insert(0, str(target))
+    try:
+        return importlib.import_module("control_pb2")
+    finally:
+        sys.path.remove(str(target))
+
+
+def _generate(target: Path) -> None:
+    if shutil.which("protoc") is None:
+        raise ControlError("protoc is missing; apt-get install protobuf-compiler")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        done = subprocess.run(
+            ["protoc", "-I", str(PROTO.parent), "--python_out", scratch, PROTO.name],
+            cwd=PROTO.parent, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ControlError(f"protoc failed on {PROTO}: {done.stderr.strip()}")
+        try:
+            os.rename(Path(scratch), target)
+            Path(scratch).mkdir()  # For TemporaryDirectory to remove.
+        except OSError:
+            if not target.is_dir():  # Else another process was first; its files are the same.
+                raise
