@@ -1,8 +1,8 @@
 #pragma once
 // Bytes, and the two small tools that write and read them in network order.
 //
-// BytesReader never reads past its end: a short input makes it fail once and for all, and the caller asks
-// `ok()` (or takes the error) at the end instead of after each field.
+// BytesReader never reads past its end: a short input makes it fail once and for all, and the
+// caller asks `ok()` (or takes the error) at the end instead of after each field.
 
 #include <bit>
 #include <concepts>

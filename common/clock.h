@@ -1,7 +1,8 @@
 #pragma once
 // Time as every node sees it: a monotonic clock of its own, handed in by the runtime.
 //
-// NodeClock has no now() on purpose. Only runtime/ knows what time it is, so the simulator can own it.
+// NodeClock has no now() on purpose. Only runtime/ knows what time it is, so the simulator can own
+// it.
 
 #include <chrono>
 

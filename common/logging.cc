@@ -1,9 +1,8 @@
 #include "common/logging.h"
 
-#include <ctime>
-
 #include <atomic>
 #include <cstdio>
+#include <ctime>
 
 namespace qlab {
 namespace {
@@ -12,29 +11,38 @@ std::atomic<LogLevel> least{LogLevel::info};
 
 std::string_view word_for(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warn: return "warn";
-    case LogLevel::error: return "error";
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warn:
+      return "warn";
+    case LogLevel::error:
+      return "error";
   }
   return "?";
 }
 
 }  // namespace
 
-void set_log_level(LogLevel level) { least = level; }
+void set_log_level(LogLevel level) {
+  least = level;
+}
 
-bool log_enabled(LogLevel level) { return level >= least.load(std::memory_order_relaxed); }
+bool log_enabled(LogLevel level) {
+  return level >= least.load(std::memory_order_relaxed);
+}
 
 void log_line(LogLevel level, std::string_view who, std::string_view words) {
-  // A log line's stamp is for people and is never read back, so the system's clock is used directly.
+  // A log line's stamp is for people and is never read back, so the system's clock is used
+  // directly.
   std::timespec now{};
   std::timespec_get(&now, TIME_UTC);
   std::tm calendar{};
   gmtime_r(&now.tv_sec, &calendar);
-  const std::string line = fmt::format("{:02}:{:02}:{:02}.{:06} {:5} {} {}\n", calendar.tm_hour,
-                                       calendar.tm_min, calendar.tm_sec, now.tv_nsec / 1000,
-                                       word_for(level), who, words);
+  const std::string line =
+      fmt::format("{:02}:{:02}:{:02}.{:06} {:5} {} {}\n", calendar.tm_hour, calendar.tm_min,
+                  calendar.tm_sec, now.tv_nsec / 1000, word_for(level), who, words);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

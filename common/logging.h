@@ -1,5 +1,6 @@
 #pragma once
-// One line per event on standard error: time, level, node, words. For whoever decides, not for libraries.
+// One line per event on standard error: time, level, node, words. For whoever decides, not for
+// libraries.
 
 #include <string>
 #include <string_view>

@@ -44,6 +44,8 @@ std::int64_t Prng::between(std::int64_t low, std::int64_t high) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + below(span));
 }
 
-double Prng::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Prng::unit() {
+  return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 }  // namespace qlab

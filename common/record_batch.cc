@@ -49,7 +49,8 @@ Result<Record> decode_record(BytesReader& in, std::int64_t base_timestamp) {
   for (std::int64_t i = 0; i < headers && in.ok(); ++i) {
     const std::int64_t key_length = in.get_varint();
     if (key_length < 0) in.fail_with("a record header has no key");
-    const ByteView key = in.get_bytes(static_cast<std::size_t>(std::max<std::int64_t>(key_length, 0)));
+    const ByteView key =
+        in.get_bytes(static_cast<std::size_t>(std::max<std::int64_t>(key_length, 0)));
     record.headers.push_back({std::string(as_text(key)), get_nullable(in)});
   }
   TRY_VOID(in.status());
@@ -101,8 +102,7 @@ Result<BatchHeader> check_batch(ByteView bytes) {
     return fail(Errc::torn, "batch at offset {} has {} bytes; {} are here", header.base_offset,
                 header.total_bytes(), bytes.size());
   }
-  const ByteView covered =
-      bytes.subspan(batch_crc_start, header.total_bytes() - batch_crc_start);
+  const ByteView covered = bytes.subspan(batch_crc_start, header.total_bytes() - batch_crc_start);
   const std::uint32_t crc = crc32c(covered);
   if (crc != header.crc) {
     return fail(Errc::corrupt, "batch at offset {} has CRC {:#010x}; its bytes give {:#010x}",

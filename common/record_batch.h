@@ -1,8 +1,9 @@
 #pragma once
-// Kafka's record batch v2: the unit that producers send, logs store and consumers fetch, byte for byte the same.
+// Kafka's record batch v2: the unit that producers send, logs store and consumers fetch, byte for
+// byte the same.
 //
-// The CRC covers everything from the attributes on. Base offset and leader epoch lie before it, so a leader stamps
-// them in place and never touches the payload.
+// The CRC covers everything from the attributes on. Base offset and leader epoch lie before it, so
+// a leader stamps them in place and never touches the payload.
 //
 // Source: KIP-98; kafka.apache.org, "Message format". Layout in docs/formats.md.
 
@@ -16,8 +17,9 @@
 namespace qlab {
 
 inline constexpr std::size_t batch_header_bytes = 61;
-inline constexpr std::size_t batch_prefix_bytes = 12;  // Base offset and length: what the length leaves out.
-inline constexpr std::size_t batch_crc_start = 21;     // First byte under the CRC.
+inline constexpr std::size_t batch_prefix_bytes =
+    12;  // Base offset and length: what the length leaves out.
+inline constexpr std::size_t batch_crc_start = 21;  // First byte under the CRC.
 
 enum class Codec : std::uint8_t { none = 0, gzip = 1, snappy = 2, lz4 = 3, zstd = 4 };
 
@@ -36,7 +38,9 @@ struct BatchHeader {
   std::int32_t base_sequence = -1;
   std::int32_t record_count = 0;
 
-  std::size_t total_bytes() const { return batch_prefix_bytes + static_cast<std::size_t>(batch_length); }
+  std::size_t total_bytes() const {
+    return batch_prefix_bytes + static_cast<std::size_t>(batch_length);
+  }
   Offset last_offset() const { return base_offset.plus(last_offset_delta); }
   Offset next_offset() const { return last_offset().next(); }
   Codec codec() const { return static_cast<Codec>(attributes & 7); }
@@ -44,8 +48,8 @@ struct BatchHeader {
   bool is_control() const { return (attributes & 0x20) != 0; }
 };
 
-// Reads a header and checks what a header alone can tell: magic, lengths and counts that fit each other.
-// Errors: torn, when fewer than 61 bytes are given; corrupt.
+// Reads a header and checks what a header alone can tell: magic, lengths and counts that fit each
+// other. Errors: torn, when fewer than 61 bytes are given; corrupt.
 Result<BatchHeader> decode_batch_header(ByteView bytes);
 
 // Reads the header of the batch at the front of `bytes` and checks its CRC.
@@ -76,11 +80,12 @@ struct Record {
 // Requires: at least one record.
 Bytes encode_batch(const std::vector<Record>& records, Offset base_offset = Offset{0},
                    LeaderEpoch leader_epoch = no_leader_epoch);
-// The same, for an idempotent producer: header fields producer_id, producer_epoch, base_sequence, attributes are
-// taken from `header`.
+// The same, for an idempotent producer: header fields producer_id, producer_epoch, base_sequence,
+// attributes are taken from `header`.
 Bytes encode_batch(const std::vector<Record>& records, const BatchHeader& header);
 
-// The records of one uncompressed batch. Errors: corrupt; unsupported, when the batch is compressed.
+// The records of one uncompressed batch. Errors: corrupt; unsupported, when the batch is
+// compressed.
 Result<std::vector<Record>> decode_records(ByteView batch);
 
 }  // namespace qlab

@@ -20,7 +20,8 @@ class StrongId {
   constexpr Rep value() const { return value_; }
   constexpr auto operator<=>(const StrongId&) const = default;
 
-  // The next one: offsets, epochs and indexes are counted, so one step is the only sum they all share.
+  // The next one: offsets, epochs and indexes are counted, so one step is the only sum they all
+  // share.
   constexpr StrongId next() const { return StrongId(static_cast<Rep>(value_ + 1)); }
   constexpr StrongId prev() const { return StrongId(static_cast<Rep>(value_ - 1)); }
   constexpr StrongId plus(Rep count) const { return StrongId(static_cast<Rep>(value_ + count)); }

@@ -12,7 +12,7 @@ constexpr std::size_t text_length = 22;  // ceil(128 / 6)
 }  // namespace
 
 Uuid Uuid::from_random(std::uint64_t high, std::uint64_t low) {
-  high = (high & ~std::uint64_t{0xF000}) | 0x4000;                      // Version 4.
+  high = (high & ~std::uint64_t{0xF000}) | 0x4000;                     // Version 4.
   low = (low & ~(std::uint64_t{3} << 62)) | (std::uint64_t{2} << 62);  // Variant 10.
   return Uuid{high, low};
 }

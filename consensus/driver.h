@@ -1,0 +1,75 @@
+#pragma once
+// Carries out a module's effects: one driver for all modules, over the real and the simulated
+// runtime.
+//
+// Order of work for a step: log and hard state writes are queued, messages and commits that wait
+// for a write are held, one group commit runs at a time, and its completion releases them (the
+// durability rule of module.h).
+//
+// Thread: one shard. A failed write or sync is fatal: `on_fatal` is called once and the driver does
+// nothing more.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "consensus/module.h"
+#include "consensus/state_machine.h"
+#include "runtime/async.h"
+#include "runtime/transport.h"
+#include "storage/engine.h"
+
+namespace qlab::consensus {
+
+using runtime::Task;
+using ModuleFactory = std::function<std::unique_ptr<Module>(ModuleContext)>;
+
+struct DriverOptions {
+  ReplicaKey self;
+  Config
+      config;  // Voters, and observers known from the start; others who connect become observers.
+  Tuning tuning;
+  std::string directory;  // Of log and hard state, below the disk's root.
+  runtime::Channel channel = runtime::Channel::metadata_consensus;
+  Duration linger{};  // How long proposals wait for company before one Propose is made of them.
+};
+
+struct ProposeResult {
+  Fate fate = Fate::unknown;
+  LogId at;                    // Of the last entry, when committed.
+  std::optional<NodeId> hint;  // The leader, when rejected and known.
+};
+
+class Driver {
+ public:
+  // Opens log and hard state, recovers, and makes the module.
+  // Errors: corrupt, io; invalid, when the hard state is another replica's or the log ends before
+  // its epoch.
+  static Task<Result<std::unique_ptr<Driver>>> open(runtime::Runtime& runtime,
+                                                    storage::Engine& engine, StateMachine& machine,
+                                                    ModuleFactory factory, DriverOptions options);
+  virtual ~Driver() = default;
+
+  // Begins to step. Requires: the transport delivers our channel's messages to receive() and tells
+  // of its links.
+  virtual void start(std::function<void(Error)> on_fatal) = 0;
+  virtual Task<void> stop() = 0;
+
+  virtual void receive(NodeId from, runtime::LinkEpoch link,
+                       Bytes payload) = 0;  // Garbage is counted and dropped.
+  virtual void link_up(NodeId peer, runtime::LinkEpoch link) = 0;
+  virtual void link_down(NodeId peer, runtime::LinkEpoch link) = 0;
+
+  // Adjacent entries. Resolves when their fate is known and, if committed, they are applied here.
+  virtual Task<ProposeResult> propose(std::vector<Bytes> bodies,
+                                      std::optional<Epoch> expect_epoch) = 0;
+  // Returns once every entry committed before the call is applied here, or an error (not_leader).
+  virtual Task<Result<void>> read_barrier() = 0;
+  virtual void resign(Epoch epoch) = 0;
+
+  virtual Status status() const = 0;
+  virtual LogIndex applied() const = 0;
+  virtual std::uint64_t digest() const = 0;
+};
+
+}  // namespace qlab::consensus

@@ -1,0 +1,208 @@
+#pragma once
+// The seam of agreement: a consensus protocol as a deterministic state machine.
+//
+// step(now, input) appends effects, in order, to a list; the driver carries them out. A module does
+// no I/O, has no threads, reads no clock and draws randomness only from the generator handed in. So
+// the same bytes run over real disks and sockets and in the simulator, and a run is the sequence of
+// its inputs.
+//
+// The one durability rule: an effect that others can see names the write that must be durable first
+// (`after`). The driver holds it back until then. What is not held back is the fsync policy, and it
+// is visible here as data.
+//
+// How the three protocols use it: docs/consensus.md. Scripts that were written against it before it
+// was frozen: raft/testdata (Raft, KRaft) and zab/testdata.
+
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/prng.h"
+#include "consensus/types.h"
+
+namespace qlab::consensus {
+
+// The log under every module. Owned and written by the driver; a module reads it and asks for
+// changes by effects.
+class LogView {
+ public:
+  virtual ~LogView() = default;
+  virtual LogIndex first() const = 0;  // Of the oldest entry kept; last() + 1 when there is none.
+  virtual LogId last() const = 0;  // Appended, not necessarily durable; {0, 0} for an empty log.
+  // Epoch of an entry in [first() - 1, last()]; nothing outside.
+  virtual std::optional<Epoch> epoch_of(LogIndex index) const = 0;
+  // The largest epoch <= `epoch` in the log, and its last index. {0, 0}: none. Serves Raft's fast
+  // backtracking, KRaft's divergence check and ZAB's TRUNC alike.
+  virtual LogId end_of_epoch(Epoch epoch) const = 0;
+  // Entries from `from`, at most `bytes_max` of bodies but at least one if there is one.
+  virtual std::vector<Entry> read(LogIndex from, std::size_t bytes_max) const = 0;
+};
+
+// Protocol timing and limits. Deadlines, not ticks.
+struct Tuning {
+  Duration election_timeout =
+      std::chrono::milliseconds(1000);  // T: actual timeouts are uniform in [T, 2T).
+  Duration heartbeat_interval = std::chrono::milliseconds(200);  // < election_timeout.
+  std::size_t batch_bytes_max = 1u << 20;                        // Bodies in one message.
+  std::size_t inflight_messages_max = 64;                        // Unanswered appends to one peer.
+  std::size_t uncommitted_bytes_max = 64u << 20;  // Beyond it proposals are overloaded.
+  bool pre_vote = true;
+  bool check_quorum = true;
+  // A broken link to the leader makes followers campaign at once (with jitter) instead of waiting
+  // for the timeout.
+  bool link_down_is_suspicion = false;
+};
+
+// What the driver found on the disk at start.
+struct Recovery {
+  HardState hard_state;
+  Config config;     // As configured, or as of the last config entry.
+  LogIndex applied;  // The state machine already has everything up to here; 0: nothing.
+};
+
+namespace in {
+struct Timer {};  // now >= next_deadline()
+struct Receive {
+  NodeId from;
+  std::uint32_t link = 0;
+  std::shared_ptr<const Message> message;
+};
+struct LinkUp {
+  NodeId peer;
+  std::uint32_t link = 0;
+};
+struct LinkDown {
+  NodeId peer;
+  std::uint32_t link = 0;
+};
+struct WriteDone {
+  WriteSeq up_to;  // All writes with seq <= up_to are durable. A failed write never gets here: the
+                   // driver stops.
+};
+struct Applied {
+  LogIndex up_to;
+};
+struct Propose {
+  RequestId request;
+  std::vector<std::shared_ptr<const Bytes>> bodies;  // One entry each, adjacent.
+  std::optional<Epoch> expect_epoch;                 // Rejected unless we lead in just this epoch.
+};
+struct Read {
+  RequestId request;
+};
+struct Transfer {
+  RequestId request;
+  NodeId to;
+};
+struct Resign {
+  Epoch epoch;  // Only if we lead in it.
+};
+}  // namespace in
+using Input = std::variant<in::Timer, in::Receive, in::LinkUp, in::LinkDown, in::WriteDone,
+                           in::Applied, in::Propose, in::Read, in::Transfer, in::Resign>;
+
+namespace out {
+struct Append {
+  WriteSeq seq;
+  std::vector<Entry> entries;  // The first follows LogView::last(); visible in LogView at once.
+};
+struct Truncate {
+  WriteSeq seq;
+  LogIndex from;  // Drops [from, last]; visible in LogView at once.
+};
+struct SaveHardState {
+  WriteSeq seq;
+  HardState state;
+};
+struct Send {
+  NodeId to;
+  std::shared_ptr<const Message> message;
+  WriteSeq after;  // Not before this write is durable.
+};
+struct CloseLink {
+  NodeId peer;
+};
+struct Commit {
+  LogIndex up_to;  // The state machine may apply up to here.
+  WriteSeq after;
+};
+struct Outcome {
+  RequestId request;
+  Fate fate = Fate::unknown;
+  LogId at;                    // Of the last entry proposed, when committed.
+  std::optional<NodeId> hint;  // Who leads, when rejected and known.
+};
+struct ReadReady {
+  RequestId request;
+  LogIndex wait_applied;  // Serve once this is applied: then the read is linearizable.
+};
+struct LeaderKnown {
+  Epoch epoch;
+  std::optional<NodeId> leader;  // Nothing: nobody is known in this epoch yet.
+};
+// We lead `epoch` and everything up to `ready_at` (the first entry of our own epoch) is committed:
+// a primary-backup service may start to decide. Sent after the Commit that covers ready_at.
+struct Activate {
+  Epoch epoch;
+  LogIndex ready_at;
+};
+// We lead no longer: drop what was decided and is not committed.
+struct Deactivate {
+  Epoch epoch;
+};
+struct Trace {
+  std::string_view action;  // As the paper names it; static storage.
+  NodeId peer = no_node;
+  Epoch epoch;
+  LogId id;
+  std::string_view reason = {};  // Static storage.
+};
+}  // namespace out
+using Effect = std::variant<out::Append, out::Truncate, out::SaveHardState, out::Send,
+                            out::CloseLink, out::Commit, out::Outcome, out::ReadReady,
+                            out::LeaderKnown, out::Activate, out::Deactivate, out::Trace>;
+
+struct PeerStatus {
+  NodeId id;
+  LogIndex match;
+  LogIndex next;
+  std::string_view phase;  // The protocol's own word: probe, replicate, following, synced, ...
+};
+struct Status {
+  std::string_view role;  // The protocol's own word: follower, candidate, leader, looking, ...
+  Epoch epoch;
+  std::optional<NodeId> leader;
+  LogIndex commit;
+  LogId last;
+  std::vector<PeerStatus> peers;
+};
+struct Capabilities {
+  bool needs_fifo_links = false;  // Refuses the simulator's datagram mode.
+  bool reads = false;
+  bool transfer = false;
+};
+
+// Invariant: (recovery, tuning, randomness, sequence of inputs) determines the sequence of effects.
+class Module {
+ public:
+  virtual ~Module() = default;
+  virtual Capabilities capabilities() const = 0;
+  // Requires: `now` never goes back; every effect of the step before has been taken (not: is
+  // durable).
+  virtual void step(Time now, const Input& input, std::vector<Effect>& effects) = 0;
+  virtual Time next_deadline() const = 0;  // When to hand in a Timer; Time::max(): never.
+  virtual Status status() const = 0;
+  virtual std::uint64_t digest() const = 0;   // Of the whole state: equal runs have equal digests.
+  virtual void check_invariants() const = 0;  // CHECKs; after every step in simulation.
+};
+
+struct ModuleContext {
+  ReplicaKey self;
+  Tuning tuning;
+  Recovery recovery;
+  const LogView& log;  // Outlives the module.
+  Prng random;
+  Time now;
+};
+
+}  // namespace qlab::consensus

@@ -1,0 +1,107 @@
+#pragma once
+// What a broker asks of whoever decides, whichever design that is (quorum, zk).
+//
+// Calls reach the active controller wherever it is; the implementation finds it, waits for one to
+// appear, and retries what is safe to retry until the deadline. Decisions come back to brokers as
+// metadata images (metadata/publisher.h), and an answer here means: decided and committed, not yet
+// that this broker's image shows it.
+//
+// Thread: the home shard.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/ids.h"
+#include "runtime/network.h"
+#include "runtime/runtime.h"
+#include "wire/kafka/errors.h"
+
+namespace qlab::controller {
+
+using runtime::Task;
+
+struct Registration {
+  NodeId broker;
+  DirectoryId directory;       // Of the data directory: another one is another incarnation's disk.
+  Uuid incarnation;            // One per process life.
+  runtime::Endpoint endpoint;  // Of the Kafka protocol, as clients reach it.
+};
+
+struct Heartbeat {
+  NodeId broker;
+  BrokerEpoch epoch;
+  LogIndex metadata_offset;  // Last metadata entry applied by this broker.
+  bool want_fence = false;
+  bool want_shutdown = false;
+};
+struct HeartbeatReply {
+  bool caught_up = false;
+  bool fenced = true;
+  bool may_shut_down = false;
+};
+
+struct NewTopic {
+  std::string name;
+  std::int32_t partitions = -1;  // -1: the cluster's default.
+  std::int16_t replication_factor = -1;
+  std::vector<std::vector<NodeId>> assignment;  // Per partition; empty: the controller places them.
+  std::vector<std::pair<std::string, std::optional<std::string>>> configs;
+};
+struct TopicOutcome {
+  std::string name;
+  TopicId id;
+  wire::KafkaError error = wire::KafkaError::none;
+  std::string message;  // For people, when there is an error.
+  std::int32_t partitions = 0;
+  std::int16_t replication_factor = 0;
+};
+
+struct PartitionAlteration {
+  TopicId topic_id;
+  PartitionIndex partition;
+  LeaderEpoch leader_epoch;
+  std::int32_t partition_epoch = 0;  // The one the proposal is based on: compare and swap.
+  std::vector<NodeId> new_isr;
+};
+struct AlterPartition {
+  NodeId broker;
+  BrokerEpoch epoch;
+  std::vector<PartitionAlteration> partitions;
+};
+struct AlterationOutcome {
+  TopicId topic_id;
+  PartitionIndex partition;
+  wire::KafkaError error = wire::KafkaError::none;
+  NodeId leader = no_node;
+  LeaderEpoch leader_epoch;
+  std::int32_t partition_epoch = 0;
+  std::vector<NodeId> isr;
+};
+
+struct ProducerIdBlock {
+  ProducerId first;
+  std::int32_t count = 0;
+};
+
+// Errors of every call: timed_out (nobody answered before the deadline; the outcome is unknown),
+// not_leader (the controller moved and the call may not be repeated), invalid, fenced (stale broker
+// epoch), closed.
+class Controller {
+ public:
+  virtual ~Controller() = default;
+  virtual Task<Result<BrokerEpoch>> register_broker(Registration registration, Time deadline) = 0;
+  virtual Task<Result<HeartbeatReply>> heartbeat(Heartbeat heartbeat, Time deadline) = 0;
+  virtual Task<Result<std::vector<TopicOutcome>>> create_topics(std::vector<NewTopic> topics,
+                                                                bool validate_only,
+                                                                Time deadline) = 0;
+  virtual Task<Result<std::vector<TopicOutcome>>> delete_topics(std::vector<std::string> names,
+                                                                Time deadline) = 0;
+  virtual Task<Result<std::vector<AlterationOutcome>>> alter_partition(AlterPartition request,
+                                                                       Time deadline) = 0;
+  virtual Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch,
+                                                              Time deadline) = 0;
+  virtual std::optional<NodeId> active() const = 0;  // Who decides, as far as this node knows.
+};
+
+}  // namespace qlab::controller

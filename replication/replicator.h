@@ -1,0 +1,85 @@
+#pragma once
+// How a partition's append becomes committed: the seam between the two worlds of copies (isr,
+// consensus).
+//
+// One Replicator per partition replica on this node. It owns the log and decides what consumers may
+// see.
+//
+// Thread: the partition's shard.
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "common/ids.h"
+#include "storage/log.h"
+
+namespace qlab::replication {
+
+using runtime::Task;
+
+// What the cluster has decided about a partition, as far as its replicas need it (from the metadata
+// image).
+struct PartitionState {
+  TopicId topic_id;
+  NodeId leader = no_node;  // no_node: nobody leads.
+  LeaderEpoch leader_epoch;
+  std::int32_t partition_epoch = 0;  // Goes up with every change of this record.
+  std::vector<NodeId> replicas;      // In order of preference.
+  std::vector<NodeId> isr;
+};
+
+enum class Acks : std::int8_t { none = 0, leader = 1, all = -1 };
+
+struct ReplicaFetch {  // A follower's fetch, which is also its acknowledgement of everything before
+                       // `offset`.
+  NodeId replica;
+  BrokerEpoch broker_epoch;  // -1: not told (Fetch < 15).
+  Offset offset;
+  LeaderEpoch last_fetched_epoch;  // -1: not told; else checked for divergence (KIP-595).
+  Offset log_start;
+};
+
+struct FetchOutcome {
+  Bytes batches;
+  Offset high_watermark;
+  Offset log_start;
+  std::optional<storage::EpochEnd> diverging;  // The follower must truncate; no batches then.
+};
+
+class Replicator {
+ public:
+  virtual ~Replicator() = default;
+
+  // Takes a newer decision of the cluster. Older leader or partition epochs are ignored.
+  virtual Task<Result<void>> apply(PartitionState state) = 0;
+
+  // Appends as the leader and returns when `acks` is fulfilled.
+  // Requires: whole, CRC-checked batches.
+  // Errors: not_leader; not_enough_replicas (before the append); timed_out (appended, not yet
+  // committed: it may still be); no_space; io; fenced (the leadership ended while waiting: unknown
+  // outcome).
+  virtual Task<Result<storage::AppendResult>> append(Bytes batches, Acks acks, Time deadline) = 0;
+
+  // What a consumer may see from `offset`: below the high watermark.
+  // Errors: not_leader; fenced / unknown_epoch when `current` (-1: not told) differs from ours;
+  // out_of_range; corrupt.
+  virtual Task<Result<FetchOutcome>> fetch_as_consumer(Offset offset, LeaderEpoch current,
+                                                       std::size_t bytes_max) = 0;
+  // What a follower needs; counts as its acknowledgement. Errors: as above, and not_found when it
+  // is no replica.
+  virtual Task<Result<FetchOutcome>> fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
+                                                      std::size_t bytes_max) = 0;
+
+  virtual storage::Log& log() = 0;
+  virtual Offset high_watermark() const = 0;
+  virtual const PartitionState& state() const = 0;
+  virtual bool is_leader() const = 0;
+  // Notified when the log end or the high watermark moves, or the state changes: a long poll waits
+  // here.
+  virtual runtime::Event& changed() = 0;
+  virtual Task<Result<void>> close() = 0;
+};
+
+}  // namespace qlab::replication

@@ -1,0 +1,92 @@
+#pragma once
+// Files, as far as a log needs them. Written is not durable: write and sync are two calls and two
+// words.
+//
+// Both worlds implement it: real/ with blocking calls or io_uring, simulated/ with a page cache
+// that a crash loses, tears and reorders. Faults are injected here (fault_hook.h), so every engine
+// meets the same ones.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.h"
+#include "runtime/runtime.h"
+
+namespace qlab::runtime {
+
+// How the kernel is asked. The simulated disk takes both words and does the same for either.
+enum class IoPath : std::uint8_t {
+  blocking,  // pwrite on the shard's thread (page cache); fdatasync on a helper thread of the
+             // shard.
+  uring,     // io_uring of the shard for writes, reads and syncs.
+};
+
+struct OpenOptions {
+  IoPath io_path = IoPath::blocking;
+  bool create = false;  // Make the file when it is not there; its directory entry is durable after
+                        // sync_directory.
+  bool exclusive = false;  // With create: fail with exists when it is there.
+};
+
+// An open file. Reads and writes may overlap when their ranges do not.
+// Thread: the shard that opened it. Lifetime: close() before destruction; destruction alone closes
+// without a sync.
+class File {
+ public:
+  virtual ~File() = default;
+
+  // Writes all of `pieces`, in order, at `position`; extends the file where needed.
+  // Requires: the bytes stay alive and unchanged until the task ends.
+  // Durability: none. Errors: no_space (nothing or a part was written), io.
+  virtual Task<Result<void>> write(std::uint64_t position, std::vector<ByteView> pieces) = 0;
+
+  // Makes durable all writes that ended before this call began, and the size they need (fdatasync).
+  // Errors: io. After an error nothing may be assumed of any write since the last good sync, and
+  // the file refuses further syncs: the kernel marks failed pages clean (ATC'20, "Can Applications
+  // Recover from fsync Failures?").
+  virtual Task<Result<void>> sync() = 0;
+
+  // Writes, then syncs; one round trip to the kernel where the path can do it (RWF_DSYNC or linked
+  // operations).
+  virtual Task<Result<void>> write_durably(std::uint64_t position,
+                                           std::vector<ByteView> pieces) = 0;
+
+  // Up to `count` bytes from `position`; fewer only at the end of the file.
+  virtual Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) = 0;
+
+  // Sets the size and makes it durable.
+  virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
+
+  virtual Result<std::uint64_t> size() const = 0;
+  virtual Task<Result<void>> close() = 0;
+};
+
+// Paths are relative to the disk's root, which is the node's data directory, and never leave it.
+class Disk {
+ public:
+  virtual ~Disk() = default;
+
+  virtual Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) = 0;
+
+  virtual Result<std::vector<std::string>> list(
+      std::string_view directory) = 0;  // Names, sorted; no . and ..
+  virtual Result<bool> exists(std::string_view path) = 0;
+  virtual Result<void> make_directories(
+      std::string_view directory) = 0;  // Durable with its parents.
+  virtual Result<void> rename(std::string_view from,
+                              std::string_view to) = 0;    // Atomic, replaces `to`.
+  virtual Result<void> remove(std::string_view path) = 0;  // A file; not_found is no error.
+  virtual Result<void> remove_all(std::string_view directory) = 0;  // A directory with all in it.
+  virtual Result<void> sync_directory(
+      std::string_view directory) = 0;  // Makes creates and renames in it durable.
+
+  // The whole file at once, for small ones. Errors: not_found, io.
+  virtual Result<Bytes> read_file(std::string_view path) = 0;
+  // Replaces a small file so that a crash leaves the old or the new, whole: temporary, sync,
+  // rename, directory sync.
+  virtual Result<void> write_file_atomically(std::string_view path, ByteView bytes) = 0;
+};
+
+}  // namespace qlab::runtime

@@ -1,0 +1,71 @@
+#pragma once
+// How a segment's bytes reach the disk and come back. One file in engines/ per engine;
+// storage/engines.cc names them.
+//
+// Append is not sync: an append is readable at once and durable only when a later sync says so.
+// Everything above (the log, its indexes, the consensus log) is written against this header;
+// everything below is the runtime's disk, where faults are injected. engine_contract_test.cc runs
+// over every engine.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/bytes.h"
+#include "runtime/runtime.h"
+
+namespace qlab::storage {
+
+using runtime::Task;
+
+// One append-only file of a log.
+//
+// Thread: the shard that opened it. Appends, reads and syncs may be under way at the same time;
+// appends take effect in the order in which they were called. After a failed append or sync the
+// segment is poisoned: every later append and sync fails with the same error until the log is
+// opened anew, because nothing is known of the bytes since the last good sync. Reads below
+// durable_size() go on.
+class Segment {
+ public:
+  virtual ~Segment() = default;
+
+  // Puts `pieces`, one after the other, at the end. Readable when the task ends.
+  // Requires: the bytes stay alive and unchanged until then.
+  // Durability: none; see sync(). Errors: no_space (the segment is as before and not poisoned), io.
+  virtual Task<Result<void>> append(std::vector<ByteView> pieces) = 0;
+
+  // Makes durable at least what was appended before this call. Calls that overlap share one sync of
+  // the disk (group commit). Returns the durable size. Errors: io, and the segment is poisoned.
+  virtual Task<Result<std::uint64_t>> sync() = 0;
+
+  // Up to `count` bytes from `position`; fewer only at size().
+  // Errors: out_of_range, when position > size(); io.
+  virtual Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) = 0;
+
+  // Drops everything from `size` on, durably. Requires: size <= this->size(); no append is under
+  // way.
+  virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
+
+  virtual std::uint64_t size() const = 0;  // Appended.
+  virtual std::uint64_t durable_size()
+      const = 0;  // durable_size() <= size(). 0 after open until the first sync.
+  virtual Task<Result<void>> close() = 0;  // Without a sync.
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  // Opens or creates. The entry in the directory is durable once the first sync() returned.
+  virtual Task<Result<std::unique_ptr<Segment>>> open(std::string path) = 0;
+};
+
+// The engines of this build, in the order in which help texts list them.
+std::vector<std::string_view> engine_names();
+
+// Requires: `runtime` outlives the engine.
+// Errors: invalid, naming the engine asked for and those that exist.
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime);
+
+}  // namespace qlab::storage

@@ -1,0 +1,105 @@
+#pragma once
+// One partition's log: segments of record batches with offset and time index, leader-epoch cache,
+// roll and recovery.
+//
+// Files and formats are Kafka's (docs/formats.md), so Kafka's own tools can read them.
+//
+// Thread: one shard. Appends are serialised by the log itself; reads may overlap them.
+// Invariant: start <= durable_end <= end. Offsets in [start, end) are dense at batch granularity.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/ids.h"
+#include "common/record_batch.h"
+#include "storage/engine.h"
+#include "storage/options.h"
+
+namespace qlab::storage {
+
+struct AppendResult {
+  Offset base;  // Of the first record.
+  Offset next;  // One past the last record.
+};
+
+struct ReadResult {
+  Bytes
+      batches;  // Whole batches; the first may begin before the offset asked for. Empty at the end.
+  Offset next;  // One past the last record in `batches`; the offset asked for when empty.
+};
+
+struct EpochEnd {
+  LeaderEpoch epoch =
+      no_leader_epoch;  // The largest epoch known that is <= the one asked for; none: -1.
+  Offset end;           // One past its last record.
+};
+
+struct RecoveryReport {
+  std::uint64_t segments = 0;
+  std::uint64_t bytes_scanned = 0;
+  std::uint64_t bytes_truncated = 0;   // Of the torn tail.
+  std::optional<std::string> dropped;  // What was dropped and why, in words, when anything was.
+  Duration elapsed{};
+};
+
+class Log {
+ public:
+  // Opens what is in `directory` or makes it: scans from the recovery point, checks every batch
+  // there, rebuilds indexes, cuts a torn tail. Errors: corrupt, when bad bytes have good batches
+  // behind them (a corrupt middle is never cut); io; no_space.
+  static Task<Result<std::unique_ptr<Log>>> open(runtime::Runtime& runtime, Engine& engine,
+                                                 std::string directory, LogOptions options);
+  virtual ~Log() = default;
+
+  // Appends as the leader: stamps base offset and `epoch` into every batch, in place, then writes.
+  // Requires: whole, CRC-checked batches (check_batches); epoch >= the latest one.
+  // Durability: readable when the task ends, durable by sync().
+  // Errors: no_space (nothing was appended, the log stays usable), io (poisoned).
+  virtual Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) = 0;
+
+  // Appends what a leader stamped. Requires: as above; the first base offset is end() (else
+  // out_of_range).
+  virtual Task<Result<AppendResult>> append_as_follower(Bytes batches) = 0;
+
+  // Makes durable at least everything appended before the call. Returns the durable end.
+  virtual Task<Result<Offset>> sync() = 0;
+
+  // Whole batches from the one that holds `from`, up to `bytes_max` but at least one, all of them
+  // below `limit`. Errors: out_of_range outside [start, end]; corrupt, when a batch fails its CRC:
+  // it is never served.
+  virtual Task<Result<ReadResult>> read(Offset from, Offset limit, std::size_t bytes_max) = 0;
+
+  // The first offset whose timestamp is >= `timestamp`, with that timestamp. Nothing when there is
+  // none below `limit`.
+  struct TimestampOffset {
+    Offset offset;
+    std::int64_t timestamp;
+    LeaderEpoch epoch;
+  };
+  virtual Task<Result<std::optional<TimestampOffset>>> find_timestamp(std::int64_t timestamp,
+                                                                      Offset limit) = 0;
+
+  // Drops all records from `end` on, durably (a follower that diverged). Requires: end >= start().
+  virtual Task<Result<void>> truncate_to(Offset end) = 0;
+  // Drops everything and begins anew at `start` (a follower whose leader has deleted what it
+  // needs).
+  virtual Task<Result<void>> reset_to(Offset start) = 0;
+
+  // Where `epoch` ends in this log (KIP-101, KIP-279). The latest epoch ends at end().
+  virtual EpochEnd end_of_epoch(LeaderEpoch epoch) const = 0;
+  virtual LeaderEpoch latest_epoch() const = 0;  // -1 for an empty log that never had one.
+
+  virtual Offset start() const = 0;
+  virtual Offset end() const = 0;          // One past the last record appended.
+  virtual Offset durable_end() const = 0;  // One past the last record known to survive a power cut.
+  virtual std::uint64_t size_bytes() const = 0;
+  virtual const RecoveryReport& recovery() const = 0;
+
+  // Syncs, writes the recovery point, closes the files. Nothing may be under way.
+  virtual Task<Result<void>> close() = 0;
+  // Closes and deletes the directory.
+  virtual Task<Result<void>> remove() = 0;
+};
+
+}  // namespace qlab::storage
