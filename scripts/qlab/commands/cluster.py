@@ -1,0 +1,64 @@
+"""`qlab cluster`: a local cluster that keeps running."""
+
+from __future__ import annotations
+
+import click
+
+from qlab import builder
+from qlab.command import Command, Group, not_there, parse_settings
+
+_ENGINES = ["buffered", "uring", "memory"]
+_PLANES_LATER = {
+    "kraft": "the quorum controller on KRaft's pull protocol",
+    "zk": "the ZooKeeper-style controller over a keeper on ZAB",
+}
+_LAYOUTS_LATER = {"shared": "many partitions in one log per shard"}
+
+
+@click.group(cls=Group, example="cluster up --brokers 3 --engine uring",
+             short_help="start, stop and look at a local cluster")
+def cluster() -> None:
+    """Starts, stops and looks at a cluster of real processes on this machine."""
+
+
+@cluster.command(cls=Command, example="cluster up --brokers 3 --engine uring")
+@click.option("--brokers", type=click.IntRange(1, 9), default=3, show_default=True,
+              help="Nodes; each is broker and controller.")
+@click.option("--engine", type=click.Choice(_ENGINES), default="buffered", show_default=True,
+              help="How a segment's bytes reach the disk.")
+@click.option("--plane", type=click.Choice(["raft", *_PLANES_LATER]), default="raft",
+              show_default=True, help="Preset of controller and consensus module.")
+@click.option("--layout", type=click.Choice(["per_partition", *_LAYOUTS_LATER]),
+              default="per_partition", show_default=True, help="How partitions share files.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="A key of the node's configuration; may be repeated.")
+def up(brokers: int, engine: str, plane: str, layout: str, settings: tuple[str, ...]) -> None:
+    """Starts a cluster, returns when it serves and leaves it running.
+
+    The last line printed is its bootstrap servers.
+    """
+    if plane in _PLANES_LATER:
+        not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
+    if layout in _LAYOUTS_LATER:
+        not_there(f"--layout {layout}", f"it will put {_LAYOUTS_LATER[layout]}")
+    overrides = parse_settings(settings)
+    builder.build("release")
+    from harness import cli as harness
+    click.echo(harness.up(brokers=brokers, engine=engine, overrides=overrides))
+
+
+@cluster.command(cls=Command, example="cluster down --wipe")
+@click.option("--wipe", is_flag=True, help="Forget its data too.")
+def down(wipe: bool) -> None:
+    """Stops the cluster; its data stays unless --wipe is given."""
+    builder.ensure_packages()
+    from harness import cli as harness
+    harness.down(wipe=wipe)
+
+
+@cluster.command(cls=Command, example="cluster status")
+def status() -> None:
+    """Shows nodes, roles, partitions, leaders and in-sync replicas."""
+    builder.ensure_packages()
+    from harness import cli as harness
+    harness.status()
