@@ -2,27 +2,28 @@
 // The four small tools that coroutines are built with: Completion (one value, later), Event
 // (something changed), Gate (everything started is joined), and sleeping.
 //
+// A coroutine that waits in one of them when its io_context shuts down is abandoned: its frame is
+// destroyed and it never goes on (suspension.h). Then the requirements on destruction below do not
+// hold any more.
+//
 // Thread: one shard. A waiter is always resumed through the executor, never from within the call
 // that wakes it.
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
-
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "common/check.h"
 #include "runtime/runtime.h"
+#include "runtime/suspension.h"
 
 namespace qlab::runtime {
 
 // A value that somebody will bring: one waiter, one value, in either order.
-// Shared by copying: the side that sets and the side that waits hold the same state.
+// Shared by copying: the side that sets and the side that waits hold the same state. Who sets it
+// does so in stop() at the latest, or the waiter waits for as long as the context lives.
 template <class T>
 class Completion {
  public:
@@ -32,7 +33,7 @@ class Completion {
   void set(T value) {
     CHECK(!state_->value.has_value());
     state_->value.emplace(std::move(value));
-    state_->wake();
+    state_->waiter->resume();
   }
   bool is_set() const { return state_->value.has_value(); }
 
@@ -41,40 +42,25 @@ class Completion {
 
  private:
   struct State {
-    explicit State(Executor e) : executor(e) {}
-    void wake() {
-      if (!waiter) return;
-      boost::asio::post(executor, std::exchange(waiter, nullptr));
-    }
-    Executor executor;
+    explicit State(Executor executor) : waiter(std::make_shared<Suspension>(executor)) {}
+    std::shared_ptr<Suspension> waiter;
     std::optional<T> value;
-    std::function<void()> waiter;
   };
 
   static Task<T> wait_on(std::shared_ptr<State> state) {
-    if (!state->value.has_value()) co_await suspend(state);
+    if (!state->value.has_value()) co_await Suspension::wait(state->waiter);
     T value = std::move(*state->value);
     co_return value;
-  }
-  static auto suspend(std::shared_ptr<State> state) {
-    return boost::asio::async_initiate<boost::asio::use_awaitable_t<Executor>, void()>(
-        [state](auto handler) {
-          CHECK(!state->waiter);
-          // std::function wants a copyable target; the handler is not, so it is shared.
-          auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-          state->waiter = [shared] { std::move (*shared)(); };
-        },
-        boost::asio::use_awaitable_t<Executor>{});
   }
 
   std::shared_ptr<State> state_;
 };
 
-// Wakes everyone who waits, once per notify(). A waiter re-checks what it waited for.
+// Wakes everyone who waits, once per notify_all(). A waiter re-checks what it waited for.
 class Event {
  public:
-  explicit Event(Runtime& runtime);
-  ~Event();  // Requires: nobody waits.
+  explicit Event(Runtime& runtime) : runtime_(runtime) {}
+  ~Event();  // Requires: nobody waits. Who was notified and has not gone on yet does not count.
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
@@ -86,7 +72,7 @@ class Event {
  private:
   struct Waiter;
   Runtime& runtime_;
-  std::vector<std::shared_ptr<Waiter>> waiters_;
+  std::vector<std::shared_ptr<Waiter>> waiters_;  // In the order in which they came.
 };
 
 // Returns at `due` or later.
@@ -97,22 +83,27 @@ Task<void> sleep_for(Runtime& runtime, Duration duration);
 class Gate {
  public:
   explicit Gate(Runtime& runtime);
-  ~Gate();  // Requires: closed, or nothing was ever started.
+  ~Gate();  // Requires: all that was started has ended.
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
 
-  // Starts `task` in the background. An exception that leaves it is a defect and aborts with its
+  // Starts `task` in the background: its first line runs from the executor. What the function has
+  // captured lives as long as the task. An exception that leaves it is a defect and aborts with its
   // words. Requires: not closed.
   void start(std::function<Task<void>()> task);
   bool is_closed() const { return closed_; }
-  // From here on nothing may be started; returns when all that was started has ended.
-  // The owner makes its tasks end, by closing what they wait for, before it calls this.
+  // From here on nothing may be started; returns when all that was started has ended. A second call
+  // waits likewise. The owner makes its tasks end, by closing what they wait for, before it calls
+  // this.
   Task<void> close();
-  std::size_t running() const { return running_; }
+  std::size_t running() const;
 
  private:
-  Runtime& runtime_;
-  std::size_t running_ = 0;
+  struct State;  // Shared with the tasks, which may outlive a gate that was abandoned.
+  static Task<void> run(std::shared_ptr<State> state, std::function<Task<void>()> task);
+
   bool closed_ = false;
-  Event ended_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace qlab::runtime

@@ -33,4 +33,8 @@ class TraceSink {
   virtual void emit(std::string_view event, std::initializer_list<TraceField> fields) = 0;
 };
 
+// Appends the line, with its newline, that every sink writes for an event.
+void append_trace_line(std::string& out, Time at, NodeId node, std::string_view event,
+                       std::initializer_list<TraceField> fields);
+
 }  // namespace qlab::runtime

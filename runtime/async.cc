@@ -1,0 +1,112 @@
+#include "runtime/async.h"
+
+#include <exception>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace qlab::runtime {
+
+struct Event::Waiter : Suspension {
+  using Suspension::Suspension;
+  TimerId timer;  // 0: waits without a limit.
+  bool notified = false;
+};
+
+Event::~Event() {
+  if (waiters_.empty()) return;
+  CHECK_MSG(Suspension::is_abandoned(runtime_.executor()),
+            "an event is destroyed under its waiter");
+}
+
+void Event::notify_all() {
+  for (const auto& waiter : std::exchange(waiters_, {})) {
+    waiter->notified = true;
+    // Here and not by the waiter, which goes on later, when this event may be gone.
+    if (waiter->timer != TimerId{}) runtime_.cancel(waiter->timer);
+    waiter->resume();
+  }
+}
+
+Task<void> Event::wait() {
+  auto waiter = std::make_shared<Waiter>(runtime_.executor());
+  waiters_.push_back(waiter);
+  co_await Suspension::wait(waiter);
+}
+
+Task<bool> Event::wait_until(Time due) {
+  auto waiter = std::make_shared<Waiter>(runtime_.executor());
+  waiters_.push_back(waiter);
+  waiter->timer = runtime_.call_at(due, [this, waiter] {
+    std::erase(waiters_, waiter);
+    waiter->resume();
+  });
+  co_await Suspension::wait(waiter);
+  co_return waiter->notified;
+}
+
+Task<void> sleep_until(Runtime& runtime, Time due) {
+  auto waiter = std::make_shared<Suspension>(runtime.executor());
+  runtime.call_at(due, [waiter] { waiter->resume(); });
+  co_await Suspension::wait(waiter);
+}
+
+Task<void> sleep_for(Runtime& runtime, Duration duration) {
+  return sleep_until(runtime, runtime.now() + duration);
+}
+
+struct Gate::State {
+  explicit State(Runtime& r) : runtime(r), ended(r) {}
+  Runtime& runtime;
+  std::size_t running = 0;
+  Event ended;  // The last one that ran has ended.
+};
+
+Gate::Gate(Runtime& runtime) : state_(std::make_shared<State>(runtime)) {}
+
+Gate::~Gate() {
+  if (state_->running == 0) return;
+  CHECK_MSG(Suspension::is_abandoned(state_->runtime.executor()),
+            "a gate is destroyed while what it started still runs");
+}
+
+void Gate::start(std::function<Task<void>()> task) {
+  CHECK(!closed_);
+  ++state_->running;
+  boost::asio::co_spawn(state_->runtime.executor(), run(state_, std::move(task)),
+                        boost::asio::detached);
+}
+
+Task<void> Gate::run(std::shared_ptr<State> state, std::function<Task<void>()> task) {
+  // Counts down on every way out, also when the frame is destroyed because the node was abandoned.
+  struct Leave {
+    State& state;
+    ~Leave() { --state.running; }
+  };
+  {
+    const Leave leave{*state};
+    co_await boost::asio::post(state->runtime.executor(), boost::asio::use_awaitable_t<Executor>{});
+    try {
+      co_await task();
+    } catch (const std::exception& e) {
+      CHECK_MSG(false, e.what());
+    } catch (...) {
+      CHECK_MSG(false, "a task ended with an exception that is not a std::exception");
+    }
+  }
+  if (state->running == 0) state->ended.notify_all();
+}
+
+Task<void> Gate::close() {
+  closed_ = true;
+  const auto state = state_;
+  while (state->running > 0) co_await state->ended.wait();
+}
+
+std::size_t Gate::running() const {
+  return state_->running;
+}
+
+}  // namespace qlab::runtime
