@@ -23,16 +23,17 @@ using runtime::Task;
 //
 // Thread: the shard that opened it. Appends, reads and syncs may be under way at the same time;
 // appends take effect in the order in which they were called. After a failed append or sync the
-// segment is poisoned: every later append and sync fails with the same error until the log is
+// segment is poisoned: every later append and sync fails with the same error until the segment is
 // opened anew, because nothing is known of the bytes since the last good sync. Reads below
-// durable_size() go on.
+// durable_size() go on; above it they fail too.
 class Segment {
  public:
   virtual ~Segment() = default;
 
   // Puts `pieces`, one after the other, at the end. Readable when the task ends.
   // Requires: the bytes stay alive and unchanged until then.
-  // Durability: none; see sync(). Errors: no_space (the segment is as before and not poisoned), io.
+  // Durability: none; see sync(). Errors: no_space (the segment is as before and not poisoned;
+  // appends that were gathered into the same write fail with it), io.
   virtual Task<Result<void>> append(std::vector<ByteView> pieces) = 0;
 
   // Makes durable at least what was appended before this call. Calls that overlap share one sync of
@@ -48,17 +49,27 @@ class Segment {
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
 
   virtual std::uint64_t size() const = 0;  // Appended.
-  virtual std::uint64_t durable_size()
-      const = 0;  // durable_size() <= size(). 0 after open until the first sync.
-  virtual Task<Result<void>> close() = 0;  // Without a sync.
+  // durable_size() <= size(). 0 after open until the first sync.
+  virtual std::uint64_t durable_size() const = 0;
+  // Without a sync. Requires: no call is under way; every later one fails with closed.
+  virtual Task<Result<void>> close() = 0;
 };
 
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::string_view name() const = 0;
+  // False when its segments end with the engine object (memory): whoever uses it then keeps no
+  // files beside them either.
+  virtual bool is_persistent() const = 0;
+
   // Opens or creates. The entry in the directory is durable once the first sync() returned.
+  // Requires: no segment of that path is open; the directory exists, if the engine is persistent.
   virtual Task<Result<std::unique_ptr<Segment>>> open(std::string path) = 0;
+  // Names of the files in `directory`, sorted; none when there is no such directory.
+  virtual Result<std::vector<std::string>> list(std::string_view directory) = 0;
+  // Deletes a closed segment; not_found is no error. Durability: none; see Disk::sync_directory.
+  virtual Result<void> remove(std::string_view path) = 0;
 };
 
 // The engines of this build, in the order in which help texts list them.

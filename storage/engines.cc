@@ -1,0 +1,36 @@
+// The only file that names the engines of this build.
+
+#include "storage/engine.h"
+#include "storage/engines/factories.h"
+
+namespace qlab::storage {
+namespace {
+
+struct Entry {
+  std::string_view name;
+  std::unique_ptr<Engine> (*make)(runtime::Runtime&);
+};
+
+constexpr Entry engines[] = {
+    {"buffered", make_buffered_engine},
+    {"uring", make_uring_engine},
+    {"memory", make_memory_engine},
+};
+
+}  // namespace
+
+std::vector<std::string_view> engine_names() {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : engines) names.push_back(entry.name);
+  return names;
+}
+
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime) {
+  for (const Entry& entry : engines) {
+    if (entry.name == name) return entry.make(runtime);
+  }
+  return fail(Errc::invalid, "engine={} is unknown; allowed are {}", name,
+              fmt::join(engine_names(), ", "));
+}
+
+}  // namespace qlab::storage

@@ -1,0 +1,10 @@
+#include "storage/engines/disk_segment.h"
+#include "storage/engines/factories.h"
+
+namespace qlab::storage {
+
+std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime) {
+  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking);
+}
+
+}  // namespace qlab::storage

@@ -1,0 +1,18 @@
+#pragma once
+// One factory per engine; storage/engines.cc is the only one who calls them.
+
+#include <memory>
+
+#include "storage/engine.h"
+
+namespace qlab::storage {
+
+// No disk at all: what an append costs above the engine. Durable = appended, and gone with the
+// engine.
+std::unique_ptr<Engine> make_memory_engine(runtime::Runtime& runtime);
+// pwrite into the page cache, fdatasync on a helper thread.
+std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime);
+// The same calls through the shard's io_uring, so that the shard's thread never waits for a write.
+std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime);
+
+}  // namespace qlab::storage
