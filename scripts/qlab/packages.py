@@ -184,8 +184,8 @@ def ensure(*, everything: bool) -> list[str]:
     if not on_debian():
         if everything:
             names = " ".join(package.name for package in packages)
-            raise SetupError("no dpkg-query or no apt-get: this is not a Debian system. What Debian "
-                             f"12 calls these packages is needed:\n  {names}")
+            raise SetupError("no dpkg-query or no apt-get: this is not a Debian system. Needed is "
+                             f"what Debian 12 calls\n  {names}")
         return []
     absent = missing(packages)
     if not everything and all(package.optional for package in absent):

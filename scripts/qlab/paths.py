@@ -21,7 +21,7 @@ def build_dir(profile: str) -> pathlib.Path:
 
 
 def tool(name: str) -> str:
-    """Debian's own program first: another on the PATH may run under a Python without the modules."""
+    """Debian's own program first: another one may run under a Python without the modules."""
     debian = pathlib.Path("/usr/bin") / name
     return str(debian) if debian.exists() else shutil.which(name) or name
 

@@ -12,7 +12,7 @@ import sys
 import click
 
 from qlab import paths, progress
-from qlab.tally import Tally, tally_program, without_report
+from qlab.tally import Tally, boost_skip_reasons, tally_program, without_report
 
 CLUSTER = "cluster"  # pytest's tests of that marker, in every folder: they start real processes.
 _TEST_FILES = re.compile(r"(test_.*|.*_test)\.py")
@@ -100,6 +100,9 @@ def _read_meson_log(log: pathlib.Path, code: int) -> Tally:
         stdout, stderr = entry.get("stdout") or "", entry.get("stderr") or ""
         name = entry["name"].rpartition("/")[2].strip()
         one = tally_program(name, entry["result"], stdout, stderr)
+        if one.skipped and entry["result"] != "SKIP":
+            reasons = _ask_why_skipped(entry["command"], one, name)
+            one = tally_program(name, entry["result"], stdout, stderr, reasons)
         if one.failed:
             output = without_report(stdout + stderr).strip()
             click.echo(f"---- {name}: {entry['result']}, status {entry['returncode']}\n"
@@ -108,6 +111,17 @@ def _read_meson_log(log: pathlib.Path, code: int) -> Tally:
     if code != 0 and not tally.failed:
         tally.add("meson test", "failed", f"status {code}")
     return tally
+
+
+def _ask_why_skipped(command: list[str], tally: Tally, name: str) -> dict[str, str]:
+    """Runs the skipped cases of a Boost.Test program again: only then it says why it skips them."""
+    cases = [case.removeprefix(f"{name}/") for case, _ in tally.skipped]
+    selected = [f"--run_test={case}" for case in cases]
+    # The last --log_level wins only if the one the test is run with is gone.
+    program = [word for word in command if not word.startswith("--log_level")]
+    done = subprocess.run([*program, *selected, "--log_level=test_suite"], cwd=paths.ROOT,
+                          capture_output=True, text=True, errors="replace", check=False)
+    return boost_skip_reasons(done.stdout + done.stderr)
 
 
 def run_pytest(profile: str, suite: str, folders: list[str]) -> Tally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as xml
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _BOOST_REPORT = re.compile(r"<TestResult>.*?</TestResult>", re.DOTALL)
-_BOOST_SKIP = re.compile(r'Test case "([^"]+)" is skipped because (.*)')
+_BOOST_SKIP = re.compile(
+    r'Test case "([^"]+)" is skipped because (?:precondition failed: )?(.*)')
 
 
 @dataclass
@@ -44,11 +46,18 @@ def without_report(text: str) -> str:
     return _BOOST_REPORT.sub("", text)
 
 
-def tally_program(name: str, result: str, stdout: str, stderr: str) -> Tally:
+def boost_skip_reasons(said: str) -> dict[str, str]:
+    """Case -> reason, from what a program says at --log_level=test_suite."""
+    return dict(_BOOST_SKIP.findall(said))
+
+
+def tally_program(name: str, result: str, stdout: str, stderr: str,
+                  reasons: Mapping[str, str] | None = None) -> Tally:
     """The cases of one test program that Meson ran, from Boost.Test's XML report.
 
-    A program without a report counts as one case with Meson's result: a script, or a program that
-    died. A report without a failure in a program that failed adds one for the program.
+    `reasons` says why a case was skipped, by its path inside the program. A program without a
+    report counts as one case with Meson's result: a script, or a program that died. A report
+    without a failure in a program that failed adds one for the program.
     """
     tally = Tally()
     failed = result not in ("OK", "SKIP", "EXPECTEDFAIL")
@@ -60,23 +69,21 @@ def tally_program(name: str, result: str, stdout: str, stderr: str) -> Tally:
         else:
             tally.add(name, "failed" if failed else "passed", result if failed else "")
         return tally
-    said = without_report(f"{stdout}\n{stderr}")
-    reasons = dict(_BOOST_SKIP.findall(said))
-    for path, case in _cases(xml.fromstring(report[0]), name):
-        outcome = case.get("result", "failed")
+    for path, outcome in _cases(xml.fromstring(report[0])):
         if outcome == "skipped":
-            tally.add(path, "skipped", reasons.get(case.get("name", ""), "disabled"))
+            tally.add(f"{name}/{path}", "skipped", (reasons or {}).get(path, ""))
         else:
-            tally.add(path, "passed" if outcome == "passed" else "failed")
+            tally.add(f"{name}/{path}", "passed" if outcome == "passed" else "failed")
     if failed and not tally.failed:
         tally.add(name, "failed", result)
     return tally
 
 
-def _cases(node: xml.Element, path: str):
+def _cases(node: xml.Element, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Path and outcome of every case; the outermost suite is the program and has no part in it."""
     for child in node:
+        name = f"{prefix}{child.get('name')}"
         if child.tag == "TestCase":
-            yield f"{path}/{child.get('name')}", child
+            yield name, child.get("result", "failed")
         elif child.tag == "TestSuite":
-            is_top = node.tag == "TestResult"
-            yield from _cases(child, path if is_top else f"{path}/{child.get('name')}")
+            yield from _cases(child, "" if node.tag == "TestResult" else f"{name}/")

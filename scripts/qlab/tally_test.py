@@ -1,6 +1,6 @@
 """Tests of tally.py."""
 
-from qlab.tally import Tally, tally_program
+from qlab.tally import Tally, boost_skip_reasons, tally_program
 
 REPORT = """<TestResult><TestSuite name="Master Test Suite" result="failed">
 <TestCase name="one" result="passed"></TestCase>
@@ -16,13 +16,14 @@ def test_every_case_of_a_boost_program_counts():
 
 
 def test_a_skipped_case_carries_the_reason_boost_gave():
-    said = 'x.cc(3): warning: Test case "three" is skipped because no io_uring here'
-    assert tally_program("raft", "FAIL", said, REPORT).skipped == [
-        ("raft/inner/three", "no io_uring here")]
+    said = 'x.cc(3): Test case "inner/three" is skipped because precondition failed: no io_uring\n'
+    tally = tally_program("raft", "FAIL", "", REPORT, boost_skip_reasons(said))
+    assert tally.skipped == [("raft/inner/three", "no io_uring")]
 
 
 def test_a_program_that_died_before_its_report_counts_as_one_failure():
-    assert tally_program("raft", "ERROR", "", "core dumped").line() == "0 passed, 1 failed, 0 skipped"
+    tally = tally_program("raft", "ERROR", "", "core dumped")
+    assert tally.line() == "0 passed, 1 failed, 0 skipped"
 
 
 def test_a_program_that_failed_after_a_clean_report_is_a_failure():

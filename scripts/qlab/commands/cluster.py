@@ -22,21 +22,27 @@ def cluster() -> None:
 
 
 @cluster.command(cls=Command, example="cluster up --brokers 3 --engine uring")
-@click.option("--brokers", type=click.IntRange(1, 9), default=3, show_default=True,
-              help="Nodes; each is broker and controller.")
-@click.option("--engine", type=click.Choice(_ENGINES), default="buffered", show_default=True,
-              help="How a segment's bytes reach the disk.")
+@click.option("--brokers", type=click.IntRange(1, 9), help="How many nodes.  [default: 3]")
+@click.option("--controllers", type=click.IntRange(1, 9),
+              help="How many of them vote on the metadata.  [default: all]")
+@click.option("--engine", type=click.Choice(_ENGINES),
+              help="How a segment's bytes reach the disk.  [default: buffered]")
 @click.option("--plane", type=click.Choice(["raft", *_PLANES_LATER]), default="raft",
               show_default=True, help="Preset of controller and consensus module.")
 @click.option("--layout", type=click.Choice(["per_partition", *_LAYOUTS_LATER]),
               default="per_partition", show_default=True, help="How partitions share files.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A key of the node's configuration; may be repeated.")
-def up(brokers: int, engine: str, plane: str, layout: str, settings: tuple[str, ...]) -> None:
+def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str, layout: str,
+       settings: tuple[str, ...]) -> None:
     """Starts a cluster, returns when it serves and leaves it running.
 
-    The last line printed is its bootstrap servers.
+    A cluster that was stopped is started again over its data. The last line printed is the
+    bootstrap servers.
     """
+    if brokers and controllers and controllers > brokers:
+        raise click.BadParameter(f"{controllers} of {brokers} brokers; at most all of them",
+                                 param_hint="--controllers")
     if plane in _PLANES_LATER:
         not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
     if layout in _LAYOUTS_LATER:
@@ -44,7 +50,8 @@ def up(brokers: int, engine: str, plane: str, layout: str, settings: tuple[str, 
     overrides = parse_settings(settings)
     builder.build("release")
     from harness import cli as harness
-    click.echo(harness.up(brokers=brokers, engine=engine, overrides=overrides))
+    raise SystemExit(harness.up(brokers=brokers, controllers=controllers, engine=engine,
+                                config=overrides or None))
 
 
 @cluster.command(cls=Command, example="cluster down --wipe")
@@ -53,12 +60,13 @@ def down(wipe: bool) -> None:
     """Stops the cluster; its data stays unless --wipe is given."""
     builder.ensure_packages()
     from harness import cli as harness
-    harness.down(wipe=wipe)
+    raise SystemExit(harness.down(wipe=wipe))
 
 
 @cluster.command(cls=Command, example="cluster status")
-def status() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def status(as_json: bool) -> None:
     """Shows nodes, roles, partitions, leaders and in-sync replicas."""
     builder.ensure_packages()
     from harness import cli as harness
-    harness.status()
+    raise SystemExit(harness.status(as_json=as_json))

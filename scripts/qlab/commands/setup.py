@@ -6,7 +6,8 @@ from qlab import builder, packages
 from qlab.command import Command
 
 
-@click.command(cls=Command, example="setup", short_help="install the Debian packages that are missing")
+@click.command(cls=Command, example="setup",
+               short_help="install the Debian packages that are missing")
 def setup() -> None:
     """Installs the Debian packages that are missing (scripts/packages.txt).
 

@@ -38,8 +38,9 @@ def _summary(tally: Tally) -> None:
 def test(names: tuple[str, ...], profile: str, jobs: int | None, list_only: bool) -> None:
     """Builds what is missing and runs the test suites (all, if none is named).
 
-    A suite is a folder's C++ tests and Python tests; `style` checks the sources, and `cluster` holds
-    the tests that start real processes. The last line is exactly `N passed, N failed, N skipped`.
+    A suite is a folder's C++ tests and Python tests; `style` checks the sources, and `cluster`
+    holds the tests that start real processes. The last line is exactly
+    `N passed, N failed, N skipped`.
     """
     builder.ensure_packages()
     tally = Tally()
