@@ -82,11 +82,11 @@ def absolute_paths(path: str, text: str) -> Iterator[Finding]:
 
 
 def columns(path: str, text: str) -> Iterator[Finding]:
-    if _CODE_FILES.fullmatch(path):
-        for number, line in enumerate(text.split("\n"), start=1):
-            if len(line) > LINE_COLUMNS_MAX:
-                yield Finding("columns", path, number,
-                              f"{len(line)} columns; at most {LINE_COLUMNS_MAX}")
+    lines = text.split("\n")
+    long = [i + 1 for i, line in enumerate(lines) if len(line) > LINE_COLUMNS_MAX]
+    if long and _CODE_FILES.fullmatch(path):
+        yield Finding("columns", path, long[0], f"{len(long)} lines of more than "
+                      f"{LINE_COLUMNS_MAX} columns: {' '.join(map(str, long))}", len(long))
 
 
 def file_size(path: str, text: str) -> Iterator[Finding]:

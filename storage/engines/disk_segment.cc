@@ -170,7 +170,8 @@ Task<Result<Bytes>> DiskSegment::read(std::uint64_t position, std::size_t count)
 Task<Result<void>> DiskSegment::truncate(std::uint64_t size) {
   if (poison_) co_return fail(*poison_);
   CHECK(size <= size_);
-  CHECK(!writing_ && queue_.empty());
+  CHECK(!writing_);
+  CHECK(queue_.empty());
   writing_ = true;
   while (syncing_) co_await sync_ended_.wait();
   syncing_ = true;
@@ -189,7 +190,8 @@ Task<Result<void>> DiskSegment::truncate(std::uint64_t size) {
 }
 
 Task<Result<void>> DiskSegment::close() {
-  CHECK(!writing_ && queue_.empty());
+  CHECK(!writing_);
+  CHECK(queue_.empty());
   CHECK(!syncing_);
   if (!file_) co_return Result<void>{};
   poison_ = Error{Errc::closed, fmt::format("{} is closed", path_)};
