@@ -153,7 +153,8 @@ double HdrHistogram::deviation() const {
 }
 
 std::int64_t HdrHistogram::value_at(double quantile) const {
-  CHECK(quantile >= 0 && quantile <= 1);
+  CHECK(quantile >= 0);
+  CHECK(quantile <= 1);
   // The product may land a hair above the integer it means, so it is rounded down by one part in
   // 10^12 first.
   const double exact = quantile * static_cast<double>(total_);

@@ -90,10 +90,10 @@ def run_meson(profile: str, suites: list[str], jobs: int | None) -> Tally:
     if not log.exists():
         click.echo("".join(said))
         raise click.ClickException(f"meson test ran no test; its status is {code}")
-    return _read_meson_log(log, code)
+    return tally_meson_log(log, code)
 
 
-def _read_meson_log(log: pathlib.Path, code: int) -> Tally:
+def tally_meson_log(log: pathlib.Path, code: int) -> Tally:
     tally = Tally()
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         entry = json.loads(line)
