@@ -6,84 +6,93 @@ Each function prints for people and returns the exit status of the command: 0 do
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import ParamSpec
 
 from harness import control
 from harness.cluster import ClusterError, LocalCluster
 
 ROOT = control.REPOSITORY / ".qlab" / "cluster"
+P = ParamSpec("P")
 
 
+def _command(body: Callable[P, int]) -> Callable[P, int]:
+    """Prints what the cluster cannot do as one error, and makes it exit status 1."""
+
+    @functools.wraps(body)
+    def command(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return body(*args, **kwargs)
+        except (ClusterError, OSError) as error:
+            print(f"cluster {body.__name__}: {error}", file=sys.stderr)
+            return 1
+
+    return command
+
+
+@_command
 def up(*, brokers: int | None = None, controllers: int | None = None, engine: str | None = None,
        config: Mapping[str, str] | None = None, binary: Path | None = None,
        root: Path = ROOT) -> int:
-    """Returns when the cluster serves and leaves it running; the last line is its bootstrap servers.
+    """Returns when the cluster serves, leaves it running, prints its bootstrap servers last.
 
     What is None comes from the cluster that is there, else it is 3 brokers on engine buffered.
     Nodes that are down (after `down`, a crash or a reboot) are started again over their data.
     """
-    fresh = False
-    try:
-        cluster = _find(root)
-        if cluster is None:
-            cluster = LocalCluster(
-                root, brokers=3 if brokers is None else brokers, controllers=controllers,
-                engine=engine or "buffered", config=config, binary=binary)
-            fresh = True
-        else:
-            _refuse_another_shape(cluster, brokers, controllers, engine, config)
-        down_before = [node for node in cluster.nodes.values() if not node.alive]
-        if not down_before:
-            print("The cluster is up already.")
-        else:
-            print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, engine "
-                  f"{cluster.engine}, under {cluster.root}", flush=True)
+    cluster = _find(root)
+    fresh = cluster is None
+    if cluster is None:
+        cluster = LocalCluster(root, brokers=3 if brokers is None else brokers,
+                               controllers=controllers, engine=engine or "buffered",
+                               config=config, binary=binary)
+    else:
+        _refuse_another_shape(cluster, brokers, controllers, engine, config)
+    down_before = [node for node in cluster.nodes.values() if not node.alive]
+    if down_before:
+        print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, engine "
+              f"{cluster.engine}, under {cluster.root}", flush=True)
+        try:
             cluster.start()
-    except (ClusterError, OSError) as error:
-        print(f"cluster up: {error}", file=sys.stderr)
-        if fresh:
-            shutil.rmtree(root, ignore_errors=True)  # What never served must not shape the next try.
-        return 1
+        except BaseException:
+            if fresh:  # What never served must not shape the next try.
+                shutil.rmtree(root, ignore_errors=True)
+            raise
+    else:
+        print("The cluster is up already.")
     print(cluster.bootstrap)
     return 0
 
 
+@_command
 def down(*, wipe: bool = False, root: Path = ROOT) -> int:
     """Stops the cluster, controlled; with `wipe` its data and its ports are forgotten as well."""
-    try:
-        cluster = _find(root)
-        if cluster is None:
-            print("There is no cluster.")
-            return 0
-        count = sum(node.alive for node in cluster.nodes.values())
-        cluster.stop()
-        print(f"Stopped {count} of {len(cluster.nodes)} nodes.")
-        if wipe:
-            shutil.rmtree(root)
-            print("Wiped its data.")
-        else:
-            print(f"Its data stays in {root}; ./qlab cluster up starts it again, "
-                  "./qlab cluster down --wipe forgets it.")
-    except (ClusterError, OSError) as error:
-        print(f"cluster down: {error}", file=sys.stderr)
-        return 1
+    cluster = _find(root)
+    if cluster is None:
+        print("There is no cluster.")
+        return 0
+    count = sum(node.alive for node in cluster.nodes.values())
+    cluster.stop()
+    print(f"Stopped {count} of {len(cluster.nodes)} nodes.")
+    if wipe:
+        shutil.rmtree(root)
+        print("Wiped its data.")
+    else:
+        print(f"Its data stays in {root}; ./qlab cluster up starts it again, "
+              "./qlab cluster down --wipe forgets it.")
     return 0
 
 
+@_command
 def status(*, as_json: bool = False, root: Path = ROOT) -> int:
     """Prints the nodes, the controller and the partitions; returns 1 unless every node answers."""
-    try:
-        cluster = _find(root)
-    except (ClusterError, OSError) as error:
-        print(f"cluster status: {error}", file=sys.stderr)
-        return 1
+    cluster = _find(root)
     if cluster is None:
-        print("There is no cluster; ./qlab cluster up starts one.", file=sys.stderr)
-        return 1
+        raise ClusterError("there is no cluster; ./qlab cluster up starts one")
     answers = cluster.statuses()
     if as_json:
         nodes = {i: dataclasses.asdict(answer) for i, answer in answers.items()}

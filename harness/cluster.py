@@ -26,7 +26,8 @@ from harness.host import Host, LocalHost, Process, wait_dead
 
 T = TypeVar("T")
 
-BINARY = control.REPOSITORY / "build" / "broker" / "qlab-node"
+BUILD = Path(os.environ.get("QLAB_BUILD_DIR", control.REPOSITORY / "build"))  # Of another profile.
+BINARY = BUILD / "broker" / "qlab-node"
 BROKERS_MAX = 99
 READY_TIMEOUT = 30.0  # Seconds; generous, since a loaded machine elects slowly.
 STOP_TIMEOUT = 30.0  # Seconds that a controlled shutdown may take.
@@ -341,7 +342,7 @@ class LocalCluster:
 
         return self.wait_for(active, timeout, "an active controller")
 
-    def wait_for(self, pred: Callable[[], T], timeout: float, what: str) -> T:
+    def wait_for(self, pred: Callable[[], T | None], timeout: float, what: str) -> T:
         """`waiting.wait_for`; a timeout also names the nodes that are down."""
         try:
             return waiting.wait_for(pred, timeout, what)

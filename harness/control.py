@@ -45,17 +45,20 @@ class BrokerStatus:
 
 @dataclass(frozen=True)
 class PartitionStatus:
-    """A partition that the asked node holds. log_start <= high_watermark <= log_end; the last two
-    are one past the last record. `leader` is -1 when there is none."""
+    """A partition that the asked node holds. log_start <= high_watermark <= log_end, and
+    durable_end <= log_end; all but the first are one past the last record. `leader` is -1 when
+    there is none."""
 
     topic: str
     partition: int
     leader: int
     leader_epoch: int
+    partition_epoch: int
     isr: tuple[int, ...]
     replicas: tuple[int, ...]
     log_start: int
     log_end: int
+    durable_end: int
     high_watermark: int
 
 
@@ -92,46 +95,32 @@ def status(address: str, timeout: float = 2.0) -> NodeStatus:
     import grpc  # Half a second: only who asks pays.
 
     messages = _messages()
-    service = _service(messages)
     options = [("grpc.use_local_subchannel_pool", 1),  # No back-off left from a failed call.
                ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
         call = channel.unary_unary(
-            f"/{service.full_name}/Status",
+            "/qlab.control.Control/Status",
             request_serializer=messages.StatusRequest.SerializeToString,
             response_deserializer=messages.StatusReply.FromString)
         try:
-            return _to_status(call(messages.StatusRequest(), timeout=timeout))
+            return _to_status(call(messages.StatusRequest(partitions=True), timeout=timeout))
         except grpc.RpcError as error:
             raise ControlError(f"{address}: {error.code().name}: {error.details()}") from error
-
-
-def _service(messages: Any) -> Any:
-    for service in messages.DESCRIPTOR.services_by_name.values():
-        if "Status" in service.methods_by_name:
-            return service
-    raise ControlError(f"{PROTO} has no service with a method Status")
 
 
 def _to_status(reply: Any) -> NodeStatus:
     consensus = None
     if reply.HasField("consensus"):
         c = reply.consensus
-        consensus = ConsensusStatus(_word(c, "role"), c.epoch, c.leader, c.commit, c.last)
+        consensus = ConsensusStatus(c.role, c.epoch, c.leader, c.commit, c.last)
     return NodeStatus(
         reply.node_id, reply.cluster_id, reply.ready, consensus, reply.controller_active,
         reply.metadata_offset,
         tuple(BrokerStatus(b.id, b.endpoint, b.fenced, b.epoch) for b in reply.brokers),
-        tuple(PartitionStatus(p.topic, p.partition, p.leader, p.leader_epoch, tuple(p.isr),
-                              tuple(p.replicas), p.log_start, p.log_end, p.high_watermark)
+        tuple(PartitionStatus(p.topic, p.partition, p.leader, p.leader_epoch, p.partition_epoch,
+                              tuple(p.isr), tuple(p.replicas), p.log_start, p.log_end,
+                              p.durable_end, p.high_watermark)
               for p in reply.partitions))
-
-
-def _word(message: Any, field: str) -> str:
-    """A field's value as a word, whether the field is a string or an enum."""
-    value = getattr(message, field)
-    enum = message.DESCRIPTOR.fields_by_name[field].enum_type
-    return value if enum is None else enum.values_by_number[value].name.lower()
 
 
 @cache

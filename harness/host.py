@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -17,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import Signals
 
 
 @dataclass
@@ -47,8 +47,11 @@ class Host(ABC):
         """
 
     @abstractmethod
-    def signal(self, process: Process, number: signal.Signals) -> None:
-        """Sends a signal to the process and all its children. A dead process is no error."""
+    def signal(self, process: Process, number: Signals) -> None:
+        """Sends a signal to the process and all its children. A dead process is no error.
+
+        A SIGSTOP has taken effect when this returns.
+        """
 
     @abstractmethod
     def alive(self, process: Process) -> bool:
@@ -89,13 +92,15 @@ class LocalHost(Host):
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         return Process(child.pid, _stat(child.pid)[1], child)
 
-    def signal(self, process: Process, number: signal.Signals) -> None:
+    def signal(self, process: Process, number: Signals) -> None:
         if not self.alive(process):
             return
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
-            pass
+            return
+        while number == Signals.SIGSTOP and _stat(process.pid)[0] not in ("T", "Z", "X", ""):
+            time.sleep(0.001)
 
     def alive(self, process: Process) -> bool:
         if process.child is not None:

@@ -13,7 +13,8 @@ class WaitTimeout(AssertionError):
     """What was waited for did not come in time."""
 
 
-def wait_for(pred: Callable[[], T], timeout: float, what: str, *, interval: float = 0.05) -> T:
+def wait_for(pred: Callable[[], T | None], timeout: float, what: str, *,
+             interval: float = 0.05) -> T:
     """Calls `pred` until it returns something true and returns that; an exception is "not yet".
 
     `timeout` and `interval` are seconds; `what` completes the sentence "waited for ...".

@@ -33,7 +33,7 @@ def test_up_twice_says_so_and_changes_nothing(root, capsys):
     assert (root / "cluster.json").read_text() == before
 
 
-def test_up_after_down_comes_back_with_the_same_ports_and_only_the_dead_nodes_start(root, capsys):
+def test_up_after_down_keeps_the_ports_and_only_dead_nodes_are_started(root, capsys):
     cli.up(binary=FAKE, root=root)
     first = LocalCluster.load(root)
     first.nodes[2].kill()
@@ -49,7 +49,8 @@ def test_up_after_down_comes_back_with_the_same_ports_and_only_the_dead_nodes_st
 def test_another_shape_is_refused_with_the_way_out(root, capsys):
     cli.up(binary=FAKE, root=root)
     assert cli.up(brokers=5, root=root) == 1
-    assert "down --wipe" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "brokers 3" in error and "not 5" in error and "down --wipe" in error
 
 
 def test_wipe_forgets_everything(root):
@@ -69,7 +70,7 @@ def test_a_first_up_that_fails_does_not_shape_the_next_one(root, capsys):
     assert cli.up(brokers=1, binary=FAKE, root=root) == 0
 
 
-def test_a_damaged_state_file_names_itself(root, capsys):
+def test_a_damaged_state_file_names_itself_and_is_kept(root, capsys):
     root.mkdir()
     (root / "cluster.json").write_text("{")
     assert cli.up(root=root) == 1

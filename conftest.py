@@ -1,0 +1,3 @@
+"""Where pytest begins: the fixtures and options of harness/plugin.py are there for all tests."""
+
+pytest_plugins = ["harness.plugin"]
