@@ -8,7 +8,7 @@
 #include "wire/kafka/find_coordinator.h"
 #include "wire/kafka/metadata.h"
 #include "wire/kafka/produce.h"
-#include "wire/kafka/testing/hex.h"
+#include "wire/kafka/testing/test_text.h"
 
 namespace qlab::wire {
 namespace {
@@ -18,7 +18,7 @@ BOOST_AUTO_TEST_SUITE(wire_frame)
 BOOST_AUTO_TEST_CASE(a_plain_request_frame_is_as_the_protocol_guide_says) {
   BytesWriter out;
   MetadataRequest request;
-  request.topics = std::vector{MetadataRequest::Topic{.topic_id = {}, .name = "ab"}};
+  request.topics = std::vector{MetadataRequest::Topic{.name = "ab"}};
   const RequestHeader header{ApiKey::metadata, 1, 7, "me"};
   BOOST_REQUIRE(encode_request_frame(out, header, request).has_value());
   // length, key, version, correlation id, client id, one topic, its name.
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(a_plain_request_frame_is_as_the_protocol_guide_says) {
 BOOST_AUTO_TEST_CASE(a_flexible_request_frame_has_compact_lengths_and_tags) {
   BytesWriter out;
   MetadataRequest request;
-  request.topics = std::vector{MetadataRequest::Topic{.topic_id = {}, .name = "ab"}};
+  request.topics = std::vector{MetadataRequest::Topic{.name = "ab"}};
   const RequestHeader header{ApiKey::metadata, 9, 7, "me"};
   BOOST_REQUIRE(encode_request_frame(out, header, request).has_value());
   // The client id keeps its two-byte length; then the header's tags; topics, name, tags; three
@@ -122,6 +122,28 @@ BOOST_AUTO_TEST_CASE(an_array_longer_than_the_bytes_left_is_refused_before_it_is
       "00");
   BytesReader compact(compact_bytes);
   BOOST_TEST(!decode<MetadataRequest>(compact, 9).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(unknown_tags_inside_a_struct_are_skipped_and_tags_must_ascend) {
+  // Throttle, error, session; one topic "t" with one partition, whose tags differ; the tags of topic and message.
+  const std::string head = "00000000" "0000" "00000000" "02" "0274" "02" "00000003" "0000"
+                           "0000000000000001" "0000000000000002" "0000000000000000" "00" "ffffffff" "00";
+  const std::string leader = "01" "09" "00000007" "00000008" "00";
+  const std::string unknown = "63" "02" "abcd";
+  const Bytes good = from_hex(head + "02" + leader + unknown + "00" "00");
+  BytesReader in(good);
+  const auto read = decode<FetchResponse>(in, 12);
+  BOOST_REQUIRE_MESSAGE(read.has_value(), reason_of(read));
+  const auto& partition = read->topics[0].partitions[0];
+  BOOST_TEST(partition.current_leader.leader_id.value() == 7);
+  BOOST_TEST(partition.current_leader.leader_epoch.value() == 8);
+  BOOST_TEST(in.left() == 0u);
+  const Bytes disordered = from_hex(head + "02" + unknown + leader + "00" "00");
+  BytesReader again(disordered);
+  BOOST_TEST(!decode<FetchResponse>(again, 12).has_value());
+  const Bytes too_long = from_hex(head + "01" + "01" "0a" "00000007" "00000008" "00" "ff" + "00" "00");
+  BytesReader padded(too_long);
+  BOOST_TEST(!decode<FetchResponse>(padded, 12).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(records_are_views_into_the_frame) {

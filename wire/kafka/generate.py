@@ -69,10 +69,11 @@ def is_default(field):
 
 
 def initializer(field):
+    """Every field has one, so that a designated initializer may leave it out without a warning."""
     if field.optional:
-        return '' if field.default is None else f' = {literal(field)}'
+        return '{}' if field.default is None else f' = {literal(field)}'
     if field.array or field.is_struct or field.type in ('string', 'bytes', 'uuid'):
-        return f' = "{field.default}"' if field.type == 'string' and field.default else ''
+        return f' = "{field.default}"' if field.type == 'string' and field.default else '{}'
     if field.alias:
         return literal(field).removeprefix(element_type(field))
     return f' = {literal(field)}'
@@ -282,6 +283,14 @@ def write_api_table(out, apis):
     out.write('apis.cc', [f'#include "{out.folder}/apis.h"', '', '#include <array>', ''], body, 'the schemas')
 
 
+def write_all_messages(out, apis):
+    """What a test needs that has something to say about every message."""
+    names = [m.name for _, api in apis for m in (api.request, api.response)]
+    head = ['#pragma once', '#include <tuple>', '',
+            *(f'#include "{out.folder}/{Path(path).stem}_fields.h"' for path, _ in apis), '']
+    out.write('all_messages.h', head, [f'using AllMessages = std::tuple<{", ".join(names)}>;', ''], 'the schemas')
+
+
 def write_records(out, records):
     records = sorted(records, key=lambda record: record.id)
     origin = 'the schemas'
@@ -343,6 +352,7 @@ def main():
         write_api(out, path, api)
     if apis:
         write_api_table(out, [api for _, api in apis])
+        write_all_messages(out, apis)
     if records:
         write_records(out, records)
 

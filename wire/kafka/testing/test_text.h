@@ -1,5 +1,5 @@
 #pragma once
-// Bytes as hex text, for tests.
+// Small helpers of the tests: bytes as hex text, and why a Result failed.
 
 #include <algorithm>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "common/bytes.h"
 #include "common/check.h"
+#include "common/result.h"
 
 namespace qlab::wire {
 
@@ -29,6 +30,12 @@ inline Bytes from_hex(std::string_view text) {
     bytes.push_back(static_cast<std::byte>(high << 4 | low));
   }
   return bytes;
+}
+
+// Empty for a success: Boost.Test asks for its message even then.
+template <class T>
+std::string reason_of(const Result<T>& result) {
+  return result ? std::string() : result.error().message();
 }
 
 }  // namespace qlab::wire
