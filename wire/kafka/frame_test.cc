@@ -125,12 +125,36 @@ BOOST_AUTO_TEST_CASE(an_array_longer_than_the_bytes_left_is_refused_before_it_is
 }
 
 BOOST_AUTO_TEST_CASE(unknown_tags_inside_a_struct_are_skipped_and_tags_must_ascend) {
-  // Throttle, error, session; one topic "t" with one partition, whose tags differ; the tags of topic and message.
-  const std::string head = "00000000" "0000" "00000000" "02" "0274" "02" "00000003" "0000"
-                           "0000000000000001" "0000000000000002" "0000000000000000" "00" "ffffffff" "00";
-  const std::string leader = "01" "09" "00000007" "00000008" "00";
-  const std::string unknown = "63" "02" "abcd";
-  const Bytes good = from_hex(head + "02" + leader + unknown + "00" "00");
+  // Throttle, error, session; one topic "t" with one partition, whose tags differ; the tags of
+  // topic and message.
+  const std::string head =
+      "00000000"
+      "0000"
+      "00000000"
+      "02"
+      "0274"
+      "02"
+      "00000003"
+      "0000"
+      "0000000000000001"
+      "0000000000000002"
+      "0000000000000000"
+      "00"
+      "ffffffff"
+      "00";
+  const std::string leader =
+      "01"
+      "09"
+      "00000007"
+      "00000008"
+      "00";
+  const std::string unknown =
+      "63"
+      "02"
+      "abcd";
+  const Bytes good = from_hex(head + "02" + leader + unknown +
+                              "00"
+                              "00");
   BytesReader in(good);
   const auto read = decode<FetchResponse>(in, 12);
   BOOST_REQUIRE_MESSAGE(read.has_value(), reason_of(read));
@@ -138,10 +162,20 @@ BOOST_AUTO_TEST_CASE(unknown_tags_inside_a_struct_are_skipped_and_tags_must_asce
   BOOST_TEST(partition.current_leader.leader_id.value() == 7);
   BOOST_TEST(partition.current_leader.leader_epoch.value() == 8);
   BOOST_TEST(in.left() == 0u);
-  const Bytes disordered = from_hex(head + "02" + unknown + leader + "00" "00");
+  const Bytes disordered = from_hex(head + "02" + unknown + leader +
+                                    "00"
+                                    "00");
   BytesReader again(disordered);
   BOOST_TEST(!decode<FetchResponse>(again, 12).has_value());
-  const Bytes too_long = from_hex(head + "01" + "01" "0a" "00000007" "00000008" "00" "ff" + "00" "00");
+  const Bytes too_long = from_hex(head + "01" +
+                                  "01"
+                                  "0a"
+                                  "00000007"
+                                  "00000008"
+                                  "00"
+                                  "ff" +
+                                  "00"
+                                  "00");
   BytesReader padded(too_long);
   BOOST_TEST(!decode<FetchResponse>(padded, 12).has_value());
 }

@@ -1,12 +1,13 @@
-// Bytes of others: what real clients sent (scripts/capture_golden.py) and what another codec wrote (scripts/golden_kmsg)
-// is decoded without a rest and encoded to the same bytes.
+// Bytes of others: what real clients sent (scripts/capture_golden.py) and what another codec wrote
+// (scripts/golden_kmsg) is decoded without a rest and encoded to the same bytes.
 
-#include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <tuple>
+
+#include <boost/test/unit_test.hpp>
 
 #include "wire/kafka/all_messages.h"
 #include "wire/kafka/frame.h"
@@ -66,7 +67,9 @@ std::string fault(const Golden& golden, std::int16_t version, ApiKey key, BytesR
                   BytesWriter& out, std::tuple<T...>*) {
   std::string result = "no message has this key";
   const auto try_one = [&]<class M>() {
-    constexpr bool is_request = requires { typename M::Response; };
+    constexpr bool is_request = requires {
+      typename M::Response;
+    };
     if (M::api_key != key || is_request != golden.is_request) return;
     result = fault_of_message<M>(in, version, out);
   };

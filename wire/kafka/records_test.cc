@@ -1,11 +1,12 @@
+#include "wire/kafka/testing/records.h"
+
 #include <boost/test/unit_test.hpp>
 
 #include "wire/kafka/decoder.h"
 #include "wire/kafka/encoder.h"
 #include "wire/kafka/testing/filler.h"
-#include "wire/kafka/testing/test_text.h"
-#include "wire/kafka/testing/records.h"
 #include "wire/kafka/testing/records_fields.h"
+#include "wire/kafka/testing/test_text.h"
 
 namespace qlab::wire {
 namespace {
@@ -22,7 +23,12 @@ BOOST_AUTO_TEST_CASE(a_record_stands_behind_its_id_and_version) {
   BytesWriter out;
   BOOST_REQUIRE(encode_record(out, EraseRecord{.name = "ab"}).has_value());
   // Frame version 1, id 9, version 0; the name; no tags.
-  BOOST_TEST(to_hex(out.view()) == "01" "09" "00" "036162" "00");
+  BOOST_TEST(to_hex(out.view()) ==
+             "01"
+             "09"
+             "00"
+             "036162"
+             "00");
 }
 
 BOOST_AUTO_TEST_CASE(records_of_every_version_survive) {
@@ -67,10 +73,23 @@ BOOST_AUTO_TEST_CASE(an_unknown_record_is_told_from_a_damaged_one) {
     BytesReader in(bytes);
     return decode_record(in).error().code;
   };
-  BOOST_TEST((code_of("01" "63" "00") == Errc::unsupported));      // Id 99.
-  BOOST_TEST((code_of("01" "09" "05" "01" "00") == Errc::unsupported));  // Version 5 of an id we know.
-  BOOST_TEST((code_of("02" "09" "00" "01" "00") == Errc::unsupported));  // Frame version 2.
-  BOOST_TEST((code_of("01" "09" "00" "05") == Errc::corrupt));
+  BOOST_TEST((code_of("01"
+                      "63"
+                      "00") == Errc::unsupported));  // Id 99.
+  BOOST_TEST((code_of("01"
+                      "09"
+                      "05"
+                      "01"
+                      "00") == Errc::unsupported));  // Version 5 of an id we know.
+  BOOST_TEST((code_of("02"
+                      "09"
+                      "00"
+                      "01"
+                      "00") == Errc::unsupported));  // Frame version 2.
+  BOOST_TEST((code_of("01"
+                      "09"
+                      "00"
+                      "05") == Errc::corrupt));
   BOOST_TEST((code_of("") == Errc::corrupt));
 }
 

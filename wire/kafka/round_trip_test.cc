@@ -1,7 +1,8 @@
 // Properties that hold for every message in every version it has.
 
-#include <boost/test/unit_test.hpp>
 #include <tuple>
+
+#include <boost/test/unit_test.hpp>
 
 #include "wire/kafka/all_messages.h"
 #include "wire/kafka/testing/filler.h"
@@ -17,8 +18,8 @@ struct Case {
   std::int16_t version;
 };
 
-// Calls check(message, filler, case) with a filled message of type T, for every version and seed. The seed of a failing
-// case is printed; the values depend on nothing else.
+// Calls check(message, filler, case) with a filled message of type T, for every version and seed.
+// The seed of a failing case is printed; the values depend on nothing else.
 template <class T, class Check>
 void for_all_cases(Check check, bool with_tags = true) {
   for (std::int16_t version = T::versions_min; version <= T::versions_max; ++version) {
@@ -83,7 +84,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_message_with_damaged_bytes_decodes_or_fails_but_
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(an_unknown_tag_is_skipped, T, AllMessages) {
-  const Bytes unknown_tag = from_hex("01" "e707" "03" "aabbcc");  // One tag, number 999, three bytes.
+  const Bytes unknown_tag = from_hex(
+      "01"
+      "e707"
+      "03"
+      "aabbcc");  // One tag, number 999, three bytes.
   for_all_cases<T>(
       [&](const T& message, Case c) {
         if (c.version < T::flexible_min) return;

@@ -1,5 +1,6 @@
 #pragma once
-// A third codec beside encoder.h and decoder.h: it fills the fields that a version carries with seeded values.
+// A third codec beside encoder.h and decoder.h: it fills the fields that a version carries with
+// seeded values.
 
 #include <cstdint>
 #include <deque>
@@ -24,7 +25,7 @@ class Filler {
   void leave_tags_unset() { sets_tags_ = false; }
 
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void value(const char*, T& field) {
     if constexpr (std::same_as<T, bool>) {
       field = prng_.chance(0.5);
@@ -35,10 +36,8 @@ class Filler {
     }
   }
   template <class T>
-    requires std::is_enum_v<T>
-  void value(const char*, T& field) {
-    field = static_cast<T>(prng_.next());
-  }
+  requires std::is_enum_v<T>
+  void value(const char*, T& field) { field = static_cast<T>(prng_.next()); }
   template <class Tag, class Rep>
   void value(const char*, StrongId<Tag, Rep>& field) {
     field = StrongId<Tag, Rep>(static_cast<Rep>(prng_.next()));
@@ -57,10 +56,8 @@ class Filler {
     for (T& element : field) value(name, element);
   }
   template <class T>
-    requires is_struct<T>
-  void value(const char*, T& field) {
-    T::each_field(*this, field);
-  }
+  requires is_struct<T>
+  void value(const char*, T& field) { T::each_field(*this, field); }
 
   template <class T>
   void nullable(const char* name, std::optional<T>& field, bool null_allowed) {
