@@ -57,6 +57,8 @@ def test_a_clean_history_is_valid_for_every_checker():
                  {"reordered": 1}, id="a record before one that its producer sent earlier"),
     pytest.param([acked("a", 0), acked("b", 0)], log("a", "b"), {"inconsistent_offsets": 1},
                  id="one offset acknowledged to two records"),
+    pytest.param([acked("a", 0), acked("b", 0)], log(), {"lost": 2, "inconsistent_offsets": 1},
+                 id="one offset acknowledged to two records of which neither is there"),
     pytest.param([acked("a", 0), acked("b", 1)],
                  ReadBack({("t", 0): PartitionRead(0, 2, True, [0, 1, 1], ["a", "b", "c"])}),
                  {"inconsistent_offsets": 1, "unexpected": 1}, id="one offset read as two records"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 
 import pytest
@@ -88,6 +89,8 @@ def test_two_histories_join_in_the_order_of_time():
 
 def test_threads_may_append_at_once_and_no_line_is_torn(tmp_path):
     history = History(tmp_path / "history.jsonl")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     threads = [threading.Thread(
         target=lambda p=p: [send(history, f"{p}.{i}", "invoke", p) for i in range(200)])
         for p in range(4)]
@@ -95,5 +98,6 @@ def test_threads_may_append_at_once_and_no_line_is_torn(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(800))

@@ -41,8 +41,8 @@ def batch(base, count, epoch=0, crc=7):
 
 
 def test_the_batches_of_all_segments_are_read_and_what_follows_the_last_is_not(tmp_path):
-    (tmp_path / f"{0:020}.log").write_bytes(batch(0, 2) + batch(2, 1, epoch=3))
-    (tmp_path / f"{3:020}.log").write_bytes(batch(3, 5, crc=9) + bytes(100) + batch(1, 1))
+    (tmp_path / f"{0:020}.log").write_bytes(batch(0, 2) + batch(2, 1, epoch=3) + bytes(99))
+    (tmp_path / f"{3:020}.log").write_bytes(batch(3, 5, crc=9) + batch(1, 1))
     assert logs.batches(tmp_path) == [(0, 1, 0, 7), (2, 2, 3, 7), (3, 7, 0, 9)]
 
 
