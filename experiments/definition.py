@@ -1,0 +1,185 @@
+"""What an experiment's experiment.toml says: the question, the matrix, the parameters with their
+bounds, the measures."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = Path(__file__).resolve().parent
+STATISTICS = ("median", "total")
+TRIALS_MAX = 10_000
+
+Value = bool | int | float | str
+
+
+class ConfigError(click.ClickException):
+    """A definition or a --set that cannot be used; names the key, the value and what is allowed."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A knob of an experiment: numbers have bounds, words a list."""
+
+    name: str
+    default: Value
+    meaning: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    quick: Value | None = None
+    """In place of the default with --quick."""
+
+    def parse(self, text: str) -> Value:
+        """Errors: ConfigError."""
+        if self.allowed:
+            if text in self.allowed:
+                return text
+            raise self._refused(text, ", ".join(self.allowed))
+        kind = type(self.default)
+        try:
+            value = kind(text)
+            if self.minimum is not None and not self.minimum <= value <= self.maximum:
+                raise ValueError
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise self._refused(text, f"{word} from {self.minimum} to {self.maximum}") from None
+        return value
+
+    def _refused(self, text: str, allowed: str) -> ConfigError:
+        return ConfigError(f"--set {self.name}={text}: allowed is {allowed}")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of the summary. `statistic` median: over trials, with an interval; total: the sum of
+    all trials, for counts where a single one matters."""
+
+    metric: str
+    unit: str
+    meaning: str
+    statistic: str = "median"
+    must_be_zero: bool = False
+    """Anything else is an alarm at the top of the report."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure's file stem, its title, and how its numbers were measured."""
+
+    name: str
+    title: str
+    how: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    name: str
+    title: str
+    question: str
+    method: str
+    axes: dict[str, tuple[str, ...]]
+    axis_meanings: dict[str, str]
+    parameters: dict[str, Parameter]
+    trials: int
+    trials_quick: int
+    measures: dict[str, Measure]
+    figures: tuple[Figure, ...]
+    limits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A definition with this run's choices made."""
+
+    axes: dict[str, tuple[str, ...]]
+    parameters: dict[str, Value]
+    trials: int
+    seed: int
+    quick: bool
+
+    def cells(self) -> list[dict[str, str]]:
+        return [dict(zip(self.axes, values, strict=True))
+                for values in itertools.product(*self.axes.values())]
+
+
+def system_of(cell: Mapping[str, str]) -> str:
+    """A cell's name in summaries and figures."""
+    return "/".join(cell.values())
+
+
+def load(name: str, folder: Path = FOLDER) -> Definition:
+    """Errors: ConfigError when there is none or it is not complete."""
+    path = folder / name / "experiment.toml"
+    if not path.is_file():
+        known = sorted(p.parent.name for p in folder.glob("*/experiment.toml"))
+        raise ConfigError(f"experiment={name}: allowed is {', '.join(known) or 'none yet'}")
+    try:
+        return _definition(name, tomllib.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def plan(definition: Definition, *, quick: bool, overrides: Mapping[str, str],
+         trials: int | None) -> Plan:
+    """Settles axes, parameters and trials. A key of --set is an axis (`engine=uring`, or several
+    with commas), a parameter, or `seed`.
+
+    Errors: ConfigError.
+    """
+    axes = dict(definition.axes)
+    parameters = {name: p.quick if quick and p.quick is not None else p.default
+                  for name, p in definition.parameters.items()}
+    seed = 1
+    for key, text in overrides.items():
+        if key in axes:
+            axes[key] = _axis_values(definition, key, text)
+        elif key in parameters:
+            parameters[key] = definition.parameters[key].parse(text)
+        elif key == "seed":
+            seed = int(Parameter("seed", 1, "", minimum=0, maximum=2**31).parse(text))
+        else:
+            allowed = ", ".join([*axes, *parameters, "seed"])
+            raise ConfigError(f"--set {key}={text}: {key} is unknown; allowed is {allowed}")
+    count = trials or (definition.trials_quick if quick else definition.trials)
+    if not 1 <= count <= TRIALS_MAX:
+        raise ConfigError(f"trials={count}: allowed is 1 to {TRIALS_MAX}")
+    return Plan(axes, parameters, count, seed, quick)
+
+
+def _axis_values(definition: Definition, key: str, text: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(text.split(",")))
+    for value in chosen:
+        if value not in definition.axes[key]:
+            raise ConfigError(
+                f"--set {key}={text}: allowed is {', '.join(definition.axes[key])}, or several of "
+                "them with commas")
+    return chosen
+
+
+def _definition(name: str, raw: dict[str, Any]) -> Definition:
+    parameters = {}
+    for key, values in raw.get("parameters", {}).items():
+        given = dict(values)
+        given["allowed"] = tuple(given.get("allowed", ()))
+        given["minimum"], given["maximum"] = given.pop("min", None), given.pop("max", None)
+        parameters[key] = Parameter(key, **given)
+    measures = {m["metric"]: Measure(**m) for m in raw["measures"]}
+    for measure in measures.values():
+        if measure.statistic not in STATISTICS:
+            raise ValueError(f"statistic={measure.statistic}: allowed is {', '.join(STATISTICS)}")
+    return Definition(
+        name, raw["title"], raw["question"].strip(), raw["method"].strip(),
+        {key: tuple(axis["values"]) for key, axis in raw["matrix"].items()},
+        {key: axis["meaning"] for key, axis in raw["matrix"].items()},
+        parameters, raw["trials"]["default"], raw["trials"]["quick"], measures,
+        tuple(Figure(**f) for f in raw["figures"]), tuple(raw.get("limits", ())))

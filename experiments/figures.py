@@ -1,0 +1,210 @@
+"""Figures as pure functions of data: each takes numbers and a path without suffix, and leaves an
+SVG and a PNG.
+
+Colours are Okabe and Ito's, which differ for every kind of sight; intervals are drawn wherever
+there are trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+from experiments import stats  # noqa: E402
+
+SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+PHASE_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999")
+OUTCOME_COLOURS = {"ok": "#0072B2", "info": "#E69F00", "fail": "#D55E00"}
+BAND_COLOURS = ("#D55E00", "#CC79A7", "#E69F00")
+STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+         "axes.grid": True, "grid.alpha": 0.25, "axes.axisbelow": True, "legend.frameon": False,
+         "svg.hashsalt": "quorumlab", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes path.svg and path.png; the same figure gives the same bytes."""
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None}, bbox_inches="tight")
+    figure.savefig(path.with_suffix(".png"), dpi=130, bbox_inches="tight",
+                   metadata={"Software": None})
+    plt.close(figure)
+
+
+def colour_of(system: str, systems: Sequence[str]) -> str:
+    return SYSTEM_COLOURS[list(systems).index(system) % len(SYSTEM_COLOURS)]
+
+
+def quantile_curves(samples: Mapping[str, Sequence[np.ndarray]], path: Path, *, seed: int,
+                    unit: str = "ms") -> None:
+    """Quantiles of each trial's samples: thin lines; the median over trials: a thick one, with its
+    interval as a band. The axis stretches the tail: each step to the right has a tenth as many
+    samples beyond it.
+
+    Requires: at least one trial per system, each with samples.
+    """
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.2, 4.2))
+        least = min(len(trial) for trials in samples.values() for trial in trials)
+        # Deeper, a quantile of the smallest trial is its maximum and nothing else.
+        deepest = max(2.0, np.log10(least))
+        nines = np.linspace(0, deepest, 120)
+        quantiles = 1 - 10.0 ** -nines
+        for system, trials in samples.items():
+            colour = colour_of(system, list(samples))
+            curves = np.array([[stats.quantile(t, max(q, 1e-9)) for q in quantiles]
+                               for t in map(np.sort, trials)])
+            for curve in curves:
+                axes.plot(nines, curve, color=colour, alpha=0.25, linewidth=0.7)
+            if len(curves) > 1:
+                band = [stats.median_ci(column, seed=seed) for column in curves.T]
+                axes.fill_between(nines, [e.ci_low for e in band], [e.ci_high for e in band],
+                                  color=colour, alpha=0.2, linewidth=0)
+            axes.plot(nines, np.median(curves, axis=0), color=colour, linewidth=2,
+                      label=f"{system} (n={len(curves)})")
+        ticks = [t for t in (0, 0.30103, 1, 2, 3, 4, 5) if t <= deepest]
+        names = {0: "min", 0.30103: "50 %", 1: "90 %", 2: "99 %", 3: "99.9 %", 4: "99.99 %",
+                 5: "99.999 %"}
+        axes.set_xticks(ticks, [names[t] for t in ticks])
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axes.set_xlabel("share of records that were at least as fast")
+        axes.set_ylabel(f"latency from the intended send time ({unit})")
+        axes.legend(loc="upper left")
+        save(figure, path)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stacked bar: the median length of each phase, and the whole with its interval."""
+
+    label: str
+    group: str
+    phases: Mapping[str, float]
+    total: stats.Estimate
+    points: Sequence[float]
+    """The whole, of each trial."""
+
+
+def stacked_phases(bars: Sequence[Bar], path: Path, *, unit: str = "s") -> None:
+    """Horizontal bars in groups. The diamond is the median of the whole with its interval, the dots
+    are the trials; medians of phases need not add up to the median of the whole.
+
+    Requires: at least one bar.
+    """
+    names = list(dict.fromkeys(name for bar in bars for name in bar.phases))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.62 * len(bars)))
+        places, at, group = [], 0.0, bars[0].group
+        for bar in bars:
+            at += 0.6 if bar.group != group else 0
+            group = bar.group
+            places.append(at)
+            at += 1
+        for place, bar in zip(places, bars, strict=True):
+            left = 0.0
+            for number, name in enumerate(names):
+                length = bar.phases.get(name, 0.0)
+                axes.barh(place, length, left=left, height=0.62, edgecolor="white", linewidth=0.5,
+                          color=PHASE_COLOURS[number % len(PHASE_COLOURS)],
+                          label=name.replace("_", " ") if bar is bars[0] else None)
+                left += length
+            _interval(axes, place, bar)
+        axes.set_yticks(places, [f"{bar.group}\n{bar.label}" for bar in bars])
+        axes.invert_yaxis()
+        axes.set_xlim(left=0)
+        axes.set_xlabel(f"time since SIGKILL ({unit})")
+        axes.grid(axis="y", visible=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.0 + 0.55 / len(bars)),
+                    ncols=len(names), fontsize=8.5, columnspacing=1.2, handlelength=1.2)
+        save(figure, path)
+
+
+def _interval(axes: Axes, place: float, bar: Bar) -> None:
+    whole = bar.total
+    axes.plot(bar.points, [place + 0.4] * len(bar.points), ".", color="#333333", alpha=0.55,
+              markersize=4)
+    if whole.ci_low is not None and whole.ci_high is not None:
+        axes.plot([whole.ci_low, whole.ci_high], [place, place], color="black", linewidth=1.4,
+                  solid_capstyle="butt")
+        for end in (whole.ci_low, whole.ci_high):
+            axes.plot([end, end], [place - 0.12, place + 0.12], color="black", linewidth=1.4)
+    axes.plot(whole.median, place, "D", color="white", markeredgecolor="black", markersize=5.5)
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of time in which something was broken; seconds."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One trial over time. Times are seconds since its measuring began."""
+
+    title: str
+    at: np.ndarray
+    """The intended time of each operation."""
+    response_ms: np.ndarray
+    outcomes: np.ndarray
+    acked_at: Mapping[str, np.ndarray]
+    """Line label -> times of acks."""
+    bands: Sequence[Band] = field(default_factory=tuple)
+
+
+def timelines(panels: Sequence[Panel], path: Path, *, window_s: float = 0.1) -> None:
+    """For each trial, above: the latency of every operation, coloured by outcome; below: acks per
+    second, by line. Bands are faults.
+
+    Requires: at least one panel, each with operations.
+    """
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(2, len(panels), figsize=(4.9 * len(panels) + 0.6, 5.4),
+                                    sharex="col", sharey="row", squeeze=False,
+                                    height_ratios=(3, 2))
+        for column, panel in enumerate(panels):
+            above, below = grid[0][column], grid[1][column]
+            for outcome, colour in OUTCOME_COLOURS.items():
+                chosen = panel.outcomes == outcome
+                if chosen.any():
+                    above.scatter(panel.at[chosen], panel.response_ms[chosen], s=3, color=colour,
+                                  alpha=0.5, linewidths=0, rasterized=True, label=outcome)
+            above.set_yscale("log")
+            above.set_title(panel.title, fontsize=10, pad=16 + 9 * len(panel.bands))
+            ends = np.arange(panel.at.min(), panel.at.max() + window_s, window_s)
+            for number, (label, times) in enumerate(panel.acked_at.items()):
+                counts, edges = np.histogram(times, ends)
+                below.step(edges[:-1], counts / window_s, where="post", linewidth=1, label=label,
+                           color=PHASE_COLOURS[number % len(PHASE_COLOURS)])
+            _draw_bands(above, below, panel.bands)
+            below.set_xlabel("seconds since measuring began")
+        grid[0][0].set_ylabel("latency (ms)")
+        grid[1][0].set_ylabel("acks per second")
+        grid[0][0].yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        grid[0][-1].legend(loc="upper right", markerscale=3, fontsize=8)
+        grid[1][-1].legend(loc="lower left", fontsize=8)
+        figure.align_ylabels()
+        figure.subplots_adjust(hspace=0.08, wspace=0.06)
+        save(figure, path)
+
+
+def _draw_bands(above: Axes, below: Axes, bands: Sequence[Band]) -> None:
+    for number, band in enumerate(bands):
+        colour = BAND_COLOURS[number % len(BAND_COLOURS)]
+        for axes in (above, below):
+            axes.axvspan(band.start, band.end, color=colour, alpha=0.16, linewidth=0)
+            axes.axvline(band.start, color=colour, linewidth=1)
+        above.annotate(band.label, (band.start, 1), xycoords=("data", "axes fraction"),
+                       xytext=(0, 4 + 11 * (len(bands) - 1 - number)), textcoords="offset points",
+                       fontsize=8, color=colour)
