@@ -35,8 +35,10 @@ class Stream {
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual Task<Result<std::unique_ptr<Stream>>> accept() = 0;  // Errors: closed.
-  virtual Endpoint local() const = 0;                          // With the port that was bound.
+  // Errors: closed; io, when the process is out of descriptors: the caller says so and calls again
+  // (the pause in between is here).
+  virtual Task<Result<std::unique_ptr<Stream>>> accept() = 0;
+  virtual Endpoint local() const = 0;  // With the port that was bound.
   virtual void close() = 0;
 };
 

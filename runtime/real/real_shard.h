@@ -1,0 +1,53 @@
+#pragma once
+// One shard of the real world.
+
+#include <filesystem>
+
+#include "runtime/real/real_disk.h"
+#include "runtime/real/real_network.h"
+#include "runtime/real/timers.h"
+#include "runtime/trace.h"
+#include "runtime/transport.h"
+
+namespace qlab::runtime {
+
+class RealShard final : public Runtime {
+ public:
+  // `with_transport`: on shard 0 only.
+  RealShard(std::filesystem::path root, TraceSink& trace, Prng random, bool with_transport);
+  ~RealShard() override;  // Requires: its thread is joined.
+
+  Executor executor() override { return context_.get_executor(); }
+  Time now() const override { return monotonic_now(); }
+  WallMillis wall_now() const override;
+  TimerId call_at(Time due, std::function<void()> callback) override;
+  void cancel(TimerId timer) override;
+  Prng& random() override { return random_; }
+  Disk& disk() override { return disk_; }
+  Network& network() override { return network_; }
+  Transport& transport() override;  // Requires: shard 0.
+  TraceSink& trace() override { return trace_; }
+
+  RealDisk& real_disk() { return disk_; }
+  void make_ready() { context_.restart(); }  // Before serve(), which a stop() may even precede.
+  // Serves until stop(). Thread: the one that becomes the shard's.
+  void serve();
+  void stop() { context_.stop(); }  // Thread: any.
+
+ private:
+  // Makes the step public that ends everyone who still waits, while what they use is still there.
+  struct Context : boost::asio::io_context {
+    Context() : io_context(1) {}
+    using io_context::shutdown;
+  };
+
+  Context context_;
+  TraceSink& trace_;
+  Prng random_;
+  TimerQueue timers_;
+  RealDisk disk_;
+  RealNetwork network_;
+  std::unique_ptr<Transport> transport_;  // None beyond shard 0.
+};
+
+}  // namespace qlab::runtime
