@@ -41,6 +41,10 @@ std::string_view name_of(Errc code) {
       return "closed";
     case Errc::aborted:
       return "aborted";
+    case Errc::out_of_sequence:
+      return "out_of_sequence";
+    case Errc::stale_producer:
+      return "stale_producer";
     case Errc::unknown_outcome:
       return "unknown_outcome";
   }

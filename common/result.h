@@ -30,7 +30,9 @@ enum class Errc : std::uint8_t {
   timed_out,
   closed,           // The connection, file or component was stopped.
   aborted,          // Given up because its owner stopped.
-  unknown_outcome,  // It may or may not have happened.
+  out_of_sequence,  // An idempotent producer's batch does not follow its last one.
+  stale_producer,   // A producer epoch of the past.
+  unknown_outcome,  // It may or may not have happened. Stays the last.
 };
 
 std::string_view name_of(Errc code);

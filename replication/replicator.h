@@ -28,6 +28,7 @@ struct PartitionState {
   std::int32_t partition_epoch = 0;  // Goes up with every change of this record.
   std::vector<NodeId> replicas;      // In order of preference.
   std::vector<NodeId> isr;
+  std::int32_t min_insync_replicas = 1;  // Never more than replicas.size() counts.
 };
 
 enum class Acks : std::int8_t { none = 0, leader = 1, all = -1 };

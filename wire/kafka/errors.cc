@@ -162,6 +162,10 @@ KafkaError kafka_error_of(Errc code) {
       return KafkaError::not_enough_replicas;
     case Errc::unsupported:
       return KafkaError::unsupported_version;
+    case Errc::out_of_sequence:
+      return KafkaError::out_of_order_sequence_number;
+    case Errc::stale_producer:
+      return KafkaError::invalid_producer_epoch;
     case Errc::overloaded:
     case Errc::timed_out:
     case Errc::closed:

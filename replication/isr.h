@@ -1,0 +1,48 @@
+#pragma once
+// What a partition's leader knows of its followers, and what follows from it: the high watermark
+// and the ISR. Pure.
+//
+// Source: KIP-497 (maximal ISR), KIP-966 (no progress below min.insync.replicas), Kafka's
+// replica.lag.time.max.ms.
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+
+namespace qlab::replication {
+
+// A follower as its leader sees it.
+struct Follower {
+  Offset acknowledged{-1};  // It has everything before this; -1: not heard of in this leader epoch.
+  Time caught_up_at{};      // When it last had all that the leader had.
+  Time fetched_at{};        // Its fetch before this one, and
+  Offset end_at_fetch{-1};  // where the leader's log ended then.
+};
+
+// Takes notice of a fetch from `offset` while the leader's log ends at `end`. A follower counts as
+// caught up at the time of the fetch before, when it now asks for what had been the end then.
+void note_fetch(Follower& follower, Offset offset, Offset end, Time now);
+
+struct Watermark {
+  Offset current;       // Never goes back.
+  Offset leader_acked;  // What the leader itself counts as stored: its durable end, or its end.
+  std::size_t min_insync = 1;
+};
+
+// Returns the offset before which every member of `isr` has everything, which is what a consumer
+// may read. `isr` is the maximal ISR: the committed one and whom the leader has asked to add. It
+// does not advance while fewer than min_insync are in it.
+//
+// Requires: `isr` contains `leader`.
+Offset high_watermark(const Watermark& watermark, NodeId leader, const std::vector<NodeId>& isr,
+                      const std::map<NodeId, Follower>& followers);
+
+// The ISR without those that have not been caught up for `lag_max`; nothing when all have.
+std::optional<std::vector<NodeId>> shrunk_isr(NodeId leader, const std::vector<NodeId>& isr,
+                                              const std::map<NodeId, Follower>& followers,
+                                              Offset end, Time now, Duration lag_max);
+
+}  // namespace qlab::replication

@@ -1,0 +1,81 @@
+#pragma once
+// The partition replicas of one shard: opened, led, followed and dropped as the cluster's metadata
+// says.
+//
+// Thread: the shard it was made on.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "metadata/publisher.h"
+#include "replication/options.h"
+#include "replication/replicator.h"
+#include "runtime/async.h"
+#include "storage/engine.h"
+
+namespace qlab::replication {
+
+// What a leader asks of the controller: another ISR, as a compare and swap.
+struct IsrProposal {
+  TopicId topic_id;
+  PartitionIndex partition;
+  LeaderEpoch leader_epoch;
+  std::int32_t partition_epoch = 0;
+  std::vector<NodeId> isr;
+};
+struct IsrAnswer {
+  std::int32_t partition_epoch = 0;
+  std::vector<NodeId> isr;
+};
+// Errors: fenced, when the proposal was refused for good (newer metadata is on its way); others: it
+// may be asked again.
+using ProposeIsr = std::function<Task<Result<IsrAnswer>>(IsrProposal proposal)>;
+
+struct ReplicasContext {
+  NodeId self;
+  ReplicationOptions options;
+  ProposeIsr propose_isr;  // Callable on this shard.
+  std::function<void(Error)>
+      on_fatal;           // A log cannot go on (failed sync, corrupt middle); called on this shard.
+  std::size_t shard = 0;  // Of shard_count: it owns the partitions that shard_of() gives it.
+  std::size_t shard_count = 1;
+};
+
+// The shard that owns a partition.
+std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t shard_count);
+
+class Replicas {
+ public:
+  // Requires: runtime, engine outlive it.
+  Replicas(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context);
+  ~Replicas();
+
+  // Takes newer metadata. Opening, truncating and deleting follow in the background, in order.
+  // Requires: called on this shard, in the order of publication; the first delta may be empty only
+  // if the image is.
+  void on_metadata(metadata::ImagePtr image, metadata::DeltaPtr delta);
+  // Returns when all metadata handed in so far has been acted on.
+  Task<void> settled();
+
+  // The replica here, or nullptr. Valid until the next on_metadata() that removes the topic takes
+  // effect; hold the shared_ptr.
+  std::shared_ptr<Replicator> find(const std::string& topic, PartitionIndex partition) const;
+
+  struct Entry {
+    TopicPartition partition;
+    std::shared_ptr<Replicator> replica;
+  };
+  std::vector<Entry> all() const;  // Sorted by name.
+
+  // Stops fetching, syncs and closes all logs.
+  Task<void> stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace qlab::replication
