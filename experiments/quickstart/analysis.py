@@ -136,8 +136,8 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
     says["timeline"] = (
         "While a replica is dead and not yet fenced, acks=all waits for it on every partition it "
         "has a copy of, so all partitions stall, not only those that it led; once it is fenced, "
-        "two replicas suffice. Records that fell due during the stall are acknowledged together at its "
-        "end: their latencies form the falling slope.")
+        "two replicas suffice. Records that fell due during the stall are acknowledged together at "
+        "its end: their latencies form the falling slope.")
     return says
 
 
