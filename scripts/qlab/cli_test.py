@@ -47,7 +47,6 @@ def test_what_is_not_there_says_what_will_come_and_fails(words):
     (["cluster", "up", "--engine", "floppy"], "'floppy' is not one of 'buffered'"),
     (["cluster", "up", "--brokers", "1", "--controllers", "3"], "3 of 1 brokers"),
     (["cluster", "up", "--set", "engine"], "'engine' is not key=value"),
-    (["report", "no-such-run"], "no run 'no-such-run'"),
 ])
 def test_an_error_names_the_thing_the_value_and_what_is_allowed(words, said):
     result = call(*words)

@@ -51,12 +51,10 @@ def run(experiment: str, quick: bool, settings: tuple[str, ...], trials: int | N
 def report(runs: tuple[str, ...]) -> None:
     """Draws the figures and report.html of each RUN again (all of results/, if none is named).
 
+    A RUN is a folder, or its name under results/.
+
     Nothing is measured again: figures are functions of the raw data.
     """
-    for name in runs:
-        if not pathlib.Path(name).exists() and not (paths.ROOT / "results" / name).exists():
-            raise click.BadParameter(f"no run '{name}', neither as a path nor under results/",
-                                     param_hint="RUN")
     builder.ensure_packages()
     from experiments import report as reporter
     reporter.main(list(runs))
