@@ -26,8 +26,8 @@ using ModuleFactory = std::function<std::unique_ptr<Module>(ModuleContext)>;
 
 struct DriverOptions {
   ReplicaKey self;
-  Config
-      config;  // Voters, and observers known from the start; others who connect become observers.
+  // Voters, and observers known from the start; others who connect become observers.
+  Config config;
   Tuning tuning;
   std::string directory;  // Of log and hard state, below the disk's root.
   runtime::Channel channel = runtime::Channel::metadata_consensus;
@@ -43,16 +43,19 @@ struct ProposeResult {
 class Driver {
  public:
   // Opens log and hard state, recovers, and makes the module.
-  // Errors: corrupt, io; invalid, when the hard state is another replica's or the log ends before
-  // its epoch.
+  // Errors: corrupt, io; invalid, when the hard state is another replica's, or it and the log are
+  // not of one life: one of them is missing, or the log has entries of a later epoch. (An earlier
+  // one is no error: whoever votes may die before the first entry comes.)
   static Task<Result<std::unique_ptr<Driver>>> open(runtime::Runtime& runtime,
                                                     storage::Engine& engine, StateMachine& machine,
                                                     ModuleFactory factory, DriverOptions options);
   virtual ~Driver() = default;
 
   // Begins to step. Requires: the transport delivers our channel's messages to receive() and tells
-  // of its links.
+  // of its links, also of those that came up before.
   virtual void start(std::function<void(Error)> on_fatal) = 0;
+  // Returns when nothing of it runs any more; who waits has been told (closed; of proposals
+  // unknown).
   virtual Task<void> stop() = 0;
 
   virtual void receive(NodeId from, runtime::LinkEpoch link,

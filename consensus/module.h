@@ -8,11 +8,18 @@
 //
 // The one durability rule: an effect that others can see names the write that must be durable first
 // (`after`). The driver holds it back until then. What is not held back is the fsync policy, and it
-// is visible here as data.
+// is visible here as data. And a crash keeps a prefix of the writes: none survives without all that
+// came before it, so a module orders them (ZAB: history, then currentEpoch) by asking in order.
+//
+// Links are FIFO in each direction. The two directions have numbers of their own: Receive.link
+// counts the peer's streams to us, LinkUp.link ours to it. A Send belongs to the stream that was up
+// when it was asked for, and dies with it, also while it waits for its write.
 //
 // How the three protocols use it: docs/consensus.md. Scripts that were written against it before it
 // was frozen: raft/testdata (Raft, KRaft) and zab/testdata.
 
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -24,6 +31,7 @@ namespace qlab::consensus {
 
 // The log under every module. Owned and written by the driver; a module reads it and asks for
 // changes by effects.
+// What a step asks for is visible only after it (raft/staged_log.h bridges the step itself).
 class LogView {
  public:
   virtual ~LogView() = default;
@@ -104,11 +112,12 @@ using Input = std::variant<in::Timer, in::Receive, in::LinkUp, in::LinkDown, in:
 namespace out {
 struct Append {
   WriteSeq seq;
-  std::vector<Entry> entries;  // The first follows LogView::last(); visible in LogView at once.
+  std::vector<Entry> entries;  // The first follows the last; in LogView when the step's effects
+                               // have been taken.
 };
 struct Truncate {
   WriteSeq seq;
-  LogIndex from;  // Drops [from, last]; visible in LogView at once.
+  LogIndex from;  // Drops [from, last]; in LogView when the step's effects have been taken.
 };
 struct SaveHardState {
   WriteSeq seq;
@@ -117,8 +126,10 @@ struct SaveHardState {
 struct Send {
   NodeId to;
   std::shared_ptr<const Message> message;
-  WriteSeq after;  // Not before this write is durable.
+  WriteSeq after;  // Not before this write is durable. One that waits for less may overtake it.
 };
+// Ends our stream to the peer, which comes up anew with the next number. The peer sees another
+// Receive.link with our next message, and a session that began on the old one is over.
 struct CloseLink {
   NodeId peer;
 };
@@ -126,6 +137,7 @@ struct Commit {
   LogIndex up_to;  // The state machine may apply up to here.
   WriteSeq after;
 };
+// Of a proposal; also of a read or transfer that will not be served (rejected).
 struct Outcome {
   RequestId request;
   Fate fate = Fate::unknown;
@@ -136,12 +148,19 @@ struct ReadReady {
   RequestId request;
   LogIndex wait_applied;  // Serve once this is applied: then the read is linearizable.
 };
+// We suspect that there is no leader, and ask for votes in `epoch`, or (pre-vote) whether it would
+// be worth while.
+struct ElectionStarted {
+  Epoch epoch;
+  std::string_view reason;  // election_timeout, link_down, ...; static storage.
+};
 struct LeaderKnown {
   Epoch epoch;
   std::optional<NodeId> leader;  // Nothing: nobody is known in this epoch yet.
 };
-// We lead `epoch` and everything up to `ready_at` (the first entry of our own epoch) is committed:
-// a primary-backup service may start to decide. Sent after the Commit that covers ready_at.
+// We lead `epoch` and everything up to `ready_at` is committed: a primary-backup service may start
+// to decide once it has applied it. Sent after the Commit that covers ready_at, which is the first
+// entry of our own epoch (Raft, KRaft) or the last of the history a quorum has synced (ZAB).
 struct Activate {
   Epoch epoch;
   LogIndex ready_at;
@@ -158,9 +177,10 @@ struct Trace {
   std::string_view reason = {};  // Static storage.
 };
 }  // namespace out
-using Effect = std::variant<out::Append, out::Truncate, out::SaveHardState, out::Send,
-                            out::CloseLink, out::Commit, out::Outcome, out::ReadReady,
-                            out::LeaderKnown, out::Activate, out::Deactivate, out::Trace>;
+using Effect =
+    std::variant<out::Append, out::Truncate, out::SaveHardState, out::Send, out::CloseLink,
+                 out::Commit, out::Outcome, out::ReadReady, out::ElectionStarted, out::LeaderKnown,
+                 out::Activate, out::Deactivate, out::Trace>;
 
 struct PeerStatus {
   NodeId id;
