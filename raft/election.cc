@@ -1,0 +1,136 @@
+// Elections: pre-vote, votes, stickiness. Source: Raft 5.2, 5.4.1; dissertation 4.2.3, 9.6.
+#include "common/check.h"
+#include "raft/raft.h"
+
+namespace qlab::raft {
+
+using consensus::ReplicaKey;
+
+// Uniform in [T, 2T), so that two followers seldom campaign at once (Raft 5.2). While the leader is
+// known to be gone there is nobody to hear from, only rivals to stay clear of: a tenth of that.
+void Raft::reset_election_deadline() {
+  const Duration base =
+      leader_suspected_ ? tuning_.election_timeout / 10 : tuning_.election_timeout;
+  const auto spread = static_cast<std::uint64_t>(base.count());
+  election_deadline_ = now_ + base + Duration(static_cast<Duration::rep>(random_.below(spread)));
+  deadline_reason_ = leader_suspected_ ? "link_down" : "election_timeout";
+}
+
+void Raft::start_election() {
+  emit(out::ElectionStarted{hard_state_.epoch.next(), deadline_reason_});
+  if (tuning_.pre_vote) {
+    become_pre_candidate();
+  } else {
+    become_candidate();
+  }
+}
+
+// Asks whether an election could be won, before our epoch moves and disturbs anybody.
+void Raft::become_pre_candidate() {
+  role_ = Role::pre_candidate;
+  trace("BecomePreCandidate", no_node, deadline_reason_);
+  reset_election_deadline();
+  votes_.clear();
+  for (const NodeId voter : voters_) ask_for_vote(voter);
+  count_vote(self_.id, true);
+}
+
+void Raft::become_candidate() {
+  save_hard_state(hard_state_.epoch.next(), self_);
+  role_ = Role::candidate;
+  trace("BecomeCandidate");
+  reset_election_deadline();
+  votes_.clear();
+  set_leader(std::nullopt);
+  for (const NodeId voter : voters_) ask_for_vote(voter);
+}
+
+// A request for a real vote waits for our own: were it lost in a crash together with the end of our
+// log, we could ask again in this epoch with a shorter log, and count answers to the longer one.
+void Raft::ask_for_vote(NodeId peer) {
+  if (peer == self_.id) return;
+  const bool pre = role_ == Role::pre_candidate;
+  const Epoch epoch = pre ? hard_state_.epoch.next() : hard_state_.epoch;
+  send(peer, epoch, VoteRequest{pre, self_.directory, log_.last()},
+       pre ? consensus::WriteSeq{0} : hard_seq_);
+}
+
+void Raft::count_vote(NodeId from, bool granted) {
+  votes_[from] = granted;
+  std::size_t yes = 0;
+  for (const auto& [voter, vote] : votes_) yes += vote ? 1 : 0;
+  switch (tally(voters_.size(), yes, votes_.size() - yes)) {
+    case Tally::open:
+      return;
+    case Tally::lost:
+      return become_follower(hard_state_.epoch, leader_);
+    case Tally::won:
+      break;
+  }
+  if (role_ == Role::pre_candidate) {
+    become_candidate();
+  } else {
+    become_leader();
+  }
+}
+
+// Whether to ignore whoever wants to replace the leader (dissertation 4.2.3). Without check-quorum
+// a leader that hears of nobody would hold its followers for ever, so it is off then.
+bool Raft::hears_leader() const {
+  if (!tuning_.check_quorum) return false;
+  if (role_ == Role::leader) return true;
+  return role_ == Role::follower && leader_ && !leader_suspected_ &&
+         now_ - leader_heard_ < tuning_.election_timeout;
+}
+
+void Raft::handle(NodeId from, Epoch epoch, const VoteRequest& request) {
+  if (!is_voter(self_.id) || !is_voter(from)) return trace("DropVoteRequest", from);
+  const bool up_to_date = request.last >= log_.last();  // Raft 5.4.1.
+  if (request.pre_vote) {
+    const bool granted = epoch > hard_state_.epoch && up_to_date && !hears_leader();
+    send(from, granted ? epoch : hard_state_.epoch, VoteReply{true, granted}, hard_seq_);
+    return;
+  }
+  const ReplicaKey candidate{from, request.directory};
+  const bool free = hard_state_.vote ? *hard_state_.vote == candidate : !leader_;
+  const bool granted = free && up_to_date;
+  if (granted && !hard_state_.vote) {
+    save_hard_state(epoch, candidate);
+    trace("GrantVote", from);
+    reset_election_deadline();
+  }
+  send(from, epoch, VoteReply{false, granted}, hard_seq_);
+}
+
+void Raft::handle(NodeId from, Epoch epoch, const VoteReply& reply) {
+  if (!is_voter(from)) return;
+  if (reply.pre_vote) {
+    const Epoch asked = reply.granted ? hard_state_.epoch.next() : hard_state_.epoch;
+    if (role_ == Role::pre_candidate && epoch == asked) count_vote(from, reply.granted);
+    return;
+  }
+  if (role_ == Role::candidate) count_vote(from, reply.granted);
+}
+
+void Raft::become_leader() {
+  CHECK(role_ == Role::candidate);
+  role_ = Role::leader;
+  leadership_.emplace();
+  leadership_->heartbeat_due = now_ + tuning_.heartbeat_interval;
+  const LogIndex next = log_.last().index.next();
+  leadership_->epoch_start = next;
+  const auto add = [&](NodeId peer) {
+    if (peer != self_.id) leadership_->peers.try_emplace(peer, is_voter(peer), next, now_);
+  };
+  for (const NodeId voter : voters_) add(voter);
+  for (const NodeId observer : observers_) add(observer);
+  for (const auto& [peer, link] : links_) add(peer);
+  trace("BecomeLeader");
+  set_leader(self_.id);
+  // What earlier epochs left behind is committed through an entry of our own (Raft 5.4.2, 8).
+  append({consensus::Entry{
+      {hard_state_.epoch, next}, consensus::EntryKind::no_op, std::make_shared<const Bytes>()}});
+  replicate_to_all();
+}
+
+}  // namespace qlab::raft
