@@ -31,6 +31,13 @@ class StrongId {
     return static_cast<Rep>(a.value_ - b.value_);
   }
 
+  // For test reports; a template, so that no stream has to be included here.
+  template <class Stream>
+  friend Stream& operator<<(Stream& out, StrongId id) {
+    out << id.value_;
+    return out;
+  }
+
  private:
   Rep value_ = 0;
 };

@@ -1,0 +1,204 @@
+#include "controller/quorum/active_controller.h"
+
+#include "common/check.h"
+#include "runtime/trace.h"
+
+namespace qlab::controller {
+
+ActiveController::ActiveController(runtime::Runtime& runtime, const metadata::Publisher& publisher,
+                                   ControllerOptions options)
+    : runtime_(runtime),
+      publisher_(publisher),
+      options_(options),
+      sessions_(options.session_timeout),
+      progress_(runtime),
+      gate_(runtime) {}
+
+Task<void> ActiveController::stop() {
+  epoch_.reset();
+  progress_.notify_all();
+  co_await gate_.close();
+}
+
+void ActiveController::activate(Epoch epoch) {
+  if (gate_.is_closed()) return;
+  epoch_ = epoch;
+  decided_ = publisher_.image();
+  decided_count_ = committed_count_ = 0;
+  sessions_.clear();
+  for (const auto& [id, broker] : decided_->brokers()) {
+    if (!broker.fenced) sessions_.touch(id, runtime_.now());
+  }
+  runtime_.trace().emit("controller_active", {{"epoch", epoch.value()}});
+  gate_.start([this, epoch] { return watch_sessions(epoch); });
+}
+
+void ActiveController::deactivate(Epoch epoch) {
+  if (epoch_ != epoch) return;
+  epoch_.reset();
+  decided_.reset();
+  runtime_.trace().emit("controller_inactive", {{"epoch", epoch.value()}});
+  progress_.notify_all();
+}
+
+Task<Result<void>> ActiveController::commit(metadata::Records records) {
+  if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
+  if (records.empty()) co_return co_await settle();
+
+  const Epoch epoch = *epoch_;
+  const std::uint64_t count = ++decided_count_;
+  // The log index is not known yet. Only a broker's registered_at depends on it, and that is read
+  // from committed images.
+  metadata::Delta unused;
+  decided_ = std::make_shared<const metadata::Image>(
+      decided_->replay(records, decided_->offset(), unused));
+  trace_changes(records, "partition_change_decided");
+
+  std::vector<Bytes> bodies;
+  bodies.push_back(metadata::encode_entry(records));
+  const consensus::ProposeResult result = co_await driver_->propose(std::move(bodies), epoch);
+
+  const bool still_active = epoch_ == epoch;
+  if (result.fate == consensus::Fate::committed) {
+    if (still_active) {
+      committed_count_ = std::max(committed_count_, count);
+      if (committed_count_ == decided_count_) decided_ = publisher_.image();
+      progress_.notify_all();
+    }
+    trace_changes(records, "partition_change_committed");
+    co_return Result<void>{};
+  }
+  // The decided image holds what the log does not: nothing that follows may be decided on it.
+  if (still_active) {
+    deactivate(epoch);
+    driver_->resign(epoch);
+  }
+  if (result.fate == consensus::Fate::unknown) {
+    co_return fail(Errc::unknown_outcome,
+                   "the controller lost its leadership of epoch {} on the way", epoch);
+  }
+  co_return fail(Errc::not_leader, "the controller leads epoch {} no longer; nothing was changed",
+                 epoch);
+}
+
+Task<Result<void>> ActiveController::settle() {
+  const Epoch epoch = *epoch_;
+  const std::uint64_t count = decided_count_;
+  while (epoch_ == epoch && committed_count_ < count) co_await progress_.wait();
+  if (epoch_ != epoch)
+    co_return fail(Errc::not_leader, "the controller leads epoch {} no longer", epoch);
+  co_return Result<void>{};
+}
+
+Result<const metadata::Broker*> ActiveController::known(NodeId broker, BrokerEpoch epoch) const {
+  if (!epoch_) return fail(Errc::not_leader, "this node is not the active controller");
+  const metadata::Broker* found = decided_->broker(broker);
+  if (found == nullptr) return fail(Errc::fenced, "broker {} is not registered", broker);
+  if (found->epoch != epoch) {
+    return fail(Errc::fenced, "broker {} is registered with epoch {}, not {}", broker, found->epoch,
+                epoch);
+  }
+  return found;
+}
+
+Task<Result<BrokerEpoch>> ActiveController::register_broker(Registration registration) {
+  if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
+  auto decision = decide_registration(*decided_, registration);
+  sessions_.touch(registration.broker, runtime_.now());
+  CO_TRY_VOID(co_await commit(std::move(decision.records)));
+  co_return decision.answer;
+}
+
+Task<Result<HeartbeatReply>> ActiveController::heartbeat(Heartbeat heartbeat) {
+  CO_TRY(const metadata::Broker* decided, known(heartbeat.broker, heartbeat.epoch));
+  sessions_.touch(heartbeat.broker, runtime_.now());
+  HeartbeatReply reply;
+  const metadata::Broker* committed = publisher_.image()->broker(heartbeat.broker);
+  reply.caught_up = committed != nullptr && committed->epoch == heartbeat.epoch &&
+                    heartbeat.metadata_offset >= committed->registered_at;
+  if (heartbeat.want_shutdown) {
+    metadata::Records moves = decide_shutdown(*decided_, heartbeat.broker);
+    reply.may_shut_down = moves.empty() && committed_count_ == decided_count_;
+    if (reply.may_shut_down && !decided->fenced) {
+      co_await fence(heartbeat.broker, "shutdown");
+    } else {
+      CO_TRY_VOID(co_await commit(std::move(moves)));
+    }
+  } else if (decided->fenced && reply.caught_up && !heartbeat.want_fence) {
+    CO_TRY_VOID(co_await commit(decide_unfence(*decided_, heartbeat.broker)));
+  }
+  const metadata::Broker* now = publisher_.image()->broker(heartbeat.broker);
+  reply.fenced = now == nullptr || now->epoch != heartbeat.epoch || now->fenced;
+  co_return reply;
+}
+
+Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
+    std::vector<NewTopic> topics, bool validate_only) {
+  if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
+  auto decision = decide_topics(*decided_, topics, options_, runtime_.random());
+  if (validate_only) decision.records.clear();
+  CO_TRY_VOID(co_await commit(std::move(decision.records)));
+  co_return std::move(decision.answer);
+}
+
+Task<Result<std::vector<TopicOutcome>>> ActiveController::delete_topics(
+    std::vector<std::string> names) {
+  if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
+  auto decision = decide_removal(*decided_, names);
+  CO_TRY_VOID(co_await commit(std::move(decision.records)));
+  co_return std::move(decision.answer);
+}
+
+Task<Result<std::vector<AlterationOutcome>>> ActiveController::alter_partition(
+    AlterPartition request) {
+  CO_TRY_VOID(known(request.broker, request.epoch));
+  auto decision = decide_alterations(*decided_, request);
+  CO_TRY_VOID(co_await commit(std::move(decision.records)));
+  co_return std::move(decision.answer);
+}
+
+Task<Result<ProducerIdBlock>> ActiveController::allocate_producer_ids(NodeId broker,
+                                                                      BrokerEpoch epoch) {
+  CO_TRY_VOID(known(broker, epoch));
+  auto decision = decide_producer_ids(*decided_);
+  CO_TRY_VOID(co_await commit(std::move(decision.records)));
+  co_return decision.answer;
+}
+
+Task<void> ActiveController::watch_sessions(Epoch epoch) {
+  while (epoch_ == epoch) {
+    for (NodeId broker : sessions_.take_expired(runtime_.now())) {
+      const metadata::Broker* known_broker = decided_->broker(broker);
+      if (known_broker == nullptr || known_broker->fenced) continue;
+      co_await fence(broker, "session_timeout");
+      if (epoch_ != epoch) co_return;
+    }
+    co_await progress_.wait_until(sessions_.next_expiry(runtime_.now()));
+  }
+}
+
+Task<void> ActiveController::fence(NodeId broker, std::string_view reason) {
+  runtime_.trace().emit("broker_fenced", {{"broker", broker.value()}, {"reason", reason}});
+  const auto fenced = co_await commit(decide_fence(*decided_, broker));
+  // Whoever leads next starts sessions of its own and finds out for itself.
+  if (!fenced) runtime_.trace().emit("broker_fencing_failed", {{"broker", broker.value()}});
+}
+
+void ActiveController::trace_changes(const metadata::Records& records,
+                                     std::string_view event) const {
+  if (!runtime_.trace().enabled()) return;
+  for (const metadata::Record& record : records) {
+    const auto* change = std::get_if<metadata::PartitionChangeRecord>(&record);
+    if (change == nullptr || change->leader == NodeId{-2}) continue;
+    const metadata::ImagePtr image = decided_ ? decided_ : publisher_.image();
+    const metadata::TopicPtr topic = image->topic(change->topic_id);
+    const metadata::Partition* partition = image->partition(change->topic_id, change->partition);
+    if (topic == nullptr || partition == nullptr) continue;
+    runtime_.trace().emit(event, {{"topic", std::string_view(topic->name)},
+                                  {"partition", change->partition.value()},
+                                  {"leader", change->leader.value()},
+                                  {"leader_epoch", partition->leader_epoch.value()}});
+  }
+}
+
+}  // namespace qlab::controller

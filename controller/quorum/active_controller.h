@@ -1,0 +1,74 @@
+#pragma once
+// The event-sourced controller: decides while its consensus group leads, stands by otherwise.
+//
+// It decides on an image of its own: the committed one with all that it decided since. Losing
+// leadership drops that image and nothing else, so failover needs no reload (KIP-500).
+//
+// Thread: the home shard. Decisions are made in one go from the request to the proposal, without an
+// await between.
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "consensus/driver.h"
+#include "controller/controller.h"
+#include "controller/options.h"
+#include "controller/quorum/decisions.h"
+#include "controller/quorum/sessions.h"
+#include "metadata/publisher.h"
+#include "runtime/async.h"
+
+namespace qlab::controller {
+
+// Errors of every request: not_leader (not active, or no longer), unknown_outcome (leadership was
+// lost while the decision was on its way), fenced (the broker's epoch is stale).
+class ActiveController {
+ public:
+  ActiveController(runtime::Runtime& runtime, const metadata::Publisher& publisher,
+                   ControllerOptions options);
+
+  // Requires: before any request; the driver outlives this.
+  void bind(consensus::Driver& driver) { driver_ = &driver; }
+  // Ends the watch over sessions.
+  Task<void> stop();
+
+  void activate(Epoch epoch);
+  void deactivate(Epoch epoch);
+  bool is_active() const { return epoch_.has_value(); }
+
+  Task<Result<BrokerEpoch>> register_broker(Registration registration);
+  Task<Result<HeartbeatReply>> heartbeat(Heartbeat heartbeat);
+  Task<Result<std::vector<TopicOutcome>>> create_topics(std::vector<NewTopic> topics,
+                                                        bool validate_only);
+  Task<Result<std::vector<TopicOutcome>>> delete_topics(std::vector<std::string> names);
+  Task<Result<std::vector<AlterationOutcome>>> alter_partition(AlterPartition request);
+  Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch);
+
+ private:
+  // Replays the records onto the decided image, proposes them, and returns when they are committed
+  // and published. With no records it returns when everything decided before is: an answer must not
+  // tell of what may yet be dropped.
+  Task<Result<void>> commit(metadata::Records records);
+  Task<Result<void>> settle();
+  Result<const metadata::Broker*> known(NodeId broker, BrokerEpoch epoch) const;
+  Task<void> watch_sessions(Epoch epoch);
+  Task<void> fence(NodeId broker, std::string_view reason);
+  void trace_changes(const metadata::Records& records, std::string_view event) const;
+
+  runtime::Runtime& runtime_;
+  const metadata::Publisher& publisher_;
+  ControllerOptions options_;
+  consensus::Driver* driver_ = nullptr;
+
+  std::optional<Epoch> epoch_;  // In which we are active.
+  metadata::ImagePtr
+      decided_;  // Committed image plus what was decided since; never null while active.
+  std::uint64_t decided_count_ = 0;    // Batches decided in this epoch.
+  std::uint64_t committed_count_ = 0;  // committed_count_ <= decided_count_
+  Sessions sessions_;
+  runtime::Event progress_;  // A batch was committed, or we are no longer active.
+  runtime::Gate gate_;
+};
+
+}  // namespace qlab::controller

@@ -1,0 +1,41 @@
+#pragma once
+// What every node makes of the metadata log: committed entries become images, and images are
+// published.
+//
+// Thread: the home shard.
+
+#include <functional>
+
+#include "consensus/state_machine.h"
+#include "controller/quorum/active_controller.h"
+#include "metadata/publisher.h"
+
+namespace qlab::controller {
+
+class MetadataMachine : public consensus::StateMachine {
+ public:
+  // `active`: null on a node that only observes. `on_fatal`: an entry does not decode, so this
+  // build cannot follow.
+  MetadataMachine(metadata::Publisher& publisher, ActiveController* active,
+                  std::function<void(Error)> on_fatal)
+      : publisher_(publisher), active_(active), on_fatal_(std::move(on_fatal)) {}
+
+  void apply(const std::vector<consensus::Entry>& entries) override;
+  void activate(Epoch epoch) override;
+  void deactivate(Epoch epoch) override;
+  void on_leader_known(Epoch epoch, std::optional<NodeId> leader) override;
+
+  // Who decides, as far as this node knows.
+  std::optional<NodeId> leader() const { return leader_; }
+  // Index of the last entry seen, whatever its kind.
+  LogIndex applied() const { return applied_; }
+
+ private:
+  metadata::Publisher& publisher_;
+  ActiveController* active_;
+  std::function<void(Error)> on_fatal_;
+  std::optional<NodeId> leader_;
+  LogIndex applied_;
+};
+
+}  // namespace qlab::controller
