@@ -58,3 +58,12 @@ def test_a_log_names_the_line_that_is_damaged(tmp_path):
     log.write_text(f"Tag=a,0,1,2,{THREE_VALUES}\n0,1,2\n")
     with pytest.raises(histogram.HistogramError, match=r"x\.hlog:2"):
         histogram.load_log(log)
+
+
+def test_buckets_double_in_width_where_the_sub_buckets_run_out():
+    ends = histogram.Histogram(1, 3_600_000_000, 3, np.zeros(5000, np.int64)).upper_ends()
+    # Steps of 1 up to 2047, of 2 up to 4095, of 4 up to 8191.
+    found = [ends[i] for i in (0, 2047, 2048, 3071, 3072, 4095, 4096)]
+    assert found == [0, 2047, 2049, 4095, 4099, 8191, 8199]
+    coarse = histogram.Histogram(1024, 1 << 30, 3, np.zeros(5000, np.int64)).upper_ends()
+    assert [coarse[i] for i in (0, 1, 2048)] == [1023, 2047, 2048 * 1024 + 2047]
