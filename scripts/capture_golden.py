@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Records what real Kafka clients send, for wire/kafka/testdata/.
 
-    /usr/bin/python3 scripts/capture_golden.py [kcat confluent kafka_python kafkajs]
+    python3 scripts/capture_golden.py [kcat confluent kafka_python kafkajs]
 
-Starts a stand-in broker that speaks just enough to keep a client going: one node, one topic with one
-empty partition, an answer of defaults to all else. It advertises what our broker advertises, so the
-clients choose the versions that they will choose with it. Each client gets a file with the request frames
-that differ in key and version, the longest of each. kafkajs is skipped unless NODE_PATH leads to it.
+Starts a stand-in broker that speaks just enough to keep a client going: one node, one topic with
+one empty partition, an answer of defaults to all else. It advertises all that our codec speaks, so
+the clients choose the versions that they will choose with our broker. Each client gets a file with
+the longest request frame of each key and version. kafkajs is skipped unless NODE_PATH leads to it.
 """
 
 import asyncio
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,14 +24,13 @@ sys.path.insert(0, str(ROOT / 'wire' / 'kafka'))
 import interpret  # noqa: E402
 import schema  # noqa: E402
 
-APIS = {api.key: api for api in map(schema.load, sorted((ROOT / 'wire/kafka/schemas').glob('*.json')))}
+SCHEMAS = sorted((ROOT / 'wire/kafka/schemas').glob('*.json'))
+APIS = {api.key: api for api in map(schema.load, SCHEMAS)}
 TOPIC = 'golden'
-OFFSET_IN_LOG = 0
+TOPIC_ID = 0x0123456789abcdef0123456789abcdef
+LOG_END = 0
 SECONDS_MAX = 20
-
-
-def topic_id():
-    return 0x0123456789abcdef0123456789abcdef
+LINE_HEX_DIGITS = 96
 
 
 class StandIn:
@@ -82,6 +82,9 @@ class StandIn:
         old = self.frames.get((key, version), b'')
         self.frames[key, version] = max(old, frame, key=len)
 
+    def place(self):
+        return {'node_id': 1, 'host': '127.0.0.1', 'port': self.port}
+
     def api_versions(self, _):
         return {'api_keys': [
             {'api_key': a.key, 'min_version': a.advertised.low, 'max_version': a.advertised.high}
@@ -89,14 +92,15 @@ class StandIn:
 
     def metadata(self, request):
         named = request['topics'] or [{'name': TOPIC}]
-        partition = {'partition_index': 0, 'leader_id': 1, 'leader_epoch': 0, 'replica_nodes': [1], 'isr_nodes': [1]}
-        return {'brokers': [{'node_id': 1, 'host': '127.0.0.1', 'port': self.port}], 'controller_id': 1,
-                'cluster_id': 'golden', 'topics': [
-                    {'name': t['name'] or TOPIC, 'topic_id': topic_id(), 'partitions': [partition]} for t in named]}
+        partition = {'partition_index': 0, 'leader_id': 1, 'leader_epoch': 0, 'replica_nodes': [1],
+                     'isr_nodes': [1]}
+        return {'brokers': [self.place()], 'controller_id': 1, 'cluster_id': 'golden', 'topics': [
+            {'name': t['name'] or TOPIC, 'topic_id': TOPIC_ID, 'partitions': [partition]}
+            for t in named]}
 
     def produce(self, request):
         return {'topics': [{'name': t['name'], 'partitions': [
-            {'index': p['index'], 'base_offset': OFFSET_IN_LOG} for p in t['partitions']]}
+            {'index': p['index'], 'base_offset': LOG_END} for p in t['partitions']]}
             for t in request['topics']]}
 
     def fetch(self, request):
@@ -106,12 +110,12 @@ class StandIn:
 
     def list_offsets(self, request):
         return {'topics': [{'name': t['name'], 'partitions': [
-            {'partition_index': p['partition_index'], 'offset': OFFSET_IN_LOG} for p in t['partitions']]}
-            for t in request['topics']]}
+            {'partition_index': p['partition_index'], 'offset': LOG_END}
+            for p in t['partitions']]} for t in request['topics']]}
 
     def find_coordinator(self, request):
-        place = {'node_id': 1, 'host': '127.0.0.1', 'port': self.port}
-        return {**place, 'coordinators': [{**place, 'key': k} for k in request.get('coordinator_keys', [])]}
+        keys = request.get('coordinator_keys', [])
+        return {**self.place(), 'coordinators': [{**self.place(), 'key': key} for key in keys]}
 
     def init_producer_id(self, _):
         return {'producer_id': 4000, 'producer_epoch': 0}
@@ -139,7 +143,7 @@ timeout 3 kcat -Q -b "$BROKER" -t golden:0:1700000000000
 CONFLUENT = r'''
 import os
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic
 broker = {'bootstrap.servers': os.environ['BROKER'], 'client.id': 'golden'}
 producer = Producer({**broker, 'enable.idempotence': True, 'compression.type': 'lz4'})
 producer.produce('golden', key='key', value='value', headers={'a': b'b'})
@@ -150,7 +154,8 @@ consumer.poll(2)
 consumer.get_watermark_offsets(TopicPartition('golden', 0), timeout=2)
 consumer.offsets_for_times([TopicPartition('golden', 0, 1700000000000)], timeout=2)
 admin = AdminClient(broker)
-for future in admin.create_topics([NewTopic('made', 2, 1, config={'retention.ms': '1000'})]).values():
+made = NewTopic('made', 2, 1, config={'retention.ms': '1000'})
+for future in admin.create_topics([made]).values():
     future.result(5)
 for future in admin.delete_topics(['made']).values():
     future.result(5)
@@ -162,7 +167,8 @@ import os
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 for api_version in [(2, 0, 0), None]:
-    broker = {'bootstrap_servers': os.environ['BROKER'], 'client_id': 'golden', 'api_version': api_version}
+    broker = {'bootstrap_servers': os.environ['BROKER'], 'client_id': 'golden',
+              'api_version': api_version}
     producer = KafkaProducer(**broker, acks='all')
     producer.send('golden', key=b'key', value=b'value', partition=0).get(5)
     producer.close(2)
@@ -181,7 +187,8 @@ for api_version in [(2, 0, 0), None]:
 
 KAFKAJS = r'''
 const { Kafka, logLevel } = require('kafkajs')
-const kafka = new Kafka({ clientId: 'golden', brokers: [process.env.BROKER], logLevel: logLevel.NOTHING })
+const brokers = [process.env.BROKER]
+const kafka = new Kafka({ clientId: 'golden', brokers, logLevel: logLevel.NOTHING })
 async function main() {
   const producer = kafka.producer({ idempotent: true })
   await producer.connect()
@@ -199,29 +206,32 @@ async function main() {
 main().then(() => process.exit(0))
 '''
 
-PYTHON = '/usr/bin/python3'
-CLIENTS = {
-    'kcat': (['sh', '-c', KCAT], ['kcat', '-V'], lambda: shutil.which('kcat')),
-    'confluent': ([PYTHON, '-c', CONFLUENT],
-                  [PYTHON, '-c', 'import confluent_kafka as c; print("confluent-kafka", c.version()[0],'
-                                 ' "on librdkafka", c.libversion()[0])'], lambda: True),
-    'kafka_python': ([PYTHON, '-c', KAFKA_PYTHON],
-                     [PYTHON, '-c', 'import kafka; print("kafka-python", kafka.__version__)'], lambda: True),
-    'kafkajs': (['node', '-e', KAFKAJS],
-                ['node', '-p', '"kafkajs " + require("kafkajs/package.json").version'],
-                lambda: shutil.which('node') and os.environ.get('NODE_PATH')),
+PYTHON = sys.executable  # Should have the modules confluent_kafka and kafka.
+CONFLUENT_VERSION = ('import confluent_kafka as c; print("confluent-kafka", c.version()[0],'
+                     ' "on librdkafka", c.libversion()[0])')
+KAFKA_PYTHON_VERSION = 'import kafka; print("kafka-python", kafka.__version__)'
+KAFKAJS_VERSION = '"kafkajs " + require("kafkajs/package.json").version'
+CLIENTS = {  # Name: (what runs it, what prints its version).
+    'kcat': (['sh', '-c', KCAT], ['kcat', '-V']),
+    'confluent': ([PYTHON, '-c', CONFLUENT], [PYTHON, '-c', CONFLUENT_VERSION]),
+    'kafka_python': ([PYTHON, '-c', KAFKA_PYTHON], [PYTHON, '-c', KAFKA_PYTHON_VERSION]),
+    'kafkajs': (['node', '-e', KAFKAJS], ['node', '-p', KAFKAJS_VERSION]),
 }
 
 
 def version_of(command):
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return next(line for line in text.splitlines() if any(c.isdigit() for c in line)).strip()
+    """The first line with a version in it, or None where the client is not installed."""
+    if not shutil.which(command[0]):
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line.strip() for line in done.stdout.splitlines() if re.search(r'\d\.\d', line)]
+    return lines[0] if done.returncode == 0 and lines else None
 
 
 async def capture(name):
-    command, version_command, is_here = CLIENTS[name]
-    if not is_here():
-        return print(f'{name}: not here, skipped')
+    command, version_command = CLIENTS[name]
+    if (version := version_of(version_command)) is None:
+        return print(f'{name}: not installed, skipped')
     stand_in = StandIn()
     await stand_in.start()
     process = await asyncio.create_subprocess_exec(
@@ -231,14 +241,15 @@ async def capture(name):
     except asyncio.TimeoutError:
         process.kill()
         status = 'no end'
-    lines = [f'# Request frames of {version_of(version_command)}, recorded by scripts/capture_golden.py.']
-    for (key, version), frame in sorted(stand_in.frames.items()):
-        lines += ['', f'# {APIS[key].name} version {version}', 'request', *textwrap.wrap(frame.hex(), 96), 'end']
+    lines = [f'# Requests of {name} ({version}), recorded by scripts/capture_golden.py.']
+    for (key, api_version), frame in sorted(stand_in.frames.items()):
+        lines += ['', f'# {APIS[key].name} version {api_version}', 'request',
+                  *textwrap.wrap(frame.hex(), LINE_HEX_DIGITS), 'end']
     path = ROOT / 'wire/kafka/testdata' / f'{name}.txt'
     path.parent.mkdir(exist_ok=True)
     path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    print(f'{name}: exit {status}; ' + ' '.join(
-        f'{APIS[key].name}:{version}' for key, version in sorted(stand_in.frames)))
+    seen = ' '.join(f'{APIS[key].name}:{number}' for key, number in sorted(stand_in.frames))
+    print(f'{name}: exit {status}; {seen}')
 
 
 if __name__ == '__main__':

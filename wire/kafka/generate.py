@@ -3,8 +3,9 @@
 
     generate.py --namespace qlab::wire --folder wire/kafka --out DIRECTORY SCHEMA...
 
-For each schema of type `api`: <stem>.h (the structs), <stem>_fields.h (their fields in wire order, for
-any codec) and <stem>.cc (encode and decode); for all of them together apis.h and apis.cc.
+For each schema of type `api`: <stem>.h (the structs), <stem>_fields.h (their fields in wire order,
+for any codec) and <stem>.cc (encode and decode); for all of them together apis.h, apis.cc and
+all_messages.h.
 For schemas of type `record`: one records.h, records_fields.h and records.cc.
 A file that would not change is not touched.
 """
@@ -50,10 +51,11 @@ def literal(field):
         return f'"{value}"'
     if field.type in schema.INTEGERS:
         number = str(value)
-        if field.type == 'int32' and value == -2**31:
-            number = 'std::numeric_limits<std::int32_t>::min()'
-        if field.type == 'int32' and value == 2**31 - 1:
-            number = 'std::numeric_limits<std::int32_t>::max()'
+        if field.type in ('int32', 'int64'):
+            bits = 8 * schema.INTEGERS[field.type]
+            limits = {-2**(bits - 1): 'min', 2**(bits - 1) - 1: 'max'}
+            if value in limits:
+                number = f'std::numeric_limits<std::{field.type}_t>::{limits[value]}()'
         if not field.alias:
             return number
         return f'{element_type(field)}{{{number}}}'
@@ -129,7 +131,8 @@ def message_struct(message, constants):
               f'  static constexpr std::int16_t versions_max = {message.versions.high};',
               f'  static constexpr std::int16_t flexible_min = {flexible};', '']
     for struct in message.structs.values():
-        lines += [f'  struct {struct.name} {{', *struct_body(struct.fields, '    ', struct.name), '  };', '']
+        body = struct_body(struct.fields, '    ', struct.name)
+        lines += [f'  struct {struct.name} {{', *body, '  };', '']
     return [*lines, *struct_body(message.fields, '  ', message.name), '};', '']
 
 
@@ -155,8 +158,8 @@ def tag_lines(fields, bounds):
             lines.append(f'  if (!({present})) c.absent("{field.name}", {is_default(field)});')
     if not tagged:
         return [*lines, '  c.tags();']
-    tags = [f'Tag{{{f.tag}, "{f.name}", m.{f.name}, {is_default(f)}, {within(f.versions, bounds) or "true"}}}'
-            for f in tagged]
+    tags = [f'Tag{{{f.tag}, "{f.name}", m.{f.name}, {is_default(f)}, '
+            f'{within(f.versions, bounds) or "true"}}}' for f in tagged]
     return [*lines, '  c.tags(' + ',\n         '.join(tags) + ');']
 
 
@@ -182,8 +185,8 @@ def comparisons(message):
     structs = [(f'{message.name}::{s.name}', s.name, s.fields) for s in message.structs.values()]
     for path, name, fields in [*structs, (message.name, message.name, message.fields)]:
         if has_views(fields):
-            same = [f'same_bytes({f.name}, other.{f.name})' if f.type == 'records' else f'{f.name} == other.{f.name}'
-                    for f in fields]
+            same = [f'same_bytes({f.name}, other.{f.name})' if f.type == 'records' else
+                    f'{f.name} == other.{f.name}' for f in fields]
             lines += [f'bool {path}::operator==(const {name}& other) const {{',
                       f'  return {" && ".join(same)};', '}', '']
     return lines
@@ -199,11 +202,12 @@ def all_fields(messages):
 def includes(messages, folder):
     """What a header needs, by what its fields are made of."""
     fields = list(all_fields(messages))
-    standard = {'cstdint', 'string_view'}
-    standard |= {'optional'} if any(f.optional for f in fields) else set()
-    standard |= {'string'} if any(f.type == 'string' for f in fields) else set()
-    standard |= {'vector'} if any(f.array for f in fields) else set()
-    standard |= {'limits'} if any(f.type == 'int32' and f.default in (-2**31, 2**31 - 1) for f in fields) else set()
+    needed = {'cstdint': True, 'string_view': True,
+              'limits': any('numeric_limits' in initializer(f) for f in fields),
+              'optional': any(f.optional for f in fields),
+              'string': any(f.type == 'string' for f in fields),
+              'vector': any(f.array for f in fields)}
+    standard = [name for name, is_needed in needed.items() if is_needed]
     own = {'common/bytes.h', 'common/ids.h', 'common/result.h', 'wire/kafka/message.h'}
     own |= {ENUMS[f.alias] for f in fields if f.alias in ENUMS}
     own |= {'wire/kafka/apis.h'} if folder == 'wire/kafka' else set()
@@ -212,20 +216,22 @@ def includes(messages, folder):
 
 
 class Output:
-    def __init__(self, namespace, folder, directory, sources):
+    """Where the files go, and the C++ namespace and folder they belong to."""
+
+    def __init__(self, namespace, folder, directory):
         self.namespace, self.folder, self.directory = namespace, folder, Path(directory)
-        self.sources = sources
 
     def write(self, name, head, body, origin):
-        opened = [f'namespace {self.namespace} {{', '', *body, f'}}  // namespace {self.namespace}', '']
-        text = '\n'.join([f'// Generated by wire/kafka/generate.py from {origin}; changes here are lost.',
-                          *head, *opened])
+        title = f'// Generated by wire/kafka/generate.py from {origin}; changes here are lost.'
+        text = '\n'.join([title, *head, f'namespace {self.namespace} {{', '', *body,
+                          f'}}  // namespace {self.namespace}', ''])
         path = self.directory / name
         if not path.exists() or path.read_text(encoding='utf-8') != text:
             path.write_text(text, encoding='utf-8')
 
     def fields(self, stem, messages, origin):
-        head = ['#pragma once', f'#include "{self.folder}/{stem}.h"', '#include "wire/kafka/tag.h"', '']
+        head = ['#pragma once', f'#include "{self.folder}/{stem}.h"',
+                '#include "wire/kafka/tag.h"', '']
         body = [] if self.namespace == 'qlab::wire' else ['using wire::Tag;', '']
         for message in messages:
             body += fields_of(message)
@@ -237,50 +243,132 @@ class Output:
                 f'#include "{self.folder}/{stem}_fields.h"', '']
 
 
+# What the generated files have around the parts that depend on the schemas.
+API_DECLARATIONS = """\
+Result<void> encode(BytesWriter& out, const {name}& message, std::int16_t version);
+template <>
+Result<{name}> decode<{name}>(BytesReader& in, std::int16_t version);
+"""
+
+API_DEFINITIONS = """\
+Result<void> encode(BytesWriter& out, const {name}& message, std::int16_t version) {{
+  return encode_message(out, message, version);
+}}
+
+template <>
+Result<{name}> decode<{name}>(BytesReader& in, std::int16_t version) {{
+  return decode_message<{name}>(in, version);
+}}
+"""
+
+TABLE_HEADER = """\
+// Any int16 may come off the wire; find_api() tells whether it is one of these.
+enum class ApiKey : std::int16_t {{
+{keys}
+}};
+
+struct VersionRange {{
+  std::int16_t min = 0;
+  std::int16_t max = 0;
+
+  bool contains(std::int16_t version) const {{ return min <= version && version <= max; }}
+  bool operator==(const VersionRange&) const = default;
+}};
+
+struct ApiInfo {{
+  ApiKey key;
+  std::string_view name;    // Kafka's, as in "ApiVersions".
+  VersionRange versions;    // What encode and decode speak.
+  VersionRange advertised;  // What an ApiVersions response says of an API that is served.
+  std::int16_t flexible_min;
+}};
+
+// Every API that has a schema, by ascending key. Which of them are served is for a broker to say.
+std::span<const ApiInfo> supported_apis();
+// Null when there is no schema for the key.
+const ApiInfo* find_api(ApiKey key);
+"""
+
+TABLE_SOURCE = """\
+namespace {{
+constexpr std::array<ApiInfo, {count}> apis{{
+{rows}
+}};
+}}  // namespace
+
+std::span<const ApiInfo> supported_apis() {{ return apis; }}
+
+const ApiInfo* find_api(ApiKey key) {{
+  for (const ApiInfo& api : apis) {{
+    if (api.key == key) return &api;
+  }}
+  return nullptr;
+}}
+"""
+
+RECORD_HEADER = """\
+using Record = std::variant<{names}>;
+
+// Appends the record's id, its newest version and its fields.
+//
+// Errors: as encode (wire/kafka/message.h).
+Result<void> encode_record(BytesWriter& out, const Record& record);
+
+// Reads one record and leaves what follows it unread.
+//
+// Errors: corrupt; unsupported, for an id or a version that this build does not know.
+Result<Record> decode_record(BytesReader& in);
+"""
+
+RECORD_SOURCE = """\
+Result<void> encode_record(BytesWriter& out, const Record& record) {{
+  return std::visit(
+      [&out]<class T>(const T& body) -> Result<void> {{
+        wire::encode_record_head(out, T::record_id, T::versions_max);
+        return wire::encode_message(out, body, T::versions_max);
+      }},
+      record);
+}}
+
+Result<Record> decode_record(BytesReader& in) {{
+  TRY(const wire::RecordHead head, wire::decode_record_head(in));
+  switch (head.id) {{
+{cases}
+    default:
+      return fail(Errc::unsupported, "record id {{}} is unknown", head.id);
+  }}
+}}
+"""
+
+ALL_SCHEMAS = 'the schemas'
+
+
 def write_api(out, path, api):
-    stem, messages = Path(path).stem, [api.request, api.response]
-    body = message_struct(api.response, [f'ApiKey api_key = ApiKey::{snake(api.name)}'])
-    request = message_struct(api.request, [f'ApiKey api_key = ApiKey::{snake(api.name)}'])
-    request.insert(request.index(f'struct {api.request.name} {{') + 1, f'  using Response = {api.response.name};')
-    body += request
-    source = []
-    for name in (m.name for m in messages):
-        body += [f'Result<void> encode(BytesWriter& out, const {name}& message, std::int16_t version);',
-                 'template <>', f'Result<{name}> decode<{name}>(BytesReader& in, std::int16_t version);', '']
-        source += [f'Result<void> encode(BytesWriter& out, const {name}& message, std::int16_t version) {{',
-                   '  return encode_message(out, message, version);', '}', '',
-                   'template <>', f'Result<{name}> decode<{name}>(BytesReader& in, std::int16_t version) {{',
-                   f'  return decode_message<{name}>(in, version);', '}', '']
-    out.write(f'{stem}.h', ['#pragma once', *includes(messages, out.folder)], body, Path(path).name)
-    out.fields(stem, messages, Path(path).name)
-    equal = [line for message in messages for line in comparisons(message)]
-    out.write(f'{stem}.cc', out.source_head(stem), equal + source, Path(path).name)
+    stem, origin = Path(path).stem, Path(path).name
+    messages = [api.response, api.request]  # The request names its response.
+    key = f'ApiKey api_key = ApiKey::{snake(api.name)}'
+    header = message_struct(api.response, [key]) + message_struct(api.request, [key])
+    header.insert(header.index(f'struct {api.request.name} {{') + 1,
+                  f'  using Response = {api.response.name};')
+    header += [API_DECLARATIONS.format(name=m.name) for m in messages]
+    out.write(f'{stem}.h', ['#pragma once', *includes(messages, out.folder)], header, origin)
+    out.fields(stem, messages, origin)
+    source = [line for message in messages for line in comparisons(message)]
+    source += [API_DEFINITIONS.format(name=m.name) for m in messages]
+    out.write(f'{stem}.cc', out.source_head(stem), source, origin)
 
 
 def write_api_table(out, apis):
     apis = sorted(apis, key=lambda api: api.key)
-    body = ['// Any int16 may come off the wire; find_api() tells whether it is one of these.',
-            'enum class ApiKey : std::int16_t {', *(f'  {snake(a.name)} = {a.key},' for a in apis), '};', '',
-            'struct VersionRange {', '  std::int16_t min = 0;', '  std::int16_t max = 0;', '',
-            '  bool contains(std::int16_t version) const { return min <= version && version <= max; }',
-            '  bool operator==(const VersionRange&) const = default;', '};', '',
-            'struct ApiInfo {', '  ApiKey key;', '  std::string_view name;  // Kafka\'s, as in "ApiVersions".',
-            '  VersionRange versions;    // What encode and decode speak.',
-            '  VersionRange advertised;  // What an ApiVersions response says of an API that is served.',
-            '  std::int16_t flexible_min;', '};', '',
-            '// Every API that has a schema, by ascending key. Whether a broker serves it is for its dispatch to say.',
-            'std::span<const ApiInfo> supported_apis();', '// Null when there is no schema for the key.',
-            'const ApiInfo* find_api(ApiKey key);', '']
-    out.write('apis.h', ['#pragma once', '#include <cstdint>', '#include <span>', '#include <string_view>', ''],
-              body, 'the schemas')
-    rows = [f'    ApiInfo{{ApiKey::{snake(a.name)}, "{a.name}", {{{a.versions.low}, {a.versions.high}}}, '
-            f'{{{a.advertised.low}, {a.advertised.high}}}, {a.flexible.low if a.flexible else VERSION_MAX}}},'
-            for a in apis]
-    body = ['namespace {', f'constexpr std::array<ApiInfo, {len(apis)}> apis{{', *rows, '};', '}  // namespace', '',
-            'std::span<const ApiInfo> supported_apis() { return apis; }', '',
-            'const ApiInfo* find_api(ApiKey key) {', '  for (const ApiInfo& api : apis) {',
-            '    if (api.key == key) return &api;', '  }', '  return nullptr;', '}', '']
-    out.write('apis.cc', [f'#include "{out.folder}/apis.h"', '', '#include <array>', ''], body, 'the schemas')
+    keys = '\n'.join(f'  {snake(a.name)} = {a.key},' for a in apis)
+    head = ['#pragma once', '#include <cstdint>', '#include <span>', '#include <string_view>', '']
+    out.write('apis.h', head, [TABLE_HEADER.format(keys=keys)], ALL_SCHEMAS)
+    rows = [f'    ApiInfo{{ApiKey::{snake(a.name)}, "{a.name}", '
+            f'{{{a.versions.low}, {a.versions.high}}}, '
+            f'{{{a.advertised.low}, {a.advertised.high}}}, '
+            f'{a.flexible.low if a.flexible else VERSION_MAX}}},' for a in apis]
+    out.write('apis.cc', [f'#include "{out.folder}/apis.h"', '', '#include <array>', ''],
+              [TABLE_SOURCE.format(count=len(apis), rows='\n'.join(rows))], ALL_SCHEMAS)
 
 
 def write_all_messages(out, apis):
@@ -288,40 +376,26 @@ def write_all_messages(out, apis):
     names = [m.name for _, api in apis for m in (api.request, api.response)]
     head = ['#pragma once', '#include <tuple>', '',
             *(f'#include "{out.folder}/{Path(path).stem}_fields.h"' for path, _ in apis), '']
-    out.write('all_messages.h', head, [f'using AllMessages = std::tuple<{", ".join(names)}>;', ''], 'the schemas')
+    body = [f'using AllMessages = std::tuple<{", ".join(names)}>;', '']
+    out.write('all_messages.h', head, body, ALL_SCHEMAS)
 
 
 def write_records(out, records):
     records = sorted(records, key=lambda record: record.id)
-    origin = 'the schemas'
     head = ['#pragma once', *includes(records, out.folder)]
     head.insert(head.index(''), '#include <variant>')
-    body = []
-    for record in records:
-        body += message_struct(record, [f'std::uint32_t record_id = {record.id}'])
-    body += ['using Record = std::variant<' + ', '.join(r.name for r in records) + '>;', '',
-             "// Appends the record's id, its newest version and its fields. Errors: as encode (wire/kafka/message.h).",
-             'Result<void> encode_record(BytesWriter& out, const Record& record);',
-             '// Reads one record and leaves what follows it unread. Errors: corrupt; unsupported, for an id or a version',
-             '// that this build does not know.',
-             'Result<Record> decode_record(BytesReader& in);', '']
-    out.write('records.h', head, body, origin)
-    out.fields('records', records, origin)
+    header = [line for record in records
+              for line in message_struct(record, [f'std::uint32_t record_id = {record.id}'])]
+    header.append(RECORD_HEADER.format(names=', '.join(r.name for r in records)))
+    out.write('records.h', head, header, ALL_SCHEMAS)
+    out.fields('records', records, ALL_SCHEMAS)
+    cases = [f'    case {r.name}::record_id:\n'
+             f'      return wire::decode_message<{r.name}>(in, head.version);' for r in records]
     source = [line for record in records for line in comparisons(record)]
-    source += ['Result<void> encode_record(BytesWriter& out, const Record& record) {',
-               '  return std::visit(', '      [&out]<class T>(const T& body) -> Result<void> {',
-               '        wire::encode_record_head(out, T::record_id, T::versions_max);',
-               '        return wire::encode_message(out, body, T::versions_max);', '      },', '      record);', '}', '',
-               'Result<Record> decode_record(BytesReader& in) {',
-               '  TRY(const wire::RecordHead head, wire::decode_record_head(in));', '  switch (head.id) {']
-    for record in records:
-        source += [f'    case {record.name}::record_id:',
-                   f'      return wire::decode_message<{record.name}>(in, head.version);']
-    source += ['    default:', '      return fail(Errc::unsupported, "record id {} is unknown", head.id);',
-               '  }', '}', '']
+    source.append(RECORD_SOURCE.format(cases='\n'.join(cases)))
     head = out.source_head('records')
     head.insert(-2, '#include "wire/kafka/record_head.h"')
-    out.write('records.cc', head, source, origin)
+    out.write('records.cc', head, source, ALL_SCHEMAS)
 
 
 def check_unique(what, pairs):
@@ -333,7 +407,8 @@ def check_unique(what, pairs):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument('--namespace', required=True, help='of the generated code')
     arguments.add_argument('--folder', required=True, help='as it stands in an #include')
     arguments.add_argument('--out', required=True, help='directory that the files go to')
@@ -347,7 +422,7 @@ def main():
         check_unique('record id', ((record.id, record.name) for record in records))
     except schema.SchemaError as error:
         sys.exit(f'generate.py: {error}')
-    out = Output(options.namespace, options.folder, options.out, options.schemas)
+    out = Output(options.namespace, options.folder, options.out)
     for path, api in apis:
         write_api(out, path, api)
     if apis:

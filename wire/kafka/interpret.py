@@ -1,7 +1,7 @@
 """Encodes and decodes messages as plain dicts, straight from their schemas.
 
-For tools that are not in a hurry. It shares nothing with the generated C++ but the schemas, so each can
-be held against the other.
+For tools that are not in a hurry. It shares nothing with the generated C++ but the schemas, so each
+can be held against the other.
 """
 
 import struct
@@ -9,8 +9,8 @@ import uuid
 
 import schema
 
-FORMATS = {'int8': '>b', 'int16': '>h', 'int32': '>i', 'int64': '>q', 'uint16': '>H', 'uint32': '>I',
-           'bool': '>?', 'float64': '>d'}
+FORMATS = {'int8': '>b', 'int16': '>h', 'int32': '>i', 'int64': '>q', 'uint16': '>H',
+           'uint32': '>I', 'bool': '>?', 'float64': '>d'}
 LENGTH_FORMATS = {'string': '>h'}  # All else has int32 lengths.
 
 
@@ -32,7 +32,8 @@ class Encoder:
         if self.flexible:
             self.out += uvarint(0 if length is None else length + 1)
         else:
-            self.out += struct.pack(LENGTH_FORMATS.get(kind, '>i'), -1 if length is None else length)
+            code = LENGTH_FORMATS.get(kind, '>i')
+            self.out += struct.pack(code, -1 if length is None else length)
 
     def single(self, kind, value):
         if kind in FORMATS:
@@ -58,7 +59,8 @@ class Encoder:
 
     def struct(self, fields, values):
         present = [f for f in fields if self.version in f.versions]
-        assert values.keys() <= {f.name for f in fields}, f'{values} are not all in {self.message.name}'
+        unknown = values.keys() - {f.name for f in fields}
+        assert not unknown, f'{self.message.name} has no {unknown}'
         for field in present:
             if field.tag is None:
                 self.field(field, values.get(field.name, default_of(field, self.version)))
@@ -93,7 +95,10 @@ class Decoder:
         return value | byte << shift
 
     def length(self, kind):
-        length = self.uvarint() - 1 if self.flexible else self.number(LENGTH_FORMATS.get(kind, '>i'))
+        if self.flexible:
+            length = self.uvarint() - 1
+        else:
+            length = self.number(LENGTH_FORMATS.get(kind, '>i'))
         return None if length < 0 else length
 
     def single(self, kind):

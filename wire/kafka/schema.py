@@ -10,12 +10,14 @@ from dataclasses import dataclass, field as member
 from pathlib import Path
 
 VERSION_MAX = 32767
-INTEGERS = {'int8': 1, 'int16': 2, 'int32': 4, 'int64': 8, 'uint16': 2, 'uint32': 4}
-PLAIN = {**INTEGERS, 'bool': 1, 'float64': 8, 'uuid': 16, 'string': None, 'bytes': None, 'records': None}
+INTEGERS = {'int8': 1, 'int16': 2, 'int32': 4, 'int64': 8, 'uint16': 2, 'uint32': 4}  # Bytes.
+PLAIN = {*INTEGERS, 'bool', 'float64', 'uuid', 'string', 'bytes', 'records'}
 NULLABLE = {'string', 'bytes', 'records'}
 
-FIELD_KEYS = {'name', 'type', 'versions', 'nullable', 'default', 'tag', 'ignorable', 'as', 'about', 'fields'}
-API_KEYS = {'type', 'name', 'key', 'about', 'versions', 'advertised', 'flexible', 'request', 'response'}
+FIELD_KEYS = {'name', 'type', 'versions', 'nullable', 'default', 'tag', 'ignorable', 'as', 'about',
+              'fields'}
+API_KEYS = {'type', 'name', 'key', 'about', 'versions', 'advertised', 'flexible', 'request',
+            'response'}
 RECORD_KEYS = {'type', 'name', 'id', 'about', 'versions', 'fields'}
 
 
@@ -51,7 +53,7 @@ class Range:
 @dataclass
 class Field:
     name: str
-    type: str           # A key of PLAIN or the name of a struct; of the element when `array`.
+    type: str           # One of PLAIN or the name of a struct; of the element when `array`.
     array: bool
     versions: Range     # Where the field is on the wire.
     nullable: Range     # Where it may be null.
@@ -92,7 +94,7 @@ class Api:
     key: int
     about: str
     versions: Range     # What the codec speaks.
-    advertised: Range   # What ApiVersions may say; wider than `versions` only to please old clients.
+    advertised: Range   # What ApiVersions says; wider than `versions` only for old clients' sake.
     flexible: Range
     request: Message
     response: Message
@@ -183,7 +185,8 @@ def load(path):
         versions = Range.parse(data['versions'])
         if kind == 'record':
             only_keys(data['name'], data, RECORD_KEYS)
-            record = read_message(Record, data['name'], data['about'], versions, versions, data['fields'])
+            record = read_message(Record, data['name'], data['about'], versions, versions,
+                                  data['fields'])
             record.id = data['id']
             return record
         if kind != 'api':
@@ -191,9 +194,11 @@ def load(path):
         only_keys(data['name'], data, API_KEYS)
         flexible = Range.parse(data['flexible'])
         request, response = (
-            read_message(Message, data['name'] + side.capitalize(), data['about'], versions, flexible, data[side])
+            read_message(Message, data['name'] + side.capitalize(), data['about'], versions,
+                         flexible, data[side])
             for side in ('request', 'response'))
         return Api(data['name'], data['key'], data['about'], versions,
-                   Range.parse(data.get('advertised', data['versions'])), flexible.clip(versions), request, response)
+                   Range.parse(data.get('advertised', data['versions'])),
+                   flexible.clip(versions), request, response)
     except (SchemaError, KeyError) as error:
         raise SchemaError(f'{path}: {error}') from error
