@@ -117,11 +117,16 @@ BOOST_AUTO_TEST_CASE(an_array_longer_than_the_bytes_left_is_refused_before_it_is
   const auto read = decode<MetadataRequest>(in, 1);
   BOOST_REQUIRE(!read.has_value());
   BOOST_TEST((read.error().code == Errc::corrupt));
+  BOOST_TEST(read.error().context ==
+             "MetadataRequest version 1: topics claims a length of 2147483647, 2 bytes are left "
+             "at byte 4");
   const Bytes compact_bytes = from_hex(
       "ffffffffffffffffff01"
       "00");
   BytesReader compact(compact_bytes);
-  BOOST_TEST(!decode<MetadataRequest>(compact, 9).has_value());
+  const auto flexible = decode<MetadataRequest>(compact, 9);
+  BOOST_REQUIRE(!flexible.has_value());
+  BOOST_TEST(flexible.error().context.find("topics claims a length of") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(unknown_tags_inside_a_struct_are_skipped_and_tags_must_ascend) {
