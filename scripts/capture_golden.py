@@ -88,7 +88,7 @@ class StandIn:
     def api_versions(self, _):
         return {'api_keys': [
             {'api_key': a.key, 'min_version': a.advertised.low, 'max_version': a.advertised.high}
-            for a in APIS.values()]}
+            for a in APIS.values() if a.advertised]}
 
     def metadata(self, request):
         named = request['topics'] or [{'name': TOPIC}]

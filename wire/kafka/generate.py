@@ -279,7 +279,7 @@ struct ApiInfo {{
   ApiKey key;
   std::string_view name;    // Kafka's, as in "ApiVersions".
   VersionRange versions;    // What encode and decode speak.
-  VersionRange advertised;  // What an ApiVersions response says of an API that is served.
+  VersionRange advertised;  // What ApiVersions says if it is served; empty between nodes.
   std::int16_t flexible_min;
 }};
 

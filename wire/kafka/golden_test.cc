@@ -120,6 +120,7 @@ BOOST_AUTO_TEST_CASE(bytes_of_other_implementations_survive_a_round_trip) {
   BOOST_TEST((files == expected));
   std::size_t versions = 0;
   for (const ApiInfo& api : supported_apis()) {
+    if (!api.advertised.contains(api.versions.max)) continue;  // Between our own nodes only.
     versions += static_cast<std::size_t>(api.versions.max - api.versions.min + 1);
   }
   BOOST_TEST(responses >= versions, "kmsg.txt lacks versions; write it anew");
