@@ -72,31 +72,44 @@ Gate::~Gate() {
             "a gate is destroyed while what it started still runs");
 }
 
+// One task's place among those that run. Given up on every way out, also when the frame that holds
+// it is destroyed because the node was abandoned, before its first line or at any later one.
+class Gate::Entry {
+ public:
+  explicit Entry(std::shared_ptr<State> state) : state_(std::move(state)) { ++state_->running; }
+  Entry(Entry&&) = default;
+  Entry& operator=(Entry&&) = delete;
+  ~Entry() {
+    if (state_) --state_->running;
+  }
+  void leave() {
+    const auto state = std::exchange(state_, nullptr);
+    if (--state->running == 0) state->ended.notify_all();
+  }
+  Executor executor() const { return state_->runtime.executor(); }
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
 void Gate::start(std::function<Task<void>()> task) {
   CHECK(!closed_);
-  ++state_->running;
-  boost::asio::co_spawn(state_->runtime.executor(), run(state_, std::move(task)),
+  boost::asio::co_spawn(state_->runtime.executor(), run(Entry(state_), std::move(task)),
                         boost::asio::detached);
 }
 
-Task<void> Gate::run(std::shared_ptr<State> state, std::function<Task<void>()> task) {
-  // Counts down on every way out, also when the frame is destroyed because the node was abandoned.
-  struct Leave {
-    State& state;
-    ~Leave() { --state.running; }
-  };
-  {
-    const Leave leave{*state};
-    co_await boost::asio::post(state->runtime.executor(), boost::asio::use_awaitable_t<Executor>{});
-    try {
-      co_await task();
-    } catch (const std::exception& e) {
-      CHECK_MSG(false, e.what());
-    } catch (...) {
-      CHECK_MSG(false, "a task ended with an exception that is not a std::exception");
-    }
+Task<void> Gate::run(Entry entry, std::function<Task<void>()> task) {
+  co_await boost::asio::post(entry.executor(), boost::asio::use_awaitable_t<Executor>{});
+  try {
+    co_await task();
+  } catch (const std::exception& e) {
+    CHECK_MSG(false, e.what());
+  } catch (...) {
+    CHECK_MSG(false, "a task ended with an exception that is not a std::exception");
   }
-  if (state->running == 0) state->ended.notify_all();
+  // What it has captured may belong to the owner, who may go once the gate is closed.
+  task = nullptr;
+  entry.leave();
 }
 
 Task<void> Gate::close() {

@@ -100,7 +100,8 @@ class Gate {
 
  private:
   struct State;  // Shared with the tasks, which may outlive a gate that was abandoned.
-  static Task<void> run(std::shared_ptr<State> state, std::function<Task<void>()> task);
+  class Entry;
+  static Task<void> run(Entry entry, std::function<Task<void>()> task);
 
   bool closed_ = false;
   std::shared_ptr<State> state_;
