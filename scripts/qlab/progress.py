@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn,
+                           TimeElapsedColumn)
 
 _PLAIN_INTERVAL_S = 10.0
 
@@ -56,7 +57,7 @@ def step(title: str) -> Iterator[Step]:
     began = time.monotonic()
     if sys.stderr.isatty():
         columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30),
-                   TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn(),
+                   MofNCompleteColumn(), TimeElapsedColumn(),
                    TextColumn("{task.fields[text]}", style="dim")]
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             yield _RichStep(progress, title)
