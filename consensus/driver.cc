@@ -250,7 +250,8 @@ void DriverImpl::carry_out(const out::LeaderKnown& effect) {
 
 void DriverImpl::carry_out(const out::Activate& effect) {
   runtime_.trace().emit("epoch_committed", {{"epoch", effect.epoch.value()}});
-  CHECK(!activating_ && !active_);
+  CHECK(!activating_);
+  CHECK(!active_);
   activating_ = effect;
 }
 
