@@ -34,7 +34,7 @@ _TEXT_FILES = re.compile(
 _CODE_FILES = re.compile(r".*\.(cc|h|py|sh|proto)|.*meson\.build|qlab|\.ci/run")
 _WORLD = re.compile(
     r"\b(?:steady|system|high_resolution|utc)_clock::now\b|\bstd::j?thread\b|\bthis_thread\b"
-    r"|\b(?:u|nano)?sleep\s*\(|\bclock_gettime\b|\bgettimeofday\b|\bstd::time\b"
+    r"|\b(?:u|nano)?sleep\s*\(\s*(?=[^)\s])|\bclock_gettime\b|\bgettimeofday\b|\bstd::time\b"
     r"|\bstd::random_device\b|\bgetrandom\b|\bs?rand\s*\(|\bstd::async\b")
 # Spelled in halves, so that this file may be checked by its own rule.
 _UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
