@@ -63,11 +63,13 @@ void Suspension::abandon() {
 Task<void> Suspension::wait(std::shared_ptr<Suspension> self) {
   if (self->resumed_) co_return;
   boost::asio::use_awaitable_t<Executor> token;
+  // `self` lives in this frame. A capture with a destructor must not be made within a co_await: GCC
+  // 12 destroys it twice (PR101367).
   co_await boost::asio::async_initiate<boost::asio::use_awaitable_t<Executor>, void()>(
-      [self](auto handler) {
+      [place = self.get()](auto handler) {
         // std::function wants a copyable target; the handler is not, so it is shared.
         auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        self->park([shared] { std::move (*shared)(); });
+        place->park([shared] { std::move (*shared)(); });
       },
       token);
 }
