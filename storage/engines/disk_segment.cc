@@ -175,14 +175,16 @@ Task<Result<void>> DiskSegment::truncate(std::uint64_t size) {
   writing_ = true;
   while (syncing_) co_await sync_ended_.wait();
   syncing_ = true;
-  const Result<void> cut = poison_ ? fail(*poison_) : co_await file_->truncate(size);
-  syncing_ = false;
-  if (cut) {
-    size_ = size;
-    durable_size_ = std::min(durable_size_, size);
-  } else {
-    poison("a truncation", cut.error());
+  if (!poison_) {
+    const Result<void> cut = co_await file_->truncate(size);
+    if (cut) {
+      size_ = size;
+      durable_size_ = std::min(durable_size_, size);
+    } else {
+      poison("a truncation", cut.error());
+    }
   }
+  syncing_ = false;
   sync_ended_.notify_all();
   next_writer();
   if (poison_) co_return fail(*poison_);

@@ -1,0 +1,71 @@
+#pragma once
+// What is known to be durable in a log, kept beside it: the recovery point, and the durable mark
+// that runs ahead of it.
+//
+// The recovery point is replaced atomically on roll, close, truncation and recovery, and a scan
+// begins there. The mark is overwritten in place after syncs and never synced itself: where it has
+// reached the disk it is true, and where it has not, less is known. Bad bytes below either of them
+// are corruption; above both they may be a torn tail.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/ids.h"
+#include "runtime/disk.h"
+
+namespace qlab::storage {
+
+using runtime::Task;
+
+// Everything in [start, offset) is durable; `offset` lies at `position` of the segment named for
+// `segment`, and all segments before that one are durable whole.
+struct RecoveryPoint {
+  Offset start;
+  Offset offset;
+  Offset segment;               // segment <= offset
+  std::uint64_t position = 0;   // Bytes; 0 when offset == segment.
+  std::int64_t generation = 0;  // Grows when the log is cut, so that no older mark counts any more.
+
+  bool operator==(const RecoveryPoint&) const = default;
+  // True when it says that the log has nothing durable: it is new, or was reset to `start`.
+  bool is_empty() const { return offset == start; }
+};
+
+std::string encode_recovery_point(const RecoveryPoint& point);
+// Errors: corrupt.
+Result<RecoveryPoint> decode_recovery_point(std::string_view text);
+
+// Nothing when there is no such file. Errors: corrupt, io.
+Result<std::optional<RecoveryPoint>> read_recovery_point(runtime::Disk& disk,
+                                                         std::string_view directory);
+// Durability: when it returns. Errors: no_space, io.
+Result<void> write_recovery_point(runtime::Disk& disk, std::string_view directory,
+                                  const RecoveryPoint& point);
+
+// Errors: io. A mark that is missing, torn or of another generation is no error and no mark.
+Result<std::optional<RecoveryPoint>> read_durable_mark(runtime::Disk& disk,
+                                                       std::string_view directory,
+                                                       const RecoveryPoint& point);
+
+// Writes the mark of one log, at most once per interval.
+// Thread: one shard; one note() at a time.
+class DurableMark {
+ public:
+  DurableMark(runtime::Runtime& runtime, std::string directory)
+      : runtime_(runtime), directory_(std::move(directory)) {}
+
+  // Requires: `point` is durable. Errors: io, no_space; then the mark stays behind, and no harm is
+  // done.
+  Task<Result<void>> note(RecoveryPoint point);
+  Task<Result<void>> close();
+
+ private:
+  runtime::Runtime& runtime_;
+  const std::string directory_;
+  std::unique_ptr<runtime::File> file_;  // Opened by the first note().
+  bool busy_ = false;
+  std::optional<Time> due_;  // Of the next write; none before the first.
+};
+
+}  // namespace qlab::storage

@@ -1,0 +1,356 @@
+// The contract of storage/engine.h, over every engine on both worlds.
+
+#include <cerrno>
+#include <numeric>
+
+#include "common/prng.h"
+#include "runtime/async.h"
+#include "storage/test_world.h"
+
+namespace qlab::storage {
+namespace {
+
+using runtime::DiskAccess;
+using runtime::DiskFault;
+using runtime::DiskOperation;
+
+std::unique_ptr<Segment> open(TestSetup& setup, std::string path = "segment") {
+  return must(await(*setup.world, [&] { return setup.engine->open(path); }));
+}
+
+Result<void> append(TestSetup& setup, Segment& segment, std::string_view text) {
+  return await(*setup.world,
+               [&] { return segment.append(std::vector<ByteView>(1, as_view(text))); });
+}
+
+std::string read(TestSetup& setup, Segment& segment, std::uint64_t position = 0,
+                 std::size_t count = 1000) {
+  const Bytes bytes = must(await(*setup.world, [&] { return segment.read(position, count); }));
+  return std::string(as_text(bytes));
+}
+
+std::uint64_t sync(TestSetup& setup, Segment& segment) {
+  return must(await(*setup.world, [&] { return segment.sync(); }));
+}
+
+void close(TestSetup& setup, Segment& segment) {
+  must(await(*setup.world, [&] { return segment.close(); }));
+}
+
+template <class Check>
+void for_all(Check check) {
+  for (TestSetup& setup : all_setups()) {
+    BOOST_TEST_CONTEXT(setup.name) {
+      check(setup);
+    }
+  }
+}
+
+// Those that write to a disk, which can fail.
+template <class Check>
+void for_all_disks(Check check) {
+  for_all([&](TestSetup& setup) {
+    if (setup.engine->is_persistent()) check(setup);
+  });
+}
+
+// Fails the next operation of a kind, once, with a torn part of a write.
+runtime::FaultHook fail_once(DiskOperation operation, int error, std::size_t torn = 0) {
+  auto armed = std::make_shared<bool>(true);
+  return [=](const DiskAccess& access) {
+    if (access.operation != operation || !std::exchange(*armed, false)) {
+      return DiskFault{};
+    }
+    return DiskFault{.delay = {}, .error = error, .torn = torn};
+  };
+}
+
+BOOST_AUTO_TEST_SUITE(engine_contract)
+
+BOOST_AUTO_TEST_CASE(an_unknown_engine_is_an_error_that_names_those_there_are) {
+  SimulatedTestWorld world;
+  const auto engine = make_engine("floppy", world.runtime());
+  BOOST_TEST(static_cast<int>(code_of(engine)) == static_cast<int>(Errc::invalid));
+  BOOST_TEST(engine.error().context ==
+             "engine=floppy is unknown; allowed are buffered, uring, memory");
+}
+
+BOOST_AUTO_TEST_CASE(appended_bytes_are_read_before_they_are_synced) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    must(append(setup, *segment, "defgh"));
+    BOOST_TEST(segment->size() == 8u);
+    BOOST_TEST(segment->durable_size() == 0u);
+    BOOST_TEST(read(setup, *segment) == "abcdefgh");
+    BOOST_TEST(read(setup, *segment, 2, 3) == "cde");
+    BOOST_TEST(read(setup, *segment, 8, 3).empty());
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(the_pieces_of_an_append_lie_one_after_the_other) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    std::vector<std::string> texts;
+    for (int i = 0; i < 3000; ++i) texts.push_back(fmt::format("{:04}", i));
+    std::vector<ByteView> pieces;
+    for (const std::string& text : texts) pieces.push_back(as_view(text));
+    must(await(*setup.world, [&] { return segment->append(pieces); }));
+    BOOST_TEST(read(setup, *segment, 0, 20'000) ==
+               std::accumulate(texts.begin(), texts.end(), std::string()));
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_read_beyond_the_end_is_out_of_range) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    const auto bytes = await(*setup.world, [&] { return segment->read(4, 1); });
+    BOOST_TEST(static_cast<int>(code_of(bytes)) == static_cast<int>(Errc::out_of_range));
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_makes_durable_what_was_appended_before_it) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    BOOST_TEST(sync(setup, *segment) == 3u);
+    must(append(setup, *segment, "de"));
+    BOOST_TEST(segment->durable_size() == 3u);
+    BOOST_TEST(sync(setup, *segment) == 5u);
+    BOOST_TEST(segment->durable_size() == 5u);
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(bytes_are_there_when_the_segment_is_opened_again) {
+  for_all([](TestSetup& setup) {
+    auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    close(setup, *segment);
+    const auto late = append(setup, *segment, "x");
+    BOOST_TEST(static_cast<int>(code_of(late)) == static_cast<int>(Errc::closed));
+    segment = open(setup);
+    BOOST_TEST(segment->size() == 3u);
+    BOOST_TEST(segment->durable_size() == 0u);
+    must(append(setup, *segment, "def"));
+    BOOST_TEST(read(setup, *segment) == "abcdef");
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_truncation_takes_the_end_away_and_appends_go_on_there) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abcdef"));
+    sync(setup, *segment);
+    must(await(*setup.world, [&] { return segment->truncate(2); }));
+    BOOST_TEST(segment->size() == 2u);
+    BOOST_TEST(segment->durable_size() == 2u);
+    must(append(setup, *segment, "xy"));
+    BOOST_TEST(read(setup, *segment) == "abxy");
+    BOOST_TEST(sync(setup, *segment) == 4u);
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(segments_are_listed_until_they_are_removed) {
+  for_all([](TestSetup& setup) {
+    BOOST_TEST(must(setup.engine->list("d")).empty());
+    if (setup.engine->is_persistent()) must(setup.world->runtime().disk().make_directories("d"));
+    const auto b = open(setup, "d/b");
+    const auto a = open(setup, "d/a");
+    const std::vector<std::string> both{"a", "b"};
+    BOOST_TEST(must(setup.engine->list("d")) == both);
+    close(setup, *a);
+    must(setup.engine->remove("d/a"));
+    must(setup.engine->remove("d/a"));
+    BOOST_TEST(must(setup.engine->list("d")) == std::vector<std::string>{"b"});
+    close(setup, *b);
+  });
+}
+
+// Appends and syncs from many tasks at once; counts the disk's syncs.
+struct Crowd {
+  explicit Crowd(TestSetup& s) : setup(s), gate(s.world->runtime()) {}
+
+  Task<void> append_and_sync(int number) {
+    const std::string text = fmt::format("{:03};", number);
+    const auto appended = co_await segment->append(std::vector<ByteView>(1, as_view(text)));
+    const std::uint64_t end = segment->size();
+    const auto durable = co_await segment->sync();
+    if (!appended || !durable || *durable < 4 || segment->durable_size() > segment->size()) {
+      failures += 1;
+    }
+    if (durable && *durable > end) shared += 1;
+  }
+  Task<void> all() {
+    for (int i = 0; i < count; ++i) gate.start([this, i] { return append_and_sync(i); });
+    co_await gate.close();
+  }
+
+  static constexpr int count = 100;
+  TestSetup& setup;
+  runtime::Gate gate;
+  std::unique_ptr<Segment> segment;
+  int failures = 0;
+  int shared = 0;
+};
+
+BOOST_AUTO_TEST_CASE(overlapping_appends_keep_their_order_and_share_syncs) {
+  for_all([](TestSetup& setup) {
+    Crowd crowd(setup);
+    crowd.segment = open(setup);
+    auto syncs = std::make_shared<int>(0);
+    setup.world->set_fault_hook([syncs](const DiskAccess& access) {
+      *syncs += access.operation == DiskOperation::sync ? 1 : 0;
+      return DiskFault{};
+    });
+    setup.world->run([&] { return crowd.all(); });
+    BOOST_TEST(crowd.failures == 0);
+    BOOST_TEST(crowd.segment->durable_size() == 4u * Crowd::count);
+    std::string expected;
+    for (int i = 0; i < Crowd::count; ++i) expected += fmt::format("{:03};", i);
+    BOOST_TEST(read(setup, *crowd.segment) == expected);
+    if (setup.engine->is_persistent()) {
+      BOOST_TEST(*syncs >= 1);
+      BOOST_TEST(*syncs <= Crowd::count / 4);
+    }
+    setup.world->set_fault_hook({});
+    close(setup, *crowd.segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_sync_poisons_the_segment_until_it_is_opened_anew) {
+  for_all_disks([](TestSetup& setup) {
+    auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    sync(setup, *segment);
+    must(append(setup, *segment, "def"));
+    setup.world->set_fault_hook(fail_once(DiskOperation::sync, EIO));
+    const auto failed = await(*setup.world, [&] { return segment->sync(); });
+    BOOST_TEST(static_cast<int>(code_of(failed)) == static_cast<int>(Errc::io));
+
+    // The disk is well again, and nothing changes: what happened to `def` is not known.
+    const auto again = await(*setup.world, [&] { return segment->sync(); });
+    BOOST_TEST(again.error().context == failed.error().context);
+    BOOST_TEST(append(setup, *segment, "x").error().context == failed.error().context);
+    BOOST_TEST(segment->durable_size() == 3u);
+    BOOST_TEST(read(setup, *segment, 0, 3) == "abc");
+    const auto beyond = await(*setup.world, [&] { return segment->read(3, 3); });
+    BOOST_TEST(static_cast<int>(code_of(beyond)) == static_cast<int>(Errc::io));
+    close(setup, *segment);
+
+    segment = open(setup);
+    must(append(setup, *segment, "x"));
+    sync(setup, *segment);
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_failed_write_poisons_the_segment) {
+  for_all_disks([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    sync(setup, *segment);
+    setup.world->set_fault_hook(fail_once(DiskOperation::write, EIO, 2));
+    BOOST_TEST(static_cast<int>(code_of(append(setup, *segment, "def"))) ==
+               static_cast<int>(Errc::io));
+    BOOST_TEST(static_cast<int>(code_of(append(setup, *segment, "def"))) ==
+               static_cast<int>(Errc::io));
+    BOOST_TEST(segment->size() == 3u);
+    BOOST_TEST(read(setup, *segment, 0, 3) == "abc");
+    close(setup, *segment);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_leaves_the_segment_as_it_was) {
+  for_all_disks([](TestSetup& setup) {
+    auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    setup.world->set_fault_hook(fail_once(DiskOperation::write, ENOSPC, 4));
+    BOOST_TEST(static_cast<int>(code_of(append(setup, *segment, "defghi"))) ==
+               static_cast<int>(Errc::no_space));
+    BOOST_TEST(segment->size() == 3u);
+    must(append(setup, *segment, "x"));
+    BOOST_TEST(read(setup, *segment) == "abcx");
+    BOOST_TEST(sync(setup, *segment) == 4u);
+    close(setup, *segment);
+    // Nothing of what did not fit is behind the end of the file.
+    segment = open(setup);
+    BOOST_TEST(read(setup, *segment) == "abcx");
+    close(setup, *segment);
+  });
+}
+
+// What a crash may not take: everything below the last sync.
+class CrashRun {
+ public:
+  explicit CrashRun(std::uint64_t seed, std::string_view engine)
+      : world_(seed), random_(seed), engine_name_(engine) {}
+
+  void check() {
+    world_.world().boot(SimulatedTestWorld::node, [this](runtime::Runtime& runtime) {
+      auto program = std::make_shared<Program>();
+      program->engine = std::move(make_engine(engine_name_, runtime).value());
+      program_ = program.get();
+      return program;
+    });
+    world_.disk().crash_at_change(1 + random_.below(40));
+    const auto outcome = runtime::begin(world_.world(), SimulatedTestWorld::node, work());
+    const auto ended = world_.world().run_until(
+        [&] { return outcome->value.has_value() || !world_.world().node(node_).is_up(); },
+        std::chrono::hours(1));
+    BOOST_REQUIRE(ended.has_value());
+    if (world_.world().node(node_).is_up()) world_.world().crash(node_);
+    const std::optional<Bytes> left = world_.disk().durable("segment");
+    BOOST_REQUIRE((left.has_value() || synced_.empty()));
+    if (left) BOOST_TEST((as_text(*left).substr(0, synced_.size()) == synced_));
+  }
+
+ private:
+  struct Program {
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<Segment> segment;
+  };
+
+  Task<void> work() {
+    program_->segment = std::move((co_await program_->engine->open("segment")).value());
+    for (int i = 0; i < 20; ++i) {
+      std::string text(1 + random_.below(2000), static_cast<char>('a' + i));
+      if (!co_await program_->segment->append(std::vector<ByteView>(1, as_view(text)))) co_return;
+      appended_ += text;
+      if (random_.chance(0.5)) continue;
+      const auto durable = co_await program_->segment->sync();
+      // A disk that is about to lose its power answers nobody who counts.
+      if (!durable || !world_.world().node(node_).is_up()) co_return;
+      synced_ = appended_.substr(0, static_cast<std::size_t>(*durable));
+    }
+  }
+
+  static constexpr NodeId node_ = SimulatedTestWorld::node;
+  SimulatedTestWorld world_;
+  Prng random_;
+  const std::string engine_name_;
+  Program* program_ = nullptr;
+  std::string appended_;
+  std::string synced_;
+};
+
+BOOST_AUTO_TEST_CASE(a_crash_at_any_point_keeps_all_synced_bytes) {
+  for (const std::string_view engine : {"buffered", "uring"}) {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+      BOOST_TEST_CONTEXT("engine " << engine << ", seed " << seed) {
+        CrashRun(seed, engine).check();
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage

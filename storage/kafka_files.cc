@@ -1,0 +1,25 @@
+#include "storage/kafka_files.h"
+
+#include <charconv>
+
+namespace qlab::storage {
+
+std::string path_in(std::string_view directory, std::string_view name) {
+  return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
+}
+
+std::string segment_file_name(Offset base, std::string_view suffix) {
+  return fmt::format("{:020}{}", base.value(), suffix);
+}
+
+std::optional<Offset> base_of_data_file(std::string_view name) {
+  constexpr std::size_t digits = 20;
+  if (name.size() != digits + data_suffix.size() || !name.ends_with(data_suffix)) return {};
+  std::int64_t base = 0;
+  const char* const end = name.data() + digits;
+  const auto [stop, error] = std::from_chars(name.data(), end, base);
+  if (error != std::errc{} || stop != end || base < 0) return {};
+  return Offset{base};
+}
+
+}  // namespace qlab::storage

@@ -1,0 +1,375 @@
+#include "storage/partition_log.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "common/check.h"
+#include "storage/kafka_files.h"
+
+namespace qlab::storage {
+namespace {
+
+// The headers of whole batches whose checksums were looked at before: the payload is not touched.
+Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
+  std::vector<BatchHeader> headers;
+  while (!batches.empty()) {
+    TRY(const BatchHeader header, decode_batch_header(batches));
+    if (header.total_bytes() > batches.size()) {
+      return fail(Errc::invalid, "an append ends within its last batch");
+    }
+    headers.push_back(header);
+    batches = batches.subspan(header.total_bytes());
+  }
+  if (headers.empty()) return fail(Errc::invalid, "an append holds no batch");
+  return headers;
+}
+
+}  // namespace
+
+Task<Result<std::unique_ptr<Log>>> Log::open(runtime::Runtime& runtime, Engine& engine,
+                                             std::string directory, LogOptions options) {
+  if (engine.is_persistent()) CO_TRY_VOID(runtime.disk().make_directories(directory));
+  CO_TRY(RecoveredLog recovered, co_await recover(runtime, engine, directory, options));
+  auto log = std::make_unique<PartitionLog>(runtime, engine, std::move(directory), options,
+                                            std::move(recovered));
+  log->start_background();
+  co_return log;
+}
+
+PartitionLog::PartitionLog(runtime::Runtime& runtime, Engine& engine, std::string directory,
+                           LogOptions options, RecoveredLog recovered)
+    : runtime_(runtime),
+      engine_(engine),
+      directory_(std::move(directory)),
+      options_(options),
+      report_(std::move(recovered.report)),
+      segments_(std::move(recovered.segments)),
+      epochs_(std::move(recovered.epochs)),
+      start_(recovered.point.start),
+      end_(recovered.point.offset),
+      durable_end_(recovered.point.offset),
+      point_(recovered.point),
+      mark_(runtime, directory_),
+      appends_(runtime),
+      structure_(runtime),
+      seals_(runtime),
+      dirty_(runtime),
+      stopped_(runtime),
+      background_(runtime) {
+  CHECK(!segments_.empty());
+}
+
+void PartitionLog::start_background() {
+  if (options_.durability != Durability::group) return;
+  background_.start([this] { return flush_in_groups(); });
+}
+
+Error PartitionLog::fail_for_good(Error why) {
+  if (!failed_) failed_ = std::move(why);
+  return *failed_;
+}
+
+Result<void> PartitionLog::usable() const {
+  if (failed_) return fail(*failed_);
+  return {};
+}
+
+std::size_t PartitionLog::index_of(Offset offset) const {
+  const auto beyond = std::upper_bound(
+      segments_.begin(), segments_.end(), offset,
+      [](Offset wanted, const SegmentPtr& segment) { return wanted < segment->base(); });
+  CHECK(beyond != segments_.begin());
+  return static_cast<std::size_t>(beyond - segments_.begin()) - 1;
+}
+
+RecoveryPoint PartitionLog::end_point() const {
+  return {.start = start_,
+          .offset = end_,
+          .segment = active().base(),
+          .position = active().noted_end(),
+          .generation = point_.generation};
+}
+
+std::uint64_t PartitionLog::size_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const SegmentPtr& segment : segments_) bytes += segment->noted_end();
+  return bytes;
+}
+
+Task<Result<AppendResult>> PartitionLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
+  const Turnstile::Guard turn = co_await appends_.enter_alone();
+  CO_TRY_VOID(usable());
+  if (epoch < epochs_.latest()) {
+    co_return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", directory_, epoch,
+                   epochs_.latest());
+  }
+  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
+  std::span<std::byte> rest(batches);
+  Offset next = end_;
+  for (BatchHeader& header : headers) {
+    stamp_batch(rest, next, epoch);
+    header.base_offset = next;
+    header.leader_epoch = epoch;
+    next = header.next_offset();
+    rest = rest.subspan(header.total_bytes());
+  }
+  co_return co_await write(std::move(batches), std::move(headers));
+}
+
+Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
+  const Turnstile::Guard turn = co_await appends_.enter_alone();
+  CO_TRY_VOID(usable());
+  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
+  Offset expected = end_;
+  LeaderEpoch epoch = epochs_.latest();
+  for (const BatchHeader& header : headers) {
+    if (header.base_offset != expected) {
+      co_return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
+                     directory_, header.base_offset, expected);
+    }
+    if (header.leader_epoch < epoch) {
+      co_return fail(Errc::fenced, "{}: the batch at offset {} has leader epoch {} after {}",
+                     directory_, expected, header.leader_epoch, epoch);
+    }
+    expected = header.next_offset();
+    epoch = header.leader_epoch;
+  }
+  co_return co_await write(std::move(batches), std::move(headers));
+}
+
+Task<Result<AppendResult>> PartitionLog::write(Bytes batches, std::vector<BatchHeader> headers) {
+  const AppendResult appended{headers.front().base_offset, headers.back().next_offset()};
+  CO_TRY_VOID(co_await roll_if_full(batches.size(), headers.back().last_offset()));
+  LogSegment& segment = active();
+  std::uint64_t position = segment.noted_end();
+  CHECK(position == segment.size());
+  const Result<void> written = co_await segment.data().append(std::vector<ByteView>(1, batches));
+  if (!written) {
+    if (written.error().code == Errc::no_space) co_return fail(written.error());
+    co_return fail(fail_for_good(written.error()));
+  }
+  for (const BatchHeader& header : headers) {
+    const BatchAt batch{position, header};
+    segment.note(batch);
+    epochs_.assign(header.leader_epoch, header.base_offset);
+    position = batch.end();
+  }
+  end_ = appended.next;
+  if (options_.durability == Durability::group) dirty_.notify_all();
+  co_return appended;
+}
+
+Task<Result<void>> PartitionLog::roll_if_full(std::size_t bytes, Offset last) {
+  // Indexes hold offsets relative to their segment's base in 31 bits.
+  constexpr std::int64_t relative_max = std::numeric_limits<std::int32_t>::max();
+  if (last - end_ > relative_max) {
+    co_return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit",
+                   directory_, end_, last, relative_max);
+  }
+  const bool full = active().noted_end() + bytes > options_.segment_bytes ||
+                    last - active().base() > relative_max;
+  if (!full || active().noted_end() == 0) co_return Result<void>{};
+  // Not more than one segment is being sealed while the next one fills.
+  { const Turnstile::Guard sealed = co_await seals_.enter_alone(); }
+  CO_TRY_VOID(usable());
+  CO_TRY(SegmentPtr next,
+         co_await open_segment(engine_, directory_, end_, options_.index_interval_bytes));
+  if (next->size() != 0) co_return fail(Errc::exists, "{} is there already", next->path());
+  const RecoveryPoint sealed_end = end_point();
+  segments_.push_back(std::move(next));
+  if (persistent()) background_.start([this, sealed_end] { return seal(sealed_end); });
+  co_return Result<void>{};
+}
+
+// Makes a full segment durable, and with it everything before, in the background.
+Task<void> PartitionLog::seal(RecoveryPoint end) {
+  const Turnstile::Guard inside = co_await structure_.visit();
+  const Turnstile::Guard turn = co_await seals_.enter_alone();
+  if (failed_ || end.generation != point_.generation) co_return;  // Cut meanwhile.
+  const Result<void> synced = co_await sync_up_to(end.segment);
+  if (!synced) co_return;  // The next append says why.
+  durable_end_ = std::max(durable_end_, end.offset);
+  // Without it the next recovery scans more, and the next roll or close tries again.
+  [[maybe_unused]] const Result<void> advanced = co_await advance_recovery_point(end);
+}
+
+// Makes durable all segments up to the one that begins at `segment`.
+// Requires: the caller is at the turnstile of the structure.
+Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
+  CO_TRY_VOID(usable());
+  std::vector<SegmentPtr> dirty;
+  for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
+    if ((*at)->base() <= segment && !(*at)->is_durable()) dirty.push_back(*at);
+  }
+  std::reverse(dirty.begin(), dirty.end());
+  for (const SegmentPtr& each : dirty) {
+    const Result<std::uint64_t> durable = co_await each->data().sync();
+    if (!durable) co_return fail(fail_for_good(durable.error()));
+    each->mark_durable(*durable);
+  }
+  co_return usable();
+}
+
+Task<Result<Offset>> PartitionLog::sync() {
+  CO_TRY_VOID(usable());
+  if (durable_end_ == end_) co_return durable_end_;
+  const Turnstile::Guard inside = co_await structure_.visit();
+  const RecoveryPoint reached = end_point();
+  CO_TRY_VOID(co_await sync_up_to(reached.segment));
+  durable_end_ = std::max(durable_end_, reached.offset);
+  // Without it the next recovery knows less, and no harm is done.
+  if (persistent()) {
+    [[maybe_unused]] const Result<void> noted = co_await mark_.note(reached);
+  }
+  co_return durable_end_;
+}
+
+Task<void> PartitionLog::flush_in_groups() {
+  while (!closed_) {
+    if (durable_end_ == end_) {
+      co_await dirty_.wait();
+    } else {
+      const Time due = runtime_.now() + options_.group_interval;
+      const bool stopped = co_await stopped_.wait_until(due);
+      if (stopped) co_return;
+      const Result<Offset> synced = co_await sync();
+      if (!synced) co_return;  // The next append says why.
+    }
+  }
+}
+
+// Requires: everything below `point` is durable.
+Task<Result<void>> PartitionLog::advance_recovery_point(RecoveryPoint point) {
+  if (point.offset <= point_.offset) co_return Result<void>{};
+  const std::vector<SegmentPtr> segments = segments_;
+  for (const SegmentPtr& segment : segments) {
+    const bool covered = segment->base() >= point_.segment && segment->base() <= point.segment;
+    if (covered) CO_TRY_VOID(co_await segment->store_indexes(runtime_.disk()));
+  }
+  CO_TRY_VOID(runtime_.disk().write_file_atomically(path_in(directory_, epoch_checkpoint_name),
+                                                    as_view(epochs_.encode())));
+  CO_TRY_VOID(write_recovery_point(runtime_.disk(), directory_, point));
+  point_ = point;
+  co_return Result<void>{};
+}
+
+// Says, before the log is cut, that less of it is durable: what was known no longer counts.
+Result<void> PartitionLog::lower_recovery_point(RecoveryPoint point) {
+  point.generation = point_.generation + 1;
+  if (persistent()) TRY_VOID(write_recovery_point(runtime_.disk(), directory_, point));
+  point_ = point;
+  return {};
+}
+
+Task<Result<void>> PartitionLog::truncate_to(Offset end) {
+  const Turnstile::Guard turn = co_await appends_.enter_alone();
+  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  CO_TRY_VOID(usable());
+  CHECK(end >= start_);
+  if (end >= end_) co_return Result<void>{};
+  const std::size_t index = index_of(end);
+  CO_TRY(const auto found, co_await segments_[index]->find(end));
+  if (!found) {
+    co_return fail(Errc::corrupt, "{} does not hold offset {}", segments_[index]->path(), end);
+  }
+  const Result<void> cut = co_await cut_at(index, *found);
+  if (!cut) co_return fail(fail_for_good(cut.error()));
+  co_return cut;
+}
+
+Task<Result<void>> PartitionLog::cut_at(std::size_t index, BatchAt first_dropped) {
+  const Offset end = first_dropped.header.base_offset;
+  LogSegment& segment = *segments_[index];
+  if (end < durable_end_) {
+    RecoveryPoint lowered = point_;
+    if (end < point_.offset) {
+      lowered = {.start = start_,
+                 .offset = end,
+                 .segment = segment.base(),
+                 .position = first_dropped.position,
+                 .generation = 0};
+    }
+    CO_TRY_VOID(lower_recovery_point(lowered));
+  }
+  CO_TRY_VOID(co_await remove_segments_from(index + 1));
+  CO_TRY_VOID(co_await segment.data().truncate(first_dropped.position));
+  segment.forget_from(first_dropped.position, end);
+  epochs_.truncate_from_end(end);
+  end_ = end;
+  durable_end_ = std::min(durable_end_, end);
+  co_return co_await segment.note_tail();
+}
+
+// The newest first, so that what a crash leaves is a prefix of the log.
+Task<Result<void>> PartitionLog::remove_segments_from(std::size_t index) {
+  if (segments_.size() <= index) co_return Result<void>{};
+  while (segments_.size() > index) {
+    const SegmentPtr last = segments_.back();
+    CO_TRY_VOID(co_await remove_segment(runtime_, engine_, directory_, last));
+    segments_.pop_back();
+  }
+  if (persistent()) CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> PartitionLog::reset_to(Offset start) {
+  const Turnstile::Guard turn = co_await appends_.enter_alone();
+  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  CO_TRY_VOID(usable());
+  const Result<void> begun = co_await begin_anew(start);
+  if (!begun) co_return fail(fail_for_good(begun.error()));
+  co_return begun;
+}
+
+Task<Result<void>> PartitionLog::begin_anew(Offset start) {
+  CO_TRY_VOID(lower_recovery_point(
+      {.start = start, .offset = start, .segment = start, .position = 0, .generation = 0}));
+  CO_TRY_VOID(co_await remove_segments_from(0));
+  CO_TRY(SegmentPtr first,
+         co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));
+  segments_.push_back(std::move(first));
+  epochs_.clear();
+  start_ = end_ = durable_end_ = start;
+  co_return Result<void>{};
+}
+
+Task<Result<void>> PartitionLog::close() {
+  if (closed_) co_return Result<void>{};
+  closed_ = true;
+  stopped_.notify_all();
+  dirty_.notify_all();
+  co_await background_.close();
+  Result<void> result = usable();
+  if (result && end_point() != point_) {
+    result = co_await sync_up_to(active().base());
+    if (result && persistent()) result = co_await advance_recovery_point(end_point());
+  }
+  const Result<void> closed = co_await close_files();
+  if (!result) co_return result;
+  co_return closed;
+}
+
+Task<Result<void>> PartitionLog::close_files() {
+  fail_for_good(Error{Errc::closed, fmt::format("{} is closed", directory_)});
+  Result<void> result = co_await mark_.close();
+  for (const SegmentPtr& segment : segments_) {
+    const Result<void> closed = co_await segment->data().close();
+    if (result) result = closed;
+  }
+  co_return result;
+}
+
+Task<Result<void>> PartitionLog::remove() {
+  closed_ = true;
+  stopped_.notify_all();
+  dirty_.notify_all();
+  co_await background_.close();
+  CO_TRY_VOID(co_await close_files());
+  for (const SegmentPtr& segment : segments_) {
+    CO_TRY_VOID(remove_segment_files(runtime_, engine_, directory_, segment->base()));
+  }
+  if (persistent()) CO_TRY_VOID(runtime_.disk().remove_all(directory_));
+  co_return Result<void>{};
+}
+
+}  // namespace qlab::storage

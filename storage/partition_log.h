@@ -1,0 +1,99 @@
+#pragma once
+// The log over one segment file at a time, per partition: Log's implementation.
+//
+// Two turnstiles order what may overlap: appends come one at a time; reads, syncs and the sealing
+// of full segments visit the list of segments, and whoever cuts it is alone there.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/async.h"
+#include "storage/checkpoint.h"
+#include "storage/epoch_cache.h"
+#include "storage/log.h"
+#include "storage/log_segment.h"
+#include "storage/recovery.h"
+#include "storage/turnstile.h"
+
+namespace qlab::storage {
+
+class PartitionLog final : public Log {
+ public:
+  PartitionLog(runtime::Runtime& runtime, Engine& engine, std::string directory, LogOptions options,
+               RecoveredLog recovered);
+
+  Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) override;
+  Task<Result<AppendResult>> append_as_follower(Bytes batches) override;
+  Task<Result<Offset>> sync() override;
+  Task<Result<ReadResult>> read(Offset from, Offset limit, std::size_t bytes_max) override;
+  Task<Result<std::optional<TimestampOffset>>> find_timestamp(std::int64_t timestamp,
+                                                              Offset limit) override;
+  Task<Result<void>> truncate_to(Offset end) override;
+  Task<Result<void>> reset_to(Offset start) override;
+  Task<Result<void>> close() override;
+  Task<Result<void>> remove() override;
+
+  EpochEnd end_of_epoch(LeaderEpoch epoch) const override { return epochs_.end_of(epoch, end_); }
+  LeaderEpoch latest_epoch() const override { return epochs_.latest(); }
+  Offset start() const override { return start_; }
+  Offset end() const override { return end_; }
+  Offset durable_end() const override { return durable_end_; }
+  std::uint64_t size_bytes() const override;
+  const RecoveryReport& recovery() const override { return report_; }
+
+  // Begins the group flush, when the options ask for one.
+  void start_background();
+
+ private:
+  using SegmentPtr = std::shared_ptr<LogSegment>;
+
+  Task<Result<AppendResult>> write(Bytes batches, std::vector<BatchHeader> headers);
+  Task<Result<void>> roll_if_full(std::size_t bytes, Offset last);
+  Task<void> seal(RecoveryPoint end);
+  Task<Result<void>> sync_up_to(Offset segment);
+  Task<void> flush_in_groups();
+  Task<Result<void>> advance_recovery_point(RecoveryPoint point);
+  Task<Result<void>> cut_at(std::size_t index, BatchAt first_dropped);
+  Task<Result<void>> begin_anew(Offset start);
+  Task<Result<void>> remove_segments_from(std::size_t index);
+  Task<Result<ReadResult>> read_segment(SegmentPtr segment, Offset from, Offset limit,
+                                        std::size_t bytes_max);
+  Task<Result<std::optional<TimestampOffset>>> find_in_segment(SegmentPtr segment,
+                                                               std::int64_t timestamp,
+                                                               Offset limit);
+  Task<Result<void>> close_files();
+
+  Error fail_for_good(Error why);
+  Result<void> lower_recovery_point(RecoveryPoint point);
+  std::size_t index_of(Offset offset) const;  // Of the segment that holds, or would hold, `offset`.
+  LogSegment& active() const { return *segments_.back(); }
+  RecoveryPoint end_point() const;
+  Result<void> usable() const;
+  bool persistent() const { return engine_.is_persistent(); }
+
+  runtime::Runtime& runtime_;
+  Engine& engine_;
+  const std::string directory_;
+  const LogOptions options_;
+  RecoveryReport report_;
+
+  std::vector<SegmentPtr> segments_;  // By base offset; the last is the active one.
+  EpochCache epochs_;
+  Offset start_;
+  Offset end_;
+  Offset durable_end_;   // start_ <= durable_end_ <= end_
+  RecoveryPoint point_;  // As on disk; offset <= durable_end_.
+  DurableMark mark_;
+  std::optional<Error> failed_;  // Why nothing is written any more; set once.
+  bool closed_ = false;
+
+  Turnstile appends_;
+  Turnstile structure_;     // Taken after appends_, by whoever takes both.
+  Turnstile seals_;         // Segments are sealed in their order. Taken after structure_.
+  runtime::Event dirty_;    // Something was appended; told in durability mode group.
+  runtime::Event stopped_;  // closed_ was set.
+  runtime::Gate background_;
+};
+
+}  // namespace qlab::storage

@@ -1,0 +1,332 @@
+#include "storage/recovery.h"
+
+#include <algorithm>
+
+#include "storage/batch_scanner.h"
+#include "storage/kafka_files.h"
+
+namespace qlab::storage {
+namespace {
+
+// One recovery, from its first look at the directory to its last write.
+class Recovery {
+ public:
+  Recovery(runtime::Runtime& runtime, Engine& engine, std::string directory, LogOptions options)
+      : runtime_(runtime),
+        engine_(engine),
+        directory_(std::move(directory)),
+        options_(options),
+        began_(runtime.now()) {}
+
+  Task<Result<RecoveredLog>> run();
+
+ private:
+  // Where a scan found its first bad batch, and why it is bad.
+  struct Hole {
+    std::size_t segment;     // Index into log_.segments.
+    std::uint64_t position;  // Of the bad batch.
+    Error why;
+  };
+
+  Result<void> read_checkpoints();
+  Result<void> list_segments();
+  Result<void> drop_remains_of_reset();
+  Task<Result<void>> open_segments();
+  Task<Result<void>> scan_segments();
+  Task<Result<void>> scan(std::size_t index, ScanStart start);
+  Result<void> accept(std::size_t index, const BatchAt& batch);
+  Result<void> check_point(std::size_t index, std::uint64_t position) const;
+  Task<Result<void>> cut();
+  Task<Result<std::string>> describe_what_is_behind();
+  Task<Result<void>> make_durable();
+
+  // Bytes of a segment that are known to be durable.
+  std::uint64_t durable_bytes(const LogSegment& segment) const;
+  bool persistent() const { return engine_.is_persistent(); }
+
+  runtime::Runtime& runtime_;
+  Engine& engine_;
+  const std::string directory_;
+  const LogOptions options_;
+  const Time began_;
+
+  std::optional<RecoveryPoint> read_point_;  // As the file has it.
+  RecoveryPoint point_;                      // The same, or what stands for it when there is none.
+  RecoveryPoint durable_;                    // The further one of point and mark.
+  std::vector<Offset> bases_;                // Of the data files, sorted.
+  Offset expected_;                          // Base offset of the next batch.
+  bool epochs_known_ = true;                 // False when the checkpoint is no help.
+  bool removed_files_ = false;
+  std::optional<Hole> hole_;
+  RecoveredLog log_;
+};
+
+Task<Result<RecoveredLog>> Recovery::run() {
+  if (persistent()) CO_TRY_VOID(read_checkpoints());
+  CO_TRY_VOID(list_segments());
+  CO_TRY_VOID(drop_remains_of_reset());
+  CO_TRY_VOID(co_await open_segments());
+  CO_TRY_VOID(co_await scan_segments());
+  if (hole_) CO_TRY_VOID(co_await cut());
+  CO_TRY_VOID(co_await make_durable());
+  log_.report.segments = log_.segments.size();
+  log_.report.elapsed = runtime_.now() - began_;
+  co_return std::move(log_);
+}
+
+Result<void> Recovery::read_checkpoints() {
+  TRY(read_point_, read_recovery_point(runtime_.disk(), directory_));
+  const std::string path = path_in(directory_, epoch_checkpoint_name);
+  TRY(const bool there, runtime_.disk().exists(path));
+  epochs_known_ = false;
+  if (there) {
+    TRY(const Bytes bytes, runtime_.disk().read_file(path));
+    if (auto epochs = EpochCache::decode(as_text(bytes))) {
+      log_.epochs = std::move(*epochs);
+      epochs_known_ = true;
+    }
+  }
+  return {};
+}
+
+Result<void> Recovery::list_segments() {
+  TRY(const std::vector<std::string> names, engine_.list(directory_));
+  for (const std::string& name : names) {
+    if (const auto base = base_of_data_file(name)) bases_.push_back(*base);
+  }
+  std::sort(bases_.begin(), bases_.end());
+  if (read_point_) {
+    point_ = *read_point_;
+  } else {
+    const Offset first = bases_.empty() ? Offset{0} : bases_.front();
+    point_ = {.start = first, .offset = first, .segment = first, .position = 0, .generation = 0};
+  }
+  durable_ = point_;
+  if (persistent()) {
+    TRY(const auto mark, read_durable_mark(runtime_.disk(), directory_, point_));
+    if (mark) durable_ = *mark;
+  }
+  return {};
+}
+
+// A reset first says that the log begins anew, then deletes what was there. A crash between the two
+// leaves segments that are not of this log.
+Result<void> Recovery::drop_remains_of_reset() {
+  const auto is_remain = [this](Offset base) { return base < point_.start; };
+  const bool begun = std::binary_search(bases_.begin(), bases_.end(), point_.segment);
+  if (point_.is_empty() && durable_.is_empty()) {
+    for (const Offset base : bases_) {
+      if (begun && !is_remain(base)) continue;
+      TRY_VOID(remove_segment_files(runtime_, engine_, directory_, base));
+      removed_files_ = true;
+    }
+    if (begun) std::erase_if(bases_, is_remain);
+    if (!begun) bases_.assign(1, point_.start);
+    return {};
+  }
+  if (!begun || bases_.front() != point_.start) {
+    return fail(Errc::corrupt,
+                "{}: offsets [{}, {}) are durable, and {} that holds a part of them is missing",
+                directory_, point_.start, durable_.offset,
+                segment_file_name(begun ? point_.start : point_.segment, data_suffix));
+  }
+  return {};
+}
+
+Task<Result<void>> Recovery::open_segments() {
+  for (const Offset base : bases_) {
+    CO_TRY(auto segment,
+           co_await open_segment(engine_, directory_, base, options_.index_interval_bytes));
+    log_.segments.push_back(std::move(segment));
+  }
+  if (point_.is_empty()) log_.epochs.clear();
+  log_.epochs.truncate_from_end(point_.offset);
+  co_return Result<void>{};
+}
+
+std::uint64_t Recovery::durable_bytes(const LogSegment& segment) const {
+  if (segment.base() < durable_.segment) return segment.size();
+  return segment.base() == durable_.segment ? durable_.position : 0;
+}
+
+// The index files say where the scan of each segment may begin: from its last entry on when they
+// are good, from its front when they are not.
+Task<Result<void>> Recovery::scan_segments() {
+  const bool headers_wanted = !epochs_known_ && point_.offset > point_.start;
+  for (std::size_t i = 0; i < log_.segments.size() && !hole_; ++i) {
+    LogSegment& segment = *log_.segments[i];
+    const bool follows = i == 0 || segment.base() == expected_;
+    if (!follows) {
+      const Error why{Errc::corrupt, fmt::format("{} begins where offset {} is expected",
+                                                 segment.path(), expected_)};
+      if (segment.base() <= durable_.segment) co_return fail(why);
+      hole_ = Hole{i, 0, why};
+      break;
+    }
+    ScanStart start{0, segment.base()};
+    const bool trusted = persistent() && !headers_wanted && segment.base() <= point_.segment;
+    if (trusted) {
+      const bool whole = segment.base() < point_.segment;
+      const auto loaded =
+          co_await segment.load_indexes(runtime_.disk(), whole ? segment.size() : point_.position,
+                                        whole ? bases_[i + 1] : point_.offset);
+      if (loaded) start = *loaded;
+      if (!loaded && loaded.error().code == Errc::io) co_return fail(loaded.error());
+    }
+    CO_TRY_VOID(co_await scan(i, start));
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Recovery::scan(std::size_t index, ScanStart start) {
+  LogSegment& segment = *log_.segments[index];
+  const std::uint64_t durable = durable_bytes(segment);
+  if (segment.size() < durable) {
+    co_return fail(Errc::corrupt, "{} has {} bytes, and {} were durable", segment.path(),
+                   segment.size(), durable);
+  }
+  expected_ = start.offset;
+  BatchScanner scanner(segment.data(), start.position, segment.size(), BatchCheck::checksum);
+  while (true) {
+    const std::uint64_t position = scanner.position();
+    CO_TRY_VOID(check_point(index, position));
+    const auto batch = co_await scanner.next();
+    if (batch && !*batch) break;
+    Result<void> good = batch ? accept(index, **batch) : fail(batch.error());
+    if (good) continue;
+    if (!is_bad_batch(good.error())) co_return good;
+    const std::string where =
+        fmt::format("{} at position {}: {}", segment.path(), position, good.error().context);
+    if (position < durable) {
+      co_return fail(Errc::corrupt, "{}; this was durable, so nothing is cut", where);
+    }
+    hole_ = Hole{index, position, Error{good.error().code, where}};
+    break;
+  }
+  log_.report.bytes_scanned += scanner.position() - start.position;
+  co_return Result<void>{};
+}
+
+// The recovery point names a batch boundary and its offset; a scan that crosses it must agree.
+Result<void> Recovery::check_point(std::size_t index, std::uint64_t position) const {
+  for (const RecoveryPoint& known : {point_, durable_}) {
+    if (log_.segments[index]->base() != known.segment || position != known.position) continue;
+    if (expected_ != known.offset) {
+      return fail(Errc::corrupt, "{} at position {}: offset {} follows, and {} was durable there",
+                  log_.segments[index]->path(), position, expected_, known.offset);
+    }
+  }
+  return {};
+}
+
+Result<void> Recovery::accept(std::size_t index, const BatchAt& batch) {
+  if (batch.header.base_offset != expected_) {
+    return fail(Errc::corrupt, "a batch has base offset {} where {} is expected",
+                batch.header.base_offset, expected_);
+  }
+  if (batch.header.leader_epoch < log_.epochs.latest() &&
+      (!epochs_known_ || batch.header.base_offset >= point_.offset)) {
+    return fail(Errc::corrupt, "the batch at offset {} has leader epoch {} after {}",
+                batch.header.base_offset, batch.header.leader_epoch, log_.epochs.latest());
+  }
+  log_.segments[index]->note(batch);
+  log_.epochs.assign(batch.header.leader_epoch, batch.header.base_offset);
+  expected_ = batch.header.next_offset();
+  return {};
+}
+
+// Leaves what is below the recovery point and the durable mark as it is, so both stay true.
+Task<Result<void>> Recovery::cut() {
+  CO_TRY(const std::string behind, co_await describe_what_is_behind());
+  log_.report.dropped = fmt::format("{}; cut {} bytes that were not known to be durable{}",
+                                    hole_->why.context, log_.report.bytes_truncated, behind);
+  const bool hole_is_gap = log_.segments[hole_->segment]->base() != expected_ &&
+                           hole_->position == 0 && hole_->segment > 0;
+  const std::size_t keep = hole_->segment + (hole_is_gap ? 0 : 1);
+  while (log_.segments.size() > keep) {
+    CO_TRY_VOID(co_await remove_segment(runtime_, engine_, directory_, log_.segments.back()));
+    log_.segments.pop_back();
+    removed_files_ = true;
+  }
+  if (!hole_is_gap) CO_TRY_VOID(co_await log_.segments.back()->data().truncate(hole_->position));
+  co_return Result<void>{};
+}
+
+// What is cut must be said: a power cut may take one sector and leave whole batches behind it.
+Task<Result<std::string>> Recovery::describe_what_is_behind() {
+  std::uint64_t batches = 0;
+  Offset last = expected_;
+  for (std::size_t i = hole_->segment; i < log_.segments.size(); ++i) {
+    LogSegment& segment = *log_.segments[i];
+    std::uint64_t from = i == hole_->segment ? hole_->position : 0;
+    log_.report.bytes_truncated += segment.size() - from;
+    while (true) {
+      CO_TRY(const auto found,
+             co_await find_batch(segment.data(), from, segment.size(), expected_));
+      if (!found) break;
+      batches += 1;
+      last = std::max(last, found->header.next_offset());
+      from = found->end();
+    }
+  }
+  if (batches == 0) co_return std::string{};
+  co_return fmt::format(", among them {} whole batches that end at offset {}", batches, last);
+}
+
+// Index files and epochs first, the recovery point that vouches for them last.
+Task<Result<void>> Recovery::make_durable() {
+  LogSegment& active = *log_.segments.back();
+  log_.point = {.start = point_.start,
+                .offset = expected_,
+                .segment = active.base(),
+                .position = active.size(),
+                .generation = point_.generation};
+  if (persistent() && removed_files_) CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  const bool new_and_empty = !read_point_ && log_.point.is_empty();
+  if (!persistent() || new_and_empty || (read_point_ == log_.point && epochs_known_)) {
+    for (const auto& segment : log_.segments) segment->mark_durable(segment->size());
+    co_return Result<void>{};
+  }
+  for (const auto& segment : log_.segments) {
+    if (segment->base() >= point_.segment) {
+      CO_TRY_VOID(co_await segment->data().sync());
+      CO_TRY_VOID(co_await segment->store_indexes(runtime_.disk()));
+    }
+    segment->mark_durable(segment->size());
+  }
+  CO_TRY_VOID(runtime_.disk().write_file_atomically(path_in(directory_, epoch_checkpoint_name),
+                                                    as_view(log_.epochs.encode())));
+  co_return write_recovery_point(runtime_.disk(), directory_, log_.point);
+}
+
+}  // namespace
+
+Task<Result<RecoveredLog>> recover(runtime::Runtime& runtime, Engine& engine, std::string directory,
+                                   LogOptions options) {
+  Recovery recovery(runtime, engine, std::move(directory), options);
+  co_return co_await recovery.run();
+}
+
+Task<Result<std::shared_ptr<LogSegment>>> open_segment(Engine& engine, std::string directory,
+                                                       Offset base, std::uint32_t interval) {
+  CO_TRY(auto data, co_await engine.open(path_in(directory, segment_file_name(base, data_suffix))));
+  co_return std::make_shared<LogSegment>(std::move(data), std::move(directory), base, interval);
+}
+
+Result<void> remove_segment_files(runtime::Runtime& runtime, Engine& engine,
+                                  std::string_view directory, Offset base) {
+  TRY_VOID(engine.remove(path_in(directory, segment_file_name(base, data_suffix))));
+  if (!engine.is_persistent()) return {};
+  for (const std::string_view suffix : {offset_index_suffix, time_index_suffix}) {
+    TRY_VOID(runtime.disk().remove(path_in(directory, segment_file_name(base, suffix))));
+  }
+  return {};
+}
+
+Task<Result<void>> remove_segment(runtime::Runtime& runtime, Engine& engine, std::string directory,
+                                  std::shared_ptr<LogSegment> segment) {
+  CO_TRY_VOID(co_await segment->data().close());
+  co_return remove_segment_files(runtime, engine, directory, segment->base());
+}
+
+}  // namespace qlab::storage

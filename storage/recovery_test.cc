@@ -1,0 +1,254 @@
+// What a log makes of the files it finds: torn, corrupt, missing, left over.
+
+#include "storage/recovery.h"
+
+#include "common/prng.h"
+#include "storage/kafka_files.h"
+#include "storage/log_fixture.h"
+
+namespace qlab::storage {
+namespace {
+
+using Numbers = std::vector<std::int64_t>;
+
+const std::string first_segment = "topic-0/00000000000000000000.log";
+
+// A log on a simulated disk whose files a test may change between two lives.
+class Files : public LogFixture {
+ public:
+  Files() : LogFixture(make_setup(false, "buffered")) {}
+
+  Bytes contents(const std::string& path) { return must(disk().read_file(path)); }
+  void replace(const std::string& path, ByteView bytes) {
+    must(disk().write_file_atomically(path, bytes));
+  }
+  void flip(const std::string& path, std::size_t at) {
+    Bytes bytes = contents(path);
+    bytes.at(at) ^= std::byte{0x40};
+    replace(path, bytes);
+  }
+  std::vector<std::string> data_files() {
+    std::vector<std::string> names;
+    for (const std::string& name : files()) {
+      if (base_of_data_file(name)) names.push_back("topic-0/" + name);
+    }
+    return names;
+  }
+};
+
+BOOST_AUTO_TEST_SUITE(recovery)
+
+BOOST_AUTO_TEST_CASE(a_tail_torn_at_any_byte_is_cut_and_reported) {
+  Files log;
+  log.open();
+  log.append(make_batch(2));
+  log.append(make_batch(2));
+  log.kill();
+  const Bytes whole = log.contents(first_segment);
+  const std::size_t good = whole.size() / 2;
+  for (std::size_t size = good; size <= whole.size(); ++size) {
+    BOOST_TEST_CONTEXT("cut to " << size << " bytes") {
+      must(log.disk().remove("topic-0/recovery-point"));
+      log.replace(first_segment, ByteView(whole).first(size));
+      log.open();
+      const RecoveryReport& report = log.log().recovery();
+      const bool all = size == whole.size();
+      BOOST_TEST(log.log().end().value() == (all ? 4 : 2));
+      BOOST_TEST(log.log().durable_end() == log.log().end());
+      BOOST_TEST(report.bytes_truncated == (all ? 0 : size - good));
+      BOOST_TEST(report.dropped.has_value() == (!all && size > good));
+      if (report.dropped) {
+        BOOST_TEST(
+            report.dropped->starts_with(fmt::format("{} at position {}", first_segment, good)));
+      }
+      BOOST_TEST(log.contents(first_segment).size() == (all ? size : good));
+      log.kill();
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(zeros_behind_the_last_batch_are_a_torn_tail) {
+  Files log;
+  log.open();
+  log.append(make_batch(2));
+  log.kill();
+  Bytes bytes = log.contents(first_segment);
+  bytes.resize(bytes.size() + 5000);
+  log.replace(first_segment, bytes);
+  log.open();
+  BOOST_TEST(log.log().end().value() == 2);
+  BOOST_TEST(log.log().recovery().bytes_truncated == 5000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_hole_above_what_is_durable_ends_the_log_and_says_what_lay_behind_it) {
+  Files log;
+  log.options().segment_bytes = 1u << 20;
+  log.open();
+  for (int i = 0; i < 20; ++i) log.append(make_batch(2, 1000, 100));
+  log.kill();
+  log.flip(first_segment, log.contents(first_segment).size() / 20 + 80);  // In the second batch.
+  log.open();
+  BOOST_TEST(log.bases() == Numbers{0});
+  BOOST_REQUIRE(log.log().recovery().dropped.has_value());
+  BOOST_TEST(
+      log.log().recovery().dropped->ends_with("among them 18 whole batches that end at offset 40"));
+  log.append(make_batch(2));
+  log.kill_and_reopen();
+  BOOST_TEST(log.bases() == (Numbers{0, 2}));
+}
+
+BOOST_AUTO_TEST_CASE(bad_bytes_that_were_synced_are_corruption_and_nothing_is_cut) {
+  Files log;
+  log.open();
+  for (int i = 0; i < 3; ++i) log.append(make_batch(2));
+  log.sync();  // The durable mark says so; there is no recovery point yet.
+  log.kill();
+  const std::size_t batch_bytes = log.contents(first_segment).size() / 3;
+  for (std::size_t bad = 0; bad < 3; ++bad) {
+    BOOST_TEST_CONTEXT("batch " << bad) {
+      const std::size_t at = bad * batch_bytes + 70;
+      log.flip(first_segment, at);
+      const Bytes before = log.contents(first_segment);
+      const auto opened = log.try_open();
+      BOOST_TEST(number(code_of(opened)) == number(Errc::corrupt));
+      BOOST_TEST(opened.error().context.starts_with(
+          fmt::format("{} at position {}:", first_segment, bad * batch_bytes)));
+      BOOST_TEST((log.contents(first_segment) == before));
+      log.flip(first_segment, at);
+    }
+  }
+  Bytes cut = log.contents(first_segment);
+  cut.pop_back();
+  log.replace(first_segment, cut);
+  BOOST_TEST(number(code_of(log.try_open())) == number(Errc::corrupt));
+}
+
+BOOST_AUTO_TEST_CASE(a_truncation_takes_back_what_the_durable_mark_said) {
+  Files log;
+  log.open();
+  for (int i = 0; i < 3; ++i) log.append(make_batch(2));
+  log.sync();
+  log.truncate(2);
+  log.append(make_batch(2));
+  log.kill();
+  Bytes torn = log.contents(first_segment);
+  torn.pop_back();
+  log.replace(first_segment, torn);
+  log.open();
+  BOOST_TEST(log.log().end().value() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_missing_segment_below_the_recovery_point_is_corruption) {
+  for (const std::size_t missing : {0u, 1u, 3u}) {
+    Files log;
+    log.open();
+    for (int i = 0; i < 20; ++i) log.append(make_batch(2, 1000, 100));
+    log.close();
+    const std::vector<std::string> files = log.data_files();
+    BOOST_REQUIRE(files.size() > 4u);
+    must(log.disk().remove(files[missing]));
+    const auto opened = log.try_open();
+    BOOST_TEST(number(code_of(opened)) == number(Errc::corrupt));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(index_files_that_are_missing_or_garbage_are_built_anew) {
+  Prng random(7);
+  for (int round = 0; round < 60; ++round) {
+    BOOST_TEST_CONTEXT("round " << round) {
+      Files log;
+      log.open();
+      Numbers expected;
+      for (int i = 0; i < 40; ++i) {
+        expected.push_back(log.append(make_batch(2, 100 * i, 40), i / 10).base.value());
+      }
+      log.close();
+      for (const std::string& name : log.files()) {
+        const bool index = name.ends_with("index") || name == epoch_checkpoint_name;
+        if (!index || random.chance(0.3)) continue;
+        Bytes bytes = log.contents("topic-0/" + name);
+        switch (random.below(4)) {
+          case 0:
+            must(log.disk().remove("topic-0/" + name));
+            continue;
+          case 1:
+            bytes.clear();
+            break;
+          case 2:
+            bytes.resize(random.below(bytes.size() + 1));
+            break;
+          default:
+            for (std::byte& each : bytes) each = static_cast<std::byte>(random.next());
+        }
+        log.replace("topic-0/" + name, bytes);
+      }
+      log.open();
+      BOOST_TEST(log.bases() == expected);
+      BOOST_TEST((log.find(1501) == std::pair<std::int64_t, std::int64_t>(31, 1501)));
+      BOOST_TEST(log.log().end_of_epoch(LeaderEpoch{1}).end.value() == 40);
+      BOOST_TEST(log.log().latest_epoch().value() == 3);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_clean_start_scans_only_what_lies_behind_the_last_index_entries) {
+  Files log;
+  log.open();
+  for (int i = 0; i < 100; ++i) log.append(make_batch(1));
+  const std::uint64_t size = log.log().size_bytes();
+  log.reopen();
+  BOOST_TEST(log.log().recovery().bytes_scanned < size / 2);
+  BOOST_TEST(log.log().recovery().segments > 5u);
+}
+
+BOOST_AUTO_TEST_CASE(a_recovery_point_that_does_not_decode_is_reported) {
+  Files log;
+  log.open();
+  log.append(make_batch(1));
+  log.close();
+  log.flip("topic-0/recovery-point", 20);
+  const auto opened = log.try_open();
+  BOOST_TEST(number(code_of(opened)) == number(Errc::corrupt));
+  BOOST_TEST(opened.error().context.starts_with("topic-0/recovery-point: "));
+  must(log.disk().remove("topic-0/recovery-point"));
+  log.open();
+  BOOST_TEST(log.log().end().value() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(segments_left_over_by_a_reset_are_not_of_the_log) {
+  Files log;
+  log.open();
+  for (int i = 0; i < 20; ++i) log.append(make_batch(2, 1000, 100));
+  log.close();
+  must(write_recovery_point(log.disk(), "topic-0",
+                            {.start = Offset{90},
+                             .offset = Offset{90},
+                             .segment = Offset{90},
+                             .position = 0,
+                             .generation = 1}));
+  log.open();
+  BOOST_TEST(log.log().start().value() == 90);
+  BOOST_TEST(log.log().end().value() == 90);
+  BOOST_TEST(log.data_files() == std::vector<std::string>{"topic-0/00000000000000000090.log"});
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_longer_than_the_scan_window_is_checked_whole) {
+  Files log;
+  log.options().segment_bytes = 1u << 24;
+  log.open();
+  log.append(make_batch(1));
+  log.append(make_batch(3, 1000, 1u << 20));
+  log.kill();
+  log.open();
+  BOOST_TEST(log.log().end().value() == 4);
+  log.kill();
+  must(log.disk().remove("topic-0/recovery-point"));
+  log.flip(first_segment, 2'500'000);
+  log.open();
+  BOOST_TEST(log.log().end().value() == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage

@@ -1,0 +1,64 @@
+#include "storage/turnstile.h"
+
+#include "common/check.h"
+
+namespace qlab::storage {
+
+struct Turnstile::State {
+  struct Waiter {
+    bool alone;
+    std::shared_ptr<runtime::Suspension> place;
+  };
+
+  explicit State(runtime::Executor e) : executor(e) {}
+
+  bool may_enter(bool wants_alone) const { return inside == 0 || (!alone && !wants_alone); }
+  void let_in(bool enters_alone) {
+    alone = enters_alone;
+    ++inside;
+  }
+  void leave() {
+    CHECK(inside > 0);
+    if (--inside == 0) alone = false;
+    // Whoever is woken is in already, so nobody overtakes it on its way.
+    while (!queue.empty() && may_enter(queue.front().alone)) {
+      let_in(queue.front().alone);
+      queue.front().place->resume();
+      queue.pop_front();
+    }
+  }
+
+  runtime::Executor executor;
+  std::size_t inside = 0;
+  bool alone = false;        // Requires: inside <= 1 while it is true.
+  std::deque<Waiter> queue;  // One entry per coroutine that awaits.
+};
+
+Turnstile::Turnstile(runtime::Runtime& runtime)
+    : state_(std::make_shared<State>(runtime.executor())) {}
+
+Turnstile::Guard::~Guard() {
+  if (state_) state_->leave();
+}
+
+runtime::Task<Turnstile::Guard> Turnstile::visit() {
+  return enter(false);
+}
+
+runtime::Task<Turnstile::Guard> Turnstile::enter_alone() {
+  return enter(true);
+}
+
+runtime::Task<Turnstile::Guard> Turnstile::enter(bool alone) {
+  const std::shared_ptr<State> state = state_;
+  if (state->queue.empty() && state->may_enter(alone)) {
+    state->let_in(alone);
+    co_return Guard(state);
+  }
+  const auto place = std::make_shared<runtime::Suspension>(state->executor);
+  state->queue.push_back({alone, place});
+  co_await runtime::Suspension::wait(place);
+  co_return Guard(state);
+}
+
+}  // namespace qlab::storage
