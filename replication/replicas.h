@@ -30,8 +30,9 @@ struct IsrAnswer {
   std::int32_t partition_epoch = 0;
   std::vector<NodeId> isr;
 };
-// Errors: fenced, when the proposal was refused for good (newer metadata is on its way); others: it
-// may be asked again.
+// Errors: invalid, when it was refused for certain and nothing changed; fenced, when it was based
+// on an old state, so that newer metadata is on its way; any other: the outcome is open, and it may
+// be asked again.
 using ProposeIsr = std::function<Task<Result<IsrAnswer>>(IsrProposal proposal)>;
 
 struct ReplicasContext {

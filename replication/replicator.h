@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "runtime/async.h"
 #include "storage/log.h"
 
 namespace qlab::replication {

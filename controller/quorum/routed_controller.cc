@@ -36,9 +36,9 @@ Task<Result<HeartbeatReply>> RoutedController::heartbeat(Heartbeat heartbeat, Ti
 
 Task<Result<std::vector<TopicOutcome>>> RoutedController::create_topics(
     std::vector<NewTopic> topics, bool validate_only, Time deadline) {
+  Bytes request = encode_creation(TopicCreation{std::move(topics), validate_only});
   CO_TRY(const Bytes body,
-         co_await call(create_topics_key, encode_creation({std::move(topics), validate_only}),
-                       Repeat::unsafe, deadline));
+         co_await call(create_topics_key, std::move(request), Repeat::unsafe, deadline));
   co_return decode_created(body);
 }
 

@@ -1,0 +1,256 @@
+// The leader's part of IsrReplicator: appends, fetches, the watermark, and who is in sync.
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "replication/isr_replicator.h"
+#include "runtime/trace.h"
+
+namespace qlab::replication {
+namespace {
+
+using storage::Durability;
+
+// Between two tries of a proposal whose outcome is open.
+constexpr Duration proposal_backoff = std::chrono::milliseconds(50);
+// After a refused expansion: the follower is fenced, and will be for some heartbeats.
+constexpr Duration expand_backoff = std::chrono::milliseconds(100);
+
+bool contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+// The headers of batches that were checked before.
+Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
+  std::vector<BatchHeader> headers;
+  while (!batches.empty()) {
+    TRY(const BatchHeader header, decode_batch_header(batches));
+    headers.push_back(header);
+    batches = batches.subspan(std::min(batches.size(), header.total_bytes()));
+  }
+  return headers;
+}
+
+}  // namespace
+
+Task<Result<storage::AppendResult>> IsrReplicator::append(Bytes batches, Acks acks, Time deadline) {
+  LeaderEpoch epoch = no_leader_epoch;
+  CO_TRY(const storage::AppendResult appended,
+         co_await append_once(std::move(batches), acks, epoch));
+  if (acks == Acks::none) co_return appended;
+  CO_TRY_VOID(co_await wait_stored(epoch, appended.next, acks, deadline));
+  co_return appended;
+}
+
+Task<Result<storage::AppendResult>> IsrReplicator::append_once(Bytes batches, Acks acks,
+                                                               LeaderEpoch& epoch) {
+  const auto alone = co_await writes_.enter_alone();
+  CO_TRY_VOID(check_leader(no_leader_epoch));
+  if (failed_) co_return fail(*failed_);
+  if (acks == Acks::all && state_.isr.size() < min_insync()) {
+    co_return fail(Errc::not_enough_replicas,
+                   "partition {} has {} replicas in sync; min.insync.replicas is {}",
+                   partition_.name(), state_.isr.size(), min_insync());
+  }
+  CO_TRY(auto headers, headers_of(batches));
+  for (const BatchHeader& header : headers) {
+    CO_TRY(const auto duplicate, producers_.check(header));
+    if (!duplicate) continue;
+    epoch = state_.leader_epoch;
+    co_return *duplicate;
+  }
+  epoch = state_.leader_epoch;
+  const auto appended = co_await log_->append_as_leader(std::move(batches), epoch);
+  if (!appended) {
+    if (appended.error().code == Errc::io) fail_for_good(appended.error());
+    co_return fail(appended.error());
+  }
+  Offset base = appended->base;
+  for (BatchHeader& header : headers) {
+    header.base_offset = base;
+    base = header.next_offset();
+    producers_.update(header);
+  }
+  CHECK(base == appended->next);
+  dirty_.notify_all();
+  advance_watermark();
+  changed_.notify_all();
+  co_return *appended;
+}
+
+Task<Result<void>> IsrReplicator::wait_stored(LeaderEpoch epoch, Offset end, Acks acks,
+                                              Time deadline) {
+  while (true) {
+    if (failed_) co_return fail(*failed_);
+    if (closed_ || state_.leader_epoch != epoch || !is_leader()) {
+      co_return fail(Errc::not_leader,
+                     "partition {}: the leadership of epoch {} ended before the records were "
+                     "committed; they may or may not be",
+                     partition_.name(), epoch);
+    }
+    if (acks == Acks::leader && stored_end() >= end) break;
+    if (acks == Acks::all && watermark_ >= end) break;
+    const bool woken = co_await changed_.wait_until(deadline);
+    if (!woken) {
+      co_return fail(
+          Errc::timed_out,
+          "partition {}: records before offset {} were not committed in time; they may be yet",
+          partition_.name(), end);
+    }
+  }
+  co_return Result<void>{};
+}
+
+Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {
+  if (closed_) return fail(Errc::not_leader, "partition {} is closed here", partition_.name());
+  if (current != no_leader_epoch && current < state_.leader_epoch) {
+    return fail(Errc::fenced, "partition {} has leader epoch {}, not {}", partition_.name(),
+                state_.leader_epoch, current);
+  }
+  if (current > state_.leader_epoch) {
+    return fail(Errc::unknown_epoch, "partition {} has leader epoch {} here, {} is not known yet",
+                partition_.name(), state_.leader_epoch, current);
+  }
+  if (!is_leader()) {
+    return fail(Errc::not_leader, "partition {} is led by broker {}", partition_.name(),
+                state_.leader);
+  }
+  return {};
+}
+
+Task<Result<FetchOutcome>> IsrReplicator::fetch_as_consumer(Offset offset, LeaderEpoch current,
+                                                            std::size_t bytes_max) {
+  const auto visit = co_await reads_.visit();
+  CO_TRY_VOID(check_leader(current));
+  if (offset < log_->start() || offset > log_->end()) {
+    co_return fail(Errc::out_of_range, "partition {} has offsets [{}, {}]; {} was asked for",
+                   partition_.name(), log_->start(), log_->end(), offset);
+  }
+  FetchOutcome outcome;
+  if (offset < watermark_) {
+    CO_TRY(storage::ReadResult read, co_await log_->read(offset, watermark_, bytes_max));
+    outcome.batches = std::move(read.batches);
+  }
+  outcome.high_watermark = watermark_;
+  outcome.log_start = log_->start();
+  co_return outcome;
+}
+
+Task<Result<FetchOutcome>> IsrReplicator::fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
+                                                           std::size_t bytes_max) {
+  const auto visit = co_await reads_.visit();
+  CO_TRY_VOID(check_leader(current));
+  if (!contains(state_.replicas, fetch.replica) || fetch.replica == context_.self) {
+    co_return fail(Errc::not_found, "broker {} has no replica of partition {}", fetch.replica,
+                   partition_.name());
+  }
+  FetchOutcome outcome;
+  outcome.high_watermark = watermark_;
+  outcome.log_start = log_->start();
+  if (fetch.last_fetched_epoch != no_leader_epoch) {
+    const storage::EpochEnd ours = log_->end_of_epoch(fetch.last_fetched_epoch);
+    if (ours.epoch != fetch.last_fetched_epoch || ours.end < fetch.offset) {
+      outcome.diverging = ours;
+      co_return outcome;
+    }
+  }
+  if (fetch.offset < log_->start() || fetch.offset > log_->end()) {
+    co_return fail(Errc::out_of_range,
+                   "partition {} has offsets [{}, {}]; follower {} asked for {}", partition_.name(),
+                   log_->start(), log_->end(), fetch.replica, fetch.offset);
+  }
+  const LeaderEpoch epoch = state_.leader_epoch;
+  note_fetch(followers_[fetch.replica], fetch.offset, log_->end(), runtime_.now());
+  maybe_expand(fetch.replica, fetch.offset);
+  advance_watermark();
+  if (fetch.offset < log_->end()) {
+    CO_TRY(storage::ReadResult read, co_await log_->read(fetch.offset, log_->end(), bytes_max));
+    outcome.batches = std::move(read.batches);
+    if (state_.leader_epoch != epoch)
+      co_return fail(Errc::not_leader, "the leadership of epoch {} ended", epoch);
+  }
+  outcome.high_watermark = watermark_;
+  co_return outcome;
+}
+
+Offset IsrReplicator::stored_end() const {
+  return context_.options.log.durability == Durability::sync ? log_->durable_end() : log_->end();
+}
+
+std::size_t IsrReplicator::min_insync() const {
+  return std::min(static_cast<std::size_t>(state_.min_insync_replicas), state_.replicas.size());
+}
+
+std::vector<NodeId> IsrReplicator::maximal_isr() const {
+  std::vector<NodeId> isr = state_.isr;
+  for (NodeId member : pending_isr_.value_or(std::vector<NodeId>{})) {
+    if (!contains(isr, member)) isr.push_back(member);
+  }
+  return isr;
+}
+
+void IsrReplicator::advance_watermark() {
+  if (!is_leader()) return;
+  const std::vector<NodeId> isr = maximal_isr();
+  if (!contains(isr, context_.self)) return;
+  const Offset next = replication::high_watermark({watermark_, stored_end(), min_insync()},
+                                                  context_.self, isr, followers_);
+  if (next == watermark_) return;
+  watermark_ = next;
+  changed_.notify_all();
+}
+
+void IsrReplicator::maybe_expand(NodeId replica, Offset offset) {
+  if (contains(state_.isr, replica) || pending_isr_ || runtime_.now() < expand_not_before_) return;
+  // It must have all that is committed, and all that was there when this leader began (KAFKA-6361).
+  if (offset < watermark_ || offset < epoch_start_) return;
+  std::vector<NodeId> isr = state_.isr;
+  isr.push_back(replica);
+  propose(std::move(isr));
+}
+
+void IsrReplicator::check_lag() {
+  if (!is_leader() || pending_isr_) return;
+  auto isr = shrunk_isr(context_.self, state_.isr, followers_, log_->end(), runtime_.now(),
+                        context_.options.lag_max);
+  if (isr) propose(std::move(*isr));
+}
+
+void IsrReplicator::propose(std::vector<NodeId> isr) {
+  if (gate_.is_closed()) return;
+  pending_isr_ = isr;
+  IsrProposal proposal{state_.topic_id, partition_.partition, state_.leader_epoch,
+                       state_.partition_epoch, std::move(isr)};
+  gate_.start([this, proposal = std::move(proposal)] { return run_proposal(proposal); });
+}
+
+Task<void> IsrReplicator::run_proposal(IsrProposal proposal) {
+  const auto still_ours = [&] {
+    return !closed_ && is_leader() && state_.leader_epoch == proposal.leader_epoch &&
+           state_.partition_epoch == proposal.partition_epoch && pending_isr_.has_value();
+  };
+  while (still_ours()) {
+    const Result<IsrAnswer> answer = co_await context_.propose_isr(proposal);
+    if (!still_ours()) co_return;
+    if (answer) {
+      state_.isr = answer->isr;
+      state_.partition_epoch = answer->partition_epoch;
+      pending_isr_.reset();
+      advance_watermark();
+      changed_.notify_all();
+      co_return;
+    }
+    // Refused for certain: it was not done. Otherwise it may have been, so the proposed members
+    // keep counting until newer metadata comes or a try succeeds.
+    if (answer.error().code == Errc::invalid) {
+      pending_isr_.reset();
+      expand_not_before_ = runtime_.now() + expand_backoff;
+      advance_watermark();
+      co_return;
+    }
+    if (answer.error().code == Errc::fenced) co_return;
+    co_await runtime::sleep_for(runtime_, proposal_backoff);
+  }
+}
+
+}  // namespace qlab::replication

@@ -1,0 +1,207 @@
+#include "replication/isr_replicator.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "runtime/trace.h"
+
+namespace qlab::replication {
+namespace {
+
+using storage::Durability;
+
+constexpr std::size_t scan_bytes =
+    1u << 20;  // Read at a time when producers are learned from the log.
+
+bool is_newer(const PartitionState& state, const PartitionState& than) {
+  if (state.topic_id != than.topic_id) return true;
+  if (state.leader_epoch != than.leader_epoch) return state.leader_epoch > than.leader_epoch;
+  return state.partition_epoch > than.partition_epoch;
+}
+
+}  // namespace
+
+IsrReplicator::IsrReplicator(runtime::Runtime& runtime, TopicPartition partition,
+                             std::unique_ptr<storage::Log> log, const ReplicasContext& context)
+    : runtime_(runtime),
+      partition_(std::move(partition)),
+      log_(std::move(log)),
+      context_(context),
+      watermark_(log_->start()),
+      writes_(runtime),
+      reads_(runtime),
+      changed_(runtime),
+      dirty_(runtime),
+      gate_(runtime) {
+  state_.leader_epoch = no_leader_epoch;  // Older than any decision of the cluster.
+  state_.partition_epoch = -1;
+}
+
+Task<Result<std::shared_ptr<IsrReplicator>>> IsrReplicator::open(runtime::Runtime& runtime,
+                                                                 TopicPartition partition,
+                                                                 std::unique_ptr<storage::Log> log,
+                                                                 const ReplicasContext& context) {
+  std::shared_ptr<IsrReplicator> replica(
+      new IsrReplicator(runtime, std::move(partition), std::move(log), context));
+  const auto known = co_await replica->read_producers();
+  if (!known) {
+    co_await replica->close();
+    co_return fail(known.error());
+  }
+  if (context.options.log.durability == Durability::sync) {
+    replica->gate_.start([raw = replica.get()] { return raw->sync_loop(); });
+  }
+  co_return replica;
+}
+
+Task<Result<void>> IsrReplicator::read_producers() {
+  producers_.clear();
+  for (Offset at = log_->start(); at < log_->end();) {
+    CO_TRY(const storage::ReadResult read, co_await log_->read(at, log_->end(), scan_bytes));
+    if (read.next == at) break;
+    ByteView left = read.batches;
+    while (!left.empty()) {
+      CO_TRY(const BatchHeader header, decode_batch_header(left));
+      producers_.update(header);
+      left = left.subspan(std::min(left.size(), header.total_bytes()));
+    }
+    at = read.next;
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> IsrReplicator::apply(PartitionState state) {
+  const auto alone = co_await writes_.enter_alone();
+  if (closed_ || !is_newer(state, state_)) co_return Result<void>{};
+  const bool new_epoch = state.leader_epoch != state_.leader_epoch;
+  state_ = std::move(state);
+  pending_isr_.reset();
+  if (new_epoch && is_leader()) become_leader();
+  if (new_epoch && !is_leader()) followers_.clear();
+  advance_watermark();
+  changed_.notify_all();
+  co_return Result<void>{};
+}
+
+void IsrReplicator::become_leader() {
+  epoch_start_ = log_->end();
+  followers_.clear();
+  // Members of the ISR get a whole lag_max to show themselves.
+  for (NodeId replica : state_.replicas) {
+    if (replica != context_.self) followers_[replica].caught_up_at = runtime_.now();
+  }
+  runtime_.trace().emit("partition_leader_started",
+                        {{"topic", std::string_view(partition_.topic)},
+                         {"partition", partition_.partition.value()},
+                         {"leader_epoch", state_.leader_epoch.value()}});
+}
+
+Task<void> IsrReplicator::end_all() {
+  closed_ = true;
+  changed_.notify_all();
+  dirty_.notify_all();
+  co_await gate_.close();
+}
+
+Task<Result<void>> IsrReplicator::close() {
+  if (closed_) co_return Result<void>{};
+  co_await end_all();
+  const auto no_writes = co_await writes_.enter_alone();
+  const auto no_reads = co_await reads_.enter_alone();
+  co_return co_await log_->close();
+}
+
+Task<Result<void>> IsrReplicator::remove() {
+  if (closed_) co_return Result<void>{};
+  co_await end_all();
+  const auto no_writes = co_await writes_.enter_alone();
+  const auto no_reads = co_await reads_.enter_alone();
+  co_return co_await log_->remove();
+}
+
+std::optional<IsrReplicator::Position> IsrReplicator::position(NodeId leader) const {
+  if (closed_ || failed_ || is_leader() || state_.leader != leader) return std::nullopt;
+  return Position{log_->end(), log_->latest_epoch(), state_.leader_epoch, log_->start()};
+}
+
+Task<Result<void>> IsrReplicator::take(LeaderEpoch leader_epoch, Bytes batches,
+                                       Offset leader_watermark) {
+  Offset end = log_->end();
+  if (!batches.empty()) {
+    CO_TRY(const auto headers, check_batches(batches));
+    const auto alone = co_await writes_.enter_alone();
+    if (closed_ || is_leader() || state_.leader_epoch != leader_epoch) co_return Result<void>{};
+    const auto appended = co_await log_->append_as_follower(std::move(batches));
+    if (!appended) {
+      if (appended.error().code == Errc::io) fail_for_good(appended.error());
+      co_return fail(appended.error());
+    }
+    for (const BatchHeader& header : headers) producers_.update(header);
+    end = appended->next;
+    dirty_.notify_all();
+  }
+  if (context_.options.log.durability == Durability::sync) {
+    while (!closed_ && !failed_ && log_->durable_end() < end && log_->end() >= end)
+      co_await changed_.wait();
+  }
+  if (failed_) co_return fail(*failed_);
+  if (state_.leader_epoch == leader_epoch && !is_leader()) {
+    watermark_ = std::max(watermark_, std::min(leader_watermark, log_->end()));
+  }
+  changed_.notify_all();
+  co_return Result<void>{};
+}
+
+Task<Result<void>> IsrReplicator::truncate(LeaderEpoch leader_epoch, storage::EpochEnd diverging) {
+  const auto alone = co_await writes_.enter_alone();
+  if (closed_ || is_leader() || state_.leader_epoch != leader_epoch) co_return Result<void>{};
+  // Our own end of the leader's epoch, or of the one before it that we have, bounds what can be
+  // common.
+  const storage::EpochEnd ours = log_->end_of_epoch(diverging.epoch);
+  Offset common = ours.epoch == diverging.epoch ? std::min(ours.end, diverging.end) : ours.end;
+  if (ours.epoch == no_leader_epoch) common = log_->start();
+  common = std::max(std::min(common, log_->end()), log_->start());
+  runtime_.trace().emit("truncated", {{"topic", std::string_view(partition_.topic)},
+                                      {"partition", partition_.partition.value()},
+                                      {"from", log_->end().value()},
+                                      {"to", common.value()}});
+  CO_TRY_VOID(co_await log_->truncate_to(common));
+  CO_TRY_VOID(co_await read_producers());
+  changed_.notify_all();
+  co_return Result<void>{};
+}
+
+Task<Result<void>> IsrReplicator::begin_anew(LeaderEpoch leader_epoch, Offset leader_start) {
+  const auto alone = co_await writes_.enter_alone();
+  if (closed_ || is_leader() || state_.leader_epoch != leader_epoch) co_return Result<void>{};
+  CO_TRY_VOID(co_await log_->reset_to(leader_start));
+  producers_.clear();
+  watermark_ = leader_start;
+  changed_.notify_all();
+  co_return Result<void>{};
+}
+
+Task<void> IsrReplicator::sync_loop() {
+  while (!closed_) {
+    if (log_->durable_end() >= log_->end()) {
+      co_await dirty_.wait();
+      continue;
+    }
+    const auto synced = co_await log_->sync();
+    if (!synced) {
+      if (!closed_) fail_for_good(synced.error());
+      co_return;
+    }
+    advance_watermark();
+    changed_.notify_all();
+  }
+}
+
+void IsrReplicator::fail_for_good(const Error& error) {
+  if (failed_) return;
+  failed_ = Error{error.code, fmt::format("partition {}: {}", partition_.name(), error.context)};
+  changed_.notify_all();
+  context_.on_fatal(*failed_);
+}
+
+}  // namespace qlab::replication

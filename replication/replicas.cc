@@ -1,0 +1,265 @@
+#include "replication/replicas.h"
+
+#include <algorithm>
+#include <charconv>
+#include <deque>
+
+#include "common/check.h"
+#include "common/logging.h"
+#include "replication/fetcher.h"
+#include "replication/isr_replicator.h"
+#include "runtime/disk.h"
+
+namespace qlab::replication {
+namespace {
+
+using Replica = std::shared_ptr<IsrReplicator>;
+
+// A topic's own value of a numeric config, or `otherwise`. The controller has checked it.
+std::int64_t config_of(const metadata::Topic& topic, const std::string& key,
+                       std::int64_t otherwise) {
+  const auto at = topic.configs.find(key);
+  if (at == topic.configs.end()) return otherwise;
+  std::int64_t value = otherwise;
+  std::from_chars(at->second.data(), at->second.data() + at->second.size(), value);
+  return value;
+}
+
+// partition.metadata in Kafka's form: it tells a directory of a deleted topic from one of its
+// namesake.
+std::string metadata_text(const TopicId& id) {
+  return fmt::format("version: 0\ntopic_id: {}\n", id.to_string());
+}
+
+}  // namespace
+
+std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t shard_count) {
+  const std::uint64_t spread = topic.low + static_cast<std::uint64_t>(partition.value());
+  return static_cast<std::size_t>(spread % shard_count);
+}
+
+class Replicas::Impl {
+ public:
+  Impl(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context)
+      : runtime_(runtime),
+        engine_(engine),
+        context_(std::move(context)),
+        changed_(runtime),
+        gate_(runtime) {
+    gate_.start([this] { return follow_metadata(); });
+    gate_.start([this] { return watch_lag(); });
+  }
+
+  void hand_in(metadata::ImagePtr image, metadata::DeltaPtr delta) {
+    waiting_.push_back({std::move(image), std::move(delta)});
+    changed_.notify_all();
+  }
+
+  Task<void> settled() {
+    while (!stopped_ && (busy_ || !waiting_.empty())) co_await changed_.wait();
+  }
+
+  Replica find(const TopicPartition& partition) const {
+    const auto at = slots_.find(partition);
+    return at == slots_.end() ? nullptr : at->second.replica;
+  }
+
+  std::vector<Entry> all() const {
+    std::vector<Entry> entries;
+    for (const auto& [partition, slot] : slots_) entries.push_back({partition, slot.replica});
+    return entries;
+  }
+
+  Task<void> stop() {
+    stopped_ = true;
+    changed_.notify_all();
+    for (auto& [leader, fetcher] : fetchers_) co_await fetcher->stop();
+    co_await gate_.close();
+    for (auto& [partition, slot] : slots_) {
+      const auto closed = co_await slot.replica->close();
+      if (!closed) {
+        log(LogLevel::warn, "replicas", "closing {}: {}, ignoring", partition.name(),
+            closed.error().message());
+      }
+    }
+  }
+
+ private:
+  struct Slot {
+    TopicId topic_id;
+    Replica replica;
+  };
+  struct Change {
+    metadata::ImagePtr image;
+    metadata::DeltaPtr delta;
+  };
+
+  Task<void> follow_metadata() {
+    while (!stopped_) {
+      if (waiting_.empty()) {
+        co_await changed_.wait();
+        continue;
+      }
+      const Change change = std::move(waiting_.front());
+      waiting_.pop_front();
+      busy_ = true;
+      co_await act_on(change);
+      busy_ = false;
+      changed_.notify_all();
+    }
+  }
+
+  // Removals first: a topic may have been deleted and made anew under the same name.
+  Task<void> act_on(Change change) {
+    for (const TopicId& id : change.delta->topics) {
+      if (change.image->topic(id) == nullptr) co_await drop(id);
+    }
+    for (const TopicId& id : change.delta->topics) {
+      const metadata::TopicPtr topic = change.image->topic(id);
+      if (topic != nullptr) co_await follow(*topic);
+      if (stopped_) co_return;
+    }
+    direct_fetchers(*change.image);
+  }
+
+  Task<void> drop(TopicId id) {
+    std::vector<TopicPartition> gone;
+    for (const auto& [partition, slot] : slots_) {
+      if (slot.topic_id == id) gone.push_back(partition);
+    }
+    for (const TopicPartition& partition : gone) {
+      const Replica replica = slots_.at(partition).replica;
+      slots_.erase(partition);
+      const auto removed = co_await replica->remove();
+      if (!removed) {
+        log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", partition.name(),
+            removed.error().message());
+      }
+    }
+  }
+
+  Task<void> follow(metadata::Topic topic) {
+    for (std::size_t p = 0; p < topic.partitions.size(); ++p) {
+      const PartitionIndex index{static_cast<std::int32_t>(p)};
+      const auto partition = topic.partitions[p];
+      const auto& replicas = partition->replicas;
+      if (std::find(replicas.begin(), replicas.end(), context_.self) == replicas.end()) continue;
+      if (shard_of(topic.id, index, context_.shard_count) != context_.shard) continue;
+      const TopicPartition name{topic.name, index};
+      if (!slots_.contains(name)) {
+        auto opened = co_await open(topic, name);
+        if (!opened) {
+          context_.on_fatal(Error{opened.error().code, fmt::format("opening {}: {}", name.name(),
+                                                                   opened.error().context)});
+          co_return;
+        }
+        slots_[name] = Slot{topic.id, std::move(*opened)};
+      }
+      PartitionState state;
+      state.topic_id = topic.id;
+      state.leader = partition->leader;
+      state.leader_epoch = partition->leader_epoch;
+      state.partition_epoch = partition->partition_epoch;
+      state.replicas = replicas;
+      state.isr = partition->isr;
+      state.min_insync_replicas = static_cast<std::int32_t>(
+          config_of(topic, "min.insync.replicas", context_.options.min_insync_replicas));
+      const auto applied = co_await slots_.at(name).replica->apply(std::move(state));
+      if (!applied) context_.on_fatal(applied.error());
+    }
+  }
+
+  Task<Result<Replica>> open(metadata::Topic topic, TopicPartition name) {
+    const std::string directory = name.name();
+    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(directory, topic.id));
+    storage::LogOptions options = context_.options.log;
+    options.segment_bytes = static_cast<std::uint64_t>(
+        config_of(topic, "segment.bytes", static_cast<std::int64_t>(options.segment_bytes)));
+    CO_TRY(auto opened, co_await storage::Log::open(runtime_, engine_, directory, options));
+    if (opened->recovery().dropped) {
+      log(LogLevel::warn, "replicas", "{}: {}", directory, *opened->recovery().dropped);
+    }
+    co_return co_await IsrReplicator::open(runtime_, std::move(name), std::move(opened), context_);
+  }
+
+  // Makes the directory this topic's: a namesake's, deleted while this node was away, goes first.
+  Result<void> claim_directory(const std::string& directory, const TopicId& id) {
+    runtime::Disk& disk = runtime_.disk();
+    const std::string path = directory + "/partition.metadata";
+    TRY(const bool there, disk.exists(path));
+    if (there) {
+      TRY(const Bytes text, disk.read_file(path));
+      if (as_text(text) == metadata_text(id)) return {};
+      log(LogLevel::info, "replicas", "{} is of a topic that was deleted, removing it", directory);
+      TRY_VOID(disk.remove_all(directory));
+    }
+    TRY_VOID(disk.make_directories(directory));
+    return disk.write_file_atomically(path, as_view(metadata_text(id)));
+  }
+
+  void direct_fetchers(const metadata::Image& image) {
+    for (const auto& [partition, slot] : slots_) {
+      const NodeId leader = slot.replica->state().leader;
+      if (leader == no_node || leader == context_.self || fetchers_.contains(leader)) continue;
+      auto fetcher =
+          std::make_unique<Fetcher>(runtime_, context_.self, leader, context_.options, [this] {
+            std::vector<Replica> replicas;
+            for (const auto& [name, candidate] : slots_) replicas.push_back(candidate.replica);
+            return replicas;
+          });
+      fetcher->start();
+      fetchers_.emplace(leader, std::move(fetcher));
+    }
+    for (auto& [leader, fetcher] : fetchers_) {
+      const metadata::Broker* broker = image.broker(leader);
+      if (broker != nullptr) fetcher->set_endpoint({broker->host, broker->port});
+      fetcher->wake();
+    }
+  }
+
+  Task<void> watch_lag() {
+    while (!stopped_) {
+      co_await changed_.wait_until(runtime_.now() + context_.options.lag_max / 2);
+      for (const auto& [partition, slot] : slots_) slot.replica->check_lag();
+    }
+  }
+
+  runtime::Runtime& runtime_;
+  storage::Engine& engine_;
+  const ReplicasContext context_;
+
+  std::map<TopicPartition, Slot> slots_;
+  std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;  // By leader; kept for as long as we live.
+  std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
+  bool busy_ = false;
+  bool stopped_ = false;
+  runtime::Event changed_;  // Metadata came, or was acted on, or we stop.
+  runtime::Gate gate_;
+};
+
+Replicas::Replicas(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context)
+    : impl_(std::make_unique<Impl>(runtime, engine, std::move(context))) {}
+Replicas::~Replicas() = default;
+
+void Replicas::on_metadata(metadata::ImagePtr image, metadata::DeltaPtr delta) {
+  impl_->hand_in(std::move(image), std::move(delta));
+}
+
+Task<void> Replicas::settled() {
+  return impl_->settled();
+}
+
+std::shared_ptr<Replicator> Replicas::find(const std::string& topic,
+                                           PartitionIndex partition) const {
+  return impl_->find(TopicPartition{topic, partition});
+}
+
+std::vector<Replicas::Entry> Replicas::all() const {
+  return impl_->all();
+}
+
+Task<void> Replicas::stop() {
+  return impl_->stop();
+}
+
+}  // namespace qlab::replication

@@ -1,0 +1,166 @@
+#include <algorithm>
+#include <set>
+
+#include <boost/test/unit_test.hpp>
+
+#include "replication/test_cluster.h"
+
+namespace qlab::replication {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const NodeId one{1}, two{2}, three{3};
+
+ReplicationOptions quick() {
+  ReplicationOptions options;
+  options.lag_max = milliseconds(500);
+  options.fetch_wait_max = milliseconds(50);
+  options.fetch_backoff = milliseconds(10);
+  options.min_insync_replicas = 2;
+  return options;
+}
+
+BOOST_AUTO_TEST_SUITE(replication)
+
+BOOST_AUTO_TEST_CASE(a_record_acknowledged_by_all_is_durable_on_every_replica) {
+  TestCluster cluster(1, quick());
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("a", Acks::all));
+  for (NodeId node : TestCluster::nodes) {
+    BOOST_TEST(cluster.replica(node)->log().durable_end().value() == 1, "node " << node);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(without_enough_replicas_in_sync_nothing_is_appended) {
+  TestCluster cluster(2, quick());
+  cluster.world().run_for(milliseconds(100));
+  cluster.crash(two, {});
+  cluster.crash(three, {});
+  cluster.world().run_for(milliseconds(100));
+  BOOST_TEST((cluster.isr() == std::vector<NodeId>{one}));
+  Record record;
+  record.value = Bytes{};
+  const auto refused = cluster.append(one, encode_batch({record}), Acks::all, seconds(1));
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == Errc::not_enough_replicas));
+  BOOST_TEST(cluster.replica(one)->log().end().value() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_silent_follower_leaves_the_isr_and_comes_back_once_it_has_everything) {
+  TestCluster cluster(3, quick());
+  cluster.world().run_for(milliseconds(100));
+  cluster.world().pause(three);
+  BOOST_TEST(cluster.produce("a", Acks::all, seconds(10)));
+  BOOST_TEST((cluster.isr() == std::vector<NodeId>{one, two}));
+  cluster.world().resume(three);
+  BOOST_TEST(cluster.world()
+                 .run_until([&] { return cluster.isr().size() == 3; }, seconds(10))
+                 .has_value());
+  BOOST_TEST(cluster.converge(seconds(10)).has_value());
+  BOOST_TEST((cluster.values(three) == std::vector<std::string>{"a"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_leader_that_returns_drops_what_only_it_had) {
+  TestCluster cluster(4, quick());
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("kept", Acks::all));
+  // Nobody can fetch any more, so this one stays with its leader, durable and not committed.
+  runtime::Fabric& fabric = cluster.world().fabric();
+  for (NodeId follower : {two, three}) {
+    fabric.block(one, follower);
+    fabric.break_between(one, follower);
+  }
+  cluster.world().run_for(milliseconds(50));
+  BOOST_REQUIRE(cluster.produce("dropped", Acks::leader));
+  BOOST_TEST(cluster.replica(one)->log().durable_end().value() == 2);
+  cluster.crash(one, {});
+  fabric.heal();
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("new", Acks::all));
+  cluster.restart(one);
+  BOOST_REQUIRE(cluster.converge(seconds(10)).has_value());
+  const std::vector<std::string> expected{"kept", "new"};
+  for (NodeId node : TestCluster::nodes)
+    BOOST_TEST(cluster.values(node) == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_retry_after_a_change_of_leaders_is_answered_with_the_first_offset) {
+  TestCluster cluster(5, quick());
+  cluster.world().run_for(milliseconds(100));
+  BatchHeader header;
+  header.producer_id = ProducerId{7};
+  header.producer_epoch = 0;
+  header.base_sequence = 0;
+  Record record;
+  record.value = Bytes{};
+  const Bytes batch = encode_batch({record}, header);
+  const auto first = cluster.append(one, batch, Acks::all, seconds(5));
+  BOOST_REQUIRE(first.has_value());
+  cluster.crash(one, {});
+  cluster.world().run_for(milliseconds(200));
+  const auto again = cluster.append(cluster.leader(), batch, Acks::all, seconds(5));
+  BOOST_REQUIRE(again.has_value());
+  BOOST_TEST(again->base == first->base);
+  BOOST_TEST(cluster.replica(cluster.leader())->log().end().value() == 1);
+}
+
+// Crashes, with and without the loss of unsynced bytes, restarts and one-way partitions while
+// records are written: what was acknowledged is there in the end, once and in order, on every
+// replica. Returns how many were acknowledged.
+std::size_t survive(std::uint64_t seed) {
+  TestCluster cluster(seed, quick());
+  Prng& random = cluster.world().random();
+  cluster.world().run_for(milliseconds(50));
+  std::vector<std::string> acknowledged;
+  for (int step = 0; step < 60; ++step) {
+    const NodeId node = TestCluster::nodes[random.below(3)];
+    const auto down = std::count_if(TestCluster::nodes.begin(), TestCluster::nodes.end(),
+                                    [&](NodeId n) { return !cluster.is_up(n); });
+    if (random.chance(0.2) && cluster.is_up(node) && down < 2) {
+      cluster.crash(node, {.lose_unsynced = random.chance(0.5), .silent = random.chance(0.3)});
+    } else if (random.chance(0.3) && !cluster.is_up(node)) {
+      cluster.restart(node);
+    }
+    runtime::Fabric& fabric = cluster.world().fabric();
+    if (random.chance(0.15)) fabric.block(node, TestCluster::nodes[random.below(3)]);
+    if (random.chance(0.2)) fabric.heal();
+    const std::string value = fmt::format("{}", step);
+    if (cluster.produce(value, Acks::all, milliseconds(random.between(5, 400))))
+      acknowledged.push_back(value);
+    if (random.chance(0.3)) cluster.world().run_for(milliseconds(random.between(0, 100)));
+  }
+  cluster.world().fabric().heal();
+  for (NodeId node : TestCluster::nodes) {
+    if (!cluster.is_up(node)) cluster.restart(node);
+  }
+  const auto converged = cluster.converge(seconds(60));
+  BOOST_REQUIRE_MESSAGE(converged.has_value(),
+                        "seed " << seed << ": " << converged.error().message());
+  const auto values = cluster.values(one);
+  BOOST_REQUIRE_MESSAGE(cluster.values(two) == values && cluster.values(three) == values,
+                        "seed " << seed);
+  std::vector<std::string> found;
+  for (const std::string& value : values) {
+    if (std::find(acknowledged.begin(), acknowledged.end(), value) != acknowledged.end())
+      found.push_back(value);
+  }
+  BOOST_REQUIRE_MESSAGE(found == acknowledged, "seed " << seed << ": " << found.size() << " of "
+                                                       << acknowledged.size()
+                                                       << " acknowledged records are there");
+  return acknowledged.size();
+}
+
+BOOST_AUTO_TEST_CASE(acknowledged_records_survive_crashes_of_any_two_nodes) {
+  constexpr std::uint64_t seeds = 300;
+  std::size_t acknowledged = 0;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) acknowledged += survive(seed);
+  // A run that acknowledges nothing proves nothing.
+  BOOST_TEST(acknowledged >= 10 * seeds);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::replication

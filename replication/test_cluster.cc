@@ -1,0 +1,280 @@
+#include "replication/test_cluster.h"
+
+#include <algorithm>
+
+#include "runtime/network.h"
+#include "runtime/stream_io.h"
+#include "wire/kafka/fetch.h"
+#include "wire/kafka/frame.h"
+
+namespace qlab::replication {
+namespace {
+
+constexpr std::uint16_t port = 9092;
+
+}  // namespace
+
+// What runs on a node: an engine, the replicas, and the server of their fetches.
+struct TestCluster::Program {
+  Program(runtime::Runtime& world, NodeId self, TestCluster& cluster)
+      : runtime(world),
+        engine(storage::make_engine("buffered", world).value()),
+        context{self, cluster.options_,
+                [&cluster, self](IsrProposal proposal) {
+                  return cluster.alter_isr(self, std::move(proposal));
+                },
+                [](Error error) { CHECK_MSG(false, error.message()); }},
+        replicas(world, *engine, context),
+        gate(world) {
+    gate.start([this] { return listen(); });
+  }
+
+  Task<void> listen() {
+    runtime::Endpoint endpoint{runtime::SimulatedNode::host_name(context.self), port};
+    auto listening = co_await runtime.network().listen(std::move(endpoint));
+    listener = std::move(listening).value();
+    while (true) {
+      auto accepted = co_await listener->accept();
+      if (!accepted) co_return;
+      streams.push_back(std::move(*accepted));
+      gate.start([this, stream = streams.back().get()] { return serve(stream); });
+    }
+  }
+
+  Task<void> serve(runtime::Stream* stream) {
+    while (true) {
+      Bytes length(wire::frame_length_bytes);
+      const auto announced = co_await runtime::read_exactly(*stream, length);
+      if (!announced) co_return;
+      Bytes body(wire::decode_frame_length(length, 1u << 20).value());
+      const auto arrived = co_await runtime::read_exactly(*stream, body);
+      if (!arrived) co_return;
+      BytesReader in(body);
+      const auto header = wire::decode_request_header(in).value();
+      const auto request = wire::decode<wire::FetchRequest>(in, header.api_version).value();
+      Bytes frame = co_await answer(header, request);
+      std::vector<ByteView> pieces(1, frame);
+      const auto sent = co_await stream->write(std::move(pieces));
+      if (!sent) co_return;
+    }
+  }
+
+  Task<Bytes> answer(wire::RequestHeader header, wire::FetchRequest request) {
+    const auto& asked = request.topics.at(0).partitions.at(0);
+    wire::FetchResponse::Partition partition;
+    partition.partition_index = asked.partition;
+    FetchOutcome outcome;
+    const auto replica = replicas.find(TestCluster::topic, asked.partition);
+    if (replica == nullptr) {
+      partition.error_code = wire::KafkaError::unknown_topic_or_partition;
+    } else {
+      const ReplicaFetch fetch{request.replica_id, BrokerEpoch{-1}, asked.fetch_offset,
+                               asked.last_fetched_epoch, asked.log_start_offset};
+      const Time due = runtime.now() + std::chrono::milliseconds(request.max_wait_ms);
+      while (true) {
+        auto fetched =
+            co_await replica->fetch_as_replica(fetch, asked.current_leader_epoch, 1u << 20);
+        if (!fetched) {
+          partition.error_code = wire::kafka_error_of(fetched.error().code);
+          break;
+        }
+        outcome = std::move(*fetched);
+        if (!outcome.batches.empty() || outcome.diverging) break;
+        const bool woken = co_await replica->changed().wait_until(due);
+        if (!woken) break;
+      }
+    }
+    partition.high_watermark = outcome.high_watermark;
+    partition.log_start_offset = outcome.log_start;
+    partition.records = outcome.batches;
+    if (outcome.diverging)
+      partition.diverging_epoch = {outcome.diverging->epoch, outcome.diverging->end};
+    wire::FetchResponse response;
+    response.topics.emplace_back();
+    response.topics[0].topic = TestCluster::topic;
+    response.topics[0].partitions.push_back(partition);
+    BytesWriter frame;
+    const auto encoded =
+        wire::encode_response_frame(frame, header.api_version, header.correlation_id, response);
+    CHECK(encoded.has_value());
+    co_return frame.take();
+  }
+
+  runtime::Runtime& runtime;
+  std::unique_ptr<storage::Engine> engine;
+  ReplicasContext context;
+  Replicas replicas;
+  std::unique_ptr<runtime::Listener> listener;
+  std::vector<std::unique_ptr<runtime::Stream>> streams;
+  runtime::Gate gate;
+};
+
+TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options)
+    : options_(options), world_(seed) {
+  metadata::TopicRecord made;
+  made.name = topic;
+  made.topic_id = topic_id;
+  metadata::PartitionRecord born;
+  born.topic_id = topic_id;
+  born.partition = index;
+  born.replicas = born.isr = nodes;
+  born.leader = nodes.front();
+  metadata::Records records{made, born};
+  for (NodeId node : nodes) {
+    metadata::RegisterBrokerRecord broker;
+    broker.broker_id = node;
+    broker.broker_epoch = BrokerEpoch{node.value()};
+    broker.host = runtime::SimulatedNode::host_name(node);
+    broker.port = port;
+    records.emplace_back(broker);
+    up_[node] = false;
+  }
+  decide(records);
+  for (NodeId node : nodes) {
+    up_[node] = true;
+    world_.boot(node, boot_of(node));
+  }
+}
+
+TestCluster::~TestCluster() = default;
+
+runtime::Boot TestCluster::boot_of(NodeId node) {
+  return [this, node](runtime::Runtime& runtime) {
+    auto program = std::make_shared<Program>(runtime, node, *this);
+    programs_[node] = program;
+    // What a node learns from the metadata log after its start: everything.
+    auto delta = std::make_shared<metadata::Delta>();
+    delta->topics.insert(topic_id);
+    program->replicas.on_metadata(image_, delta);
+    return program;
+  };
+}
+
+Replicator* TestCluster::replica(NodeId node) {
+  const auto program = programs_[node].lock();
+  return program ? program->replicas.find(topic, index).get() : nullptr;
+}
+
+void TestCluster::decide(metadata::Records records) {
+  auto delta = std::make_shared<metadata::Delta>();
+  image_ = std::make_shared<const metadata::Image>(
+      image_->replay(records, LogIndex{++entries_}, *delta));
+  for (NodeId node : nodes) {
+    // News takes its time, a different one to each, and sometimes long; but it stays in order.
+    const std::int64_t slowest = world_.random().chance(0.2) ? 300'000 : 20'000;
+    Time& due = news_due_[node];
+    due = std::max(due,
+                   world_.now() + std::chrono::microseconds(world_.random().between(1, slowest)));
+    world_.at(due, [this, node, image = image_, delta] {
+      const auto program = programs_[node].lock();
+      if (program && up_[node]) program->replicas.on_metadata(image, delta);
+    });
+  }
+}
+
+Task<Result<IsrAnswer>> TestCluster::alter_isr(NodeId from, IsrProposal proposal) {
+  co_await runtime::sleep_for(world_.node(from), std::chrono::milliseconds(1));
+  const metadata::Partition& now = partition();
+  if (now.leader != from || now.leader_epoch != proposal.leader_epoch ||
+      now.partition_epoch != proposal.partition_epoch) {
+    co_return fail(Errc::fenced, "stale");
+  }
+  for (NodeId member : proposal.isr) {
+    if (!up_[member]) co_return fail(Errc::invalid, "node {} is down", member);
+  }
+  metadata::PartitionChangeRecord change;
+  change.topic_id = topic_id;
+  change.partition = index;
+  change.isr = proposal.isr;
+  decide({change});
+  // One answer in four is lost on its way: the leader does not know what became of its proposal.
+  if (world_.random().chance(0.25)) co_return fail(Errc::timed_out, "no answer");
+  co_return IsrAnswer{partition().partition_epoch, partition().isr};
+}
+
+void TestCluster::crash(NodeId node, runtime::CrashOptions how) {
+  up_[node] = false;
+  world_.crash(node, how);
+  metadata::PartitionChangeRecord change;
+  change.topic_id = topic_id;
+  change.partition = index;
+  std::vector<NodeId> remaining = partition().isr;
+  if (remaining.size() > 1 && std::erase(remaining, node) > 0) change.isr = remaining;
+  if (partition().leader == node) {
+    const auto next =
+        std::find_if(remaining.begin(), remaining.end(), [&](NodeId n) { return up_[n]; });
+    change.leader = next == remaining.end() ? no_node : *next;
+  }
+  if (change.isr || change.leader != NodeId{-2}) decide({change});
+}
+
+void TestCluster::restart(NodeId node) {
+  up_[node] = true;
+  world_.boot(node, boot_of(node));
+  const auto& isr = partition().isr;
+  if (partition().leader != no_node || std::find(isr.begin(), isr.end(), node) == isr.end()) return;
+  metadata::PartitionChangeRecord change;
+  change.topic_id = topic_id;
+  change.partition = index;
+  change.leader = node;
+  decide({change});
+}
+
+Result<storage::AppendResult> TestCluster::append(NodeId node, Bytes batch, Acks acks,
+                                                  Duration limit) {
+  Replicator* target = replica(node);
+  if (target == nullptr || !up_[node]) return fail(Errc::not_leader, "node {} is down", node);
+  const auto outcome = runtime::begin(
+      world_, node, target->append(std::move(batch), acks, world_.node(node).now() + limit));
+  const auto ended =
+      world_.run_until([&] { return outcome->value.has_value() || !up_[node]; }, limit * 2);
+  if (!ended || !outcome->value)
+    return fail(Errc::unknown_outcome, "node {} crashed meanwhile", node);
+  return *outcome->value;
+}
+
+bool TestCluster::produce(std::string value, Acks acks, Duration limit) {
+  Record record;
+  record.timestamp = 1'700'000'000'000;
+  record.value = Bytes(as_view(value).begin(), as_view(value).end());
+  if (leader() == no_node) return false;
+  return append(leader(), encode_batch({record}), acks, limit).has_value();
+}
+
+Result<void> TestCluster::converge(Duration limit) {
+  return world_.run_until(
+      [&] {
+        if (leader() == no_node || !up_[leader()] || replica(leader()) == nullptr) return false;
+        Replicator& leads = *replica(leader());
+        if (!leads.is_leader() || leads.high_watermark() != leads.log().end()) return false;
+        for (NodeId node : nodes) {
+          if (!up_[node]) continue;
+          Replicator* other = replica(node);
+          if (other == nullptr || other->log().end() != leads.log().end()) return false;
+          if (other->high_watermark() != leads.high_watermark()) return false;
+        }
+        return true;
+      },
+      limit);
+}
+
+std::vector<std::string> TestCluster::values(NodeId node) {
+  std::vector<std::string> found;
+  storage::Log& log = replica(node)->log();
+  for (Offset at = log.start(); at < replica(node)->high_watermark();) {
+    const auto read =
+        runtime::run(world_, node, log.read(at, replica(node)->high_watermark(), 1u << 20)).value();
+    ByteView left = read.batches;
+    while (!left.empty()) {
+      const auto header = check_batch(left).value();
+      const ByteView batch = left.first(header.total_bytes());
+      const auto records = decode_records(batch).value();
+      for (const Record& record : records) found.emplace_back(as_text(*record.value));
+      left = left.subspan(header.total_bytes());
+    }
+    at = read.next;
+  }
+  return found;
+}
+
+}  // namespace qlab::replication

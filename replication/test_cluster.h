@@ -1,0 +1,66 @@
+#pragma once
+// Three simulated nodes with one partition, and a controller that is the test itself.
+//
+// Each node runs the real Replicas, fetchers included, and a small server for their Fetch requests.
+// The test's controller keeps the metadata image and follows the rules of controller/election.h in
+// the plainest form.
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "metadata/image.h"
+#include "replication/isr_replicator.h"
+#include "replication/replicas.h"
+#include "runtime/simulated/run.h"
+
+namespace qlab::replication {
+
+class TestCluster {
+ public:
+  explicit TestCluster(std::uint64_t seed, ReplicationOptions options = {});
+  ~TestCluster();
+
+  runtime::SimulatedWorld& world() { return world_; }
+  Replicator* replica(NodeId node);
+  NodeId leader() const { return partition().leader; }
+  std::vector<NodeId> isr() const { return partition().isr; }
+
+  // Appends one batch of one record at the leader; true once acknowledged.
+  bool produce(std::string value, Acks acks, Duration limit = std::chrono::seconds(5));
+  Result<storage::AppendResult> append(NodeId node, Bytes batch, Acks acks, Duration limit);
+
+  // Crashes a node; the controller takes it out of the ISR and moves its leadership.
+  void crash(NodeId node, runtime::CrashOptions how);
+  // Boots it; the controller gives a leaderless partition a leader.
+  void restart(NodeId node);
+  bool is_up(NodeId node) const { return up_.at(node); }
+
+  // Runs until all nodes that are up have the leader's log and watermark. Errors: timed_out.
+  Result<void> converge(Duration limit);
+  // Values of the records below the watermark, in order, as `node` has them.
+  std::vector<std::string> values(NodeId node);
+
+  static inline const std::string topic = "orders";
+  static inline const TopicId topic_id{1, 2};
+  static constexpr PartitionIndex index{0};
+  static inline const std::vector<NodeId> nodes{NodeId{1}, NodeId{2}, NodeId{3}};
+
+ private:
+  struct Program;
+  const metadata::Partition& partition() const { return *image_->partition(topic_id, index); }
+  runtime::Boot boot_of(NodeId node);
+  void decide(metadata::Records records);
+  Task<Result<IsrAnswer>> alter_isr(NodeId from, IsrProposal proposal);
+
+  ReplicationOptions options_;
+  std::map<NodeId, bool> up_;
+  metadata::ImagePtr image_ = std::make_shared<const metadata::Image>();
+  std::int64_t entries_ = 0;
+  std::map<NodeId, Time> news_due_;
+  std::map<NodeId, std::weak_ptr<Program>> programs_;
+  runtime::SimulatedWorld
+      world_;  // Destroyed first: the programs' last acts find everything else still there.
+};
+
+}  // namespace qlab::replication
