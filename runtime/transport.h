@@ -35,9 +35,9 @@ class TransportHandler {
   virtual void on_link_down(NodeId peer, LinkEpoch link) = 0;
 };
 
-// Answers calls from tools (harness, command line): method name and request bytes in, reply bytes
-// out. The bytes are the messages of wire/proto/control.proto, which this folder neither knows nor
-// parses.
+// Answers calls from tools (harness, command line): method name (the last part of gRPC's path, as
+// in `Status`) and request bytes in, reply bytes out. The bytes are the messages of
+// wire/proto/control.proto, which this folder neither knows nor parses.
 using CallHandler =
     std::function<Task<Result<std::string>>(std::string method, std::string request)>;
 

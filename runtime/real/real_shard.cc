@@ -3,6 +3,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 
 #include "common/check.h"
+#include "runtime/real/grpc_transport.h"
 
 namespace qlab::runtime {
 
@@ -12,7 +13,7 @@ RealShard::RealShard(std::filesystem::path root, TraceSink& trace, Prng random, 
       timers_(context_),
       disk_(std::move(root), *this),
       network_(*this) {
-  (void)with_transport;
+  if (with_transport) transport_ = make_grpc_transport(*this);
 }
 
 RealShard::~RealShard() {
