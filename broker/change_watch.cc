@@ -1,0 +1,38 @@
+#include "broker/change_watch.h"
+
+namespace qlab::broker {
+
+void ChangeWatch::watch(const std::shared_ptr<replication::Replicator>& replica,
+                        const std::shared_ptr<Wake>& wake, Time due) {
+  if (stopped_) return;
+  const auto [at, is_new] = relays_.try_emplace(replica);
+  Relay& entry = at->second;
+  std::erase_if(entry.waiters, [](const auto& waiter) { return waiter.expired(); });
+  entry.waiters.push_back(wake);
+  entry.due = is_new ? due : std::max(entry.due, due);
+  if (is_new) gate_.start([this, replica] { return relay(replica); });
+}
+
+Task<void> ChangeWatch::relay(std::shared_ptr<replication::Replicator> replica) {
+  while (!stopped_) {
+    const auto at = relays_.find(replica);
+    std::erase_if(at->second.waiters, [](const auto& waiter) { return waiter.expired(); });
+    if (at->second.waiters.empty() || at->second.due <= runtime_.now()) break;
+    const bool is_changed = co_await replica->changed().wait_until(at->second.due);
+    if (!is_changed) continue;
+    // Those who come while others are woken have yet to look at the partition.
+    const auto waiters = relays_.at(replica).waiters;
+    for (const auto& waiter : waiters) {
+      if (const auto wake = waiter.lock()) (*wake)();
+    }
+  }
+  relays_.erase(replica);
+}
+
+Task<void> ChangeWatch::stop() {
+  stopped_ = true;
+  for (const auto& [replica, entry] : relays_) replica->changed().notify_all();
+  co_await gate_.close();
+}
+
+}  // namespace qlab::broker

@@ -1,0 +1,77 @@
+#pragma once
+// What a node is told at start: a file of Kafka-style properties, and overrides from the command
+// line.
+//
+// One table (config.cc) holds every key with its default, its bounds and its meaning; parsing, the
+// words of an error and the help text are all made from it.
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ids.h"
+#include "common/logging.h"
+#include "consensus/module.h"
+#include "controller/options.h"
+#include "replication/options.h"
+#include "runtime/network.h"
+
+namespace qlab::broker {
+
+// How clients are served.
+struct ServerOptions {
+  bool auto_create_topics = false;                                // auto.create.topics.enable
+  std::size_t message_bytes_max = 1'048'588;                      // message.max.bytes
+  std::size_t request_bytes_max = 104'857'600;                    // socket.request.max.bytes
+  std::size_t connections_max = 10'000;                           // max.connections
+  Duration connection_idle_max = std::chrono::minutes(10);        // connections.max.idle.ms
+  Duration heartbeat_interval = std::chrono::milliseconds(2000);  // broker.heartbeat.interval.ms
+};
+
+struct NodeConfig {
+  NodeId node;
+  std::string cluster_id;
+  bool is_broker = true;
+  bool is_controller = true;
+  std::string log_dir;
+  runtime::Endpoint listener;
+  runtime::Endpoint peer_listener;
+  std::map<NodeId, runtime::Endpoint> voters;  // Of the controller quorum, by their peer.listener.
+
+  std::string engine;            // Of the partitions' logs.
+  std::string consensus_module;  // Of the metadata log.
+  std::size_t shards = 1;
+  ServerOptions server;
+  replication::ReplicationOptions replication;
+  controller::ControllerOptions controller;
+  consensus::Tuning consensus;
+  Duration append_linger{};  // How long decisions of the controller wait for company.
+
+  std::string trace_file;  // Empty: none.
+  LogLevel log_level = LogLevel::info;
+};
+
+// One `key=value`, with the place it came from for error messages.
+struct Setting {
+  std::string key;
+  std::string value;
+  std::string place;  // As in "node.properties:3".
+};
+
+// Splits a properties file: `key=value`, `#` comments, blank lines.
+// Errors: invalid, for another line, or a key that is there twice.
+Result<std::vector<Setting>> parse_properties(std::string_view text, std::string_view file);
+// The same for one `key=value` of the command line.
+Result<Setting> parse_override(std::string_view text);
+
+// Makes the config; an override replaces what the file says.
+// Errors: invalid, naming the key, its value and what is allowed: unknown key, bad value, a key
+// that is missing or overridden twice, values that contradict each other.
+Result<NodeConfig> make_config(const std::vector<Setting>& file,
+                               const std::vector<Setting>& overrides);
+
+// Every key with its default, what is allowed and what it means.
+std::string config_help();
+
+}  // namespace qlab::broker

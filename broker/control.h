@@ -1,0 +1,25 @@
+#pragma once
+// The control service: what tools ask a node (wire/proto/control.proto).
+
+#include <string>
+#include <vector>
+
+#include "broker/modules.h"
+#include "broker/partitions.h"
+
+namespace qlab::broker {
+
+struct NodeView {
+  const NodeConfig& config;
+  const ControlPlane& plane;
+  const metadata::Image& image;
+  bool is_ready = false;
+};
+
+// Whether a StatusRequest wants the partitions as well. Errors: corrupt.
+Result<bool> wants_partitions(const std::string& request);
+
+// The bytes of a StatusReply.
+std::string encode_status(const NodeView& view, const std::vector<Partitions::View>& partitions);
+
+}  // namespace qlab::broker

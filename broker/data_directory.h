@@ -1,0 +1,28 @@
+#pragma once
+// Whose data a directory holds: Kafka's meta.properties, with the directory's own id (KIP-853).
+
+#include <string>
+#include <string_view>
+
+#include "common/ids.h"
+#include "common/prng.h"
+#include "common/result.h"
+#include "runtime/disk.h"
+
+namespace qlab::broker {
+
+struct DataOwner {
+  NodeId node;
+  std::string cluster_id;
+};
+
+// Returns the id of the disk's root directory. An empty one is formatted for `owner`.
+// `name` is what error messages call the directory.
+//
+// Durability: a directory that was formatted stays so.
+// Errors: invalid, when it belongs to another node or cluster, when it has no meta.properties but
+// is not empty, or is of another version; corrupt; io.
+Result<DirectoryId> open_data_directory(runtime::Disk& disk, const DataOwner& owner,
+                                        std::string_view name, Prng& random);
+
+}  // namespace qlab::broker

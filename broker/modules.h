@@ -1,0 +1,61 @@
+#pragma once
+// The only place that maps the words of a config to plugs: storage engines, consensus modules,
+// controllers.
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "broker/config.h"
+#include "consensus/driver.h"
+#include "controller/controller.h"
+#include "metadata/publisher.h"
+#include "runtime/transport.h"
+#include "storage/engine.h"
+
+namespace qlab::broker {
+
+using runtime::Task;
+
+std::vector<std::string_view> storage_engines();
+std::vector<std::string_view> consensus_modules();
+
+struct Engines {
+  std::unique_ptr<storage::Engine> partitions;  // Of this shard.
+  std::unique_ptr<storage::Engine> metadata;    // Keeps its data even where `partitions` does not.
+};
+// Errors: invalid, naming what there is.
+Result<Engines> make_engines(const NodeConfig& config, runtime::Runtime& runtime);
+
+// A node's part in deciding: it follows the metadata log, votes where it is a voter, decides while
+// it leads, and routes the node's own calls to whoever decides.
+//
+// As a TransportHandler it takes the messages between nodes.
+// Thread: the home shard.
+class ControlPlane : public runtime::TransportHandler {
+ public:
+  // Begins to take part. Requires: called once. `on_fatal`: it cannot go on; called at most once.
+  virtual void start() = 0;
+  // Ends all calls and what else waits. Requires: started.
+  virtual Task<void> stop() = 0;
+
+  virtual controller::Controller& controller() = 0;
+  virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
+  virtual consensus::Status consensus() const = 0;
+  virtual bool is_active() const = 0;  // It decides.
+};
+
+struct ControlPlaneContext {
+  const NodeConfig& config;
+  DirectoryId directory;
+  runtime::Runtime& runtime;       // The home shard's, and
+  storage::Engine& engine;         // its engine for the metadata log.
+  metadata::Publisher& publisher;  // Gets each committed image.
+  std::function<void(Error)> on_fatal;
+};
+
+// Opens the log and recovers. Errors: as of consensus::Driver::open.
+Task<Result<std::unique_ptr<ControlPlane>>> open_control_plane(ControlPlaneContext context);
+
+}  // namespace qlab::broker

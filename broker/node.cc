@@ -1,0 +1,212 @@
+#include "broker/node.h"
+
+#include "broker/control.h"
+#include "broker/data_directory.h"
+#include "common/check.h"
+#include "common/logging.h"
+
+namespace qlab::broker {
+namespace {
+
+using wire::KafkaError;
+
+constexpr Duration controlled_shutdown_max = std::chrono::seconds(5);
+constexpr Duration isr_patience = std::chrono::seconds(2);
+// Longer than any start takes; the wait ends when the node stops.
+constexpr Duration announce_patience = std::chrono::hours(24);
+
+Error name_key(std::string_view key, const runtime::Endpoint& endpoint, const Error& error) {
+  return {error.code, fmt::format("{}={}: {}; allowed: an address of this host with a free port",
+                                  key, endpoint.to_string(), error.context)};
+}
+
+// What a refused proposal of another ISR means to the partition that made it.
+Errc isr_refusal(KafkaError error) {
+  switch (error) {
+    case KafkaError::ineligible_replica:
+    case KafkaError::invalid_request:
+      return Errc::invalid;  // Certainly not done; another proposal may be.
+    case KafkaError::not_controller:
+      return Errc::not_leader;  // The controller knows less than we do, for now.
+    default:
+      return Errc::fenced;  // Newer metadata is on its way to us.
+  }
+}
+
+}  // namespace
+
+Node::Node(runtime::Shards& shards, NodeConfig config, NodeEvents events)
+    : shards_(shards),
+      home_(shards.shard(0)),
+      config_(std::move(config)),
+      events_(std::move(events)),
+      cluster_(home_, publisher_),
+      partitions_(
+          shards_, config_,
+          [this](replication::IsrProposal proposal) { return propose_isr(std::move(proposal)); },
+          [this](Error error) { give_up(std::move(error)); }),
+      gate_(home_) {
+  CHECK(shards.count() == config_.shards);
+}
+
+Node::~Node() = default;
+
+Task<Result<void>> Node::start() {
+  CO_TRY_VOID(co_await open());
+  plane_->start();
+  CO_TRY_VOID(co_await join_peers());
+  if (lifecycle_ != nullptr) {
+    lifecycle_->start();
+  } else {
+    become_ready();
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Node::open() {
+  CO_TRY(const DirectoryId directory,
+         open_data_directory(home_.disk(), {config_.node, config_.cluster_id}, config_.log_dir,
+                             home_.random()));
+  if (config_.is_broker) {
+    auto listener = co_await home_.network().listen(config_.listener);
+    if (!listener) co_return fail(name_key("listener", config_.listener, listener.error()));
+    listener_ = std::move(*listener);
+    kafka_endpoint_ = listener_->local();
+    CO_TRY_VOID(co_await partitions_.open());
+    publisher_.subscribe([this](const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
+      partitions_.on_metadata(image, delta);
+    });
+  }
+  CO_TRY(Engines engines, make_engines(config_, home_));
+  metadata_engine_ = std::move(engines.metadata);
+  ControlPlaneContext context{config_,           directory,  home_,
+                              *metadata_engine_, publisher_, [this](Error e) { give_up(e); }};
+  CO_TRY(plane_, co_await open_control_plane(std::move(context)));
+  if (config_.is_broker) start_broker(directory);
+  co_return Result<void>{};
+}
+
+void Node::start_broker(DirectoryId directory) {
+  LifecycleContext context;
+  context.registration.broker = config_.node;
+  context.registration.directory = directory;
+  const std::uint64_t high = home_.random().next();
+  context.registration.incarnation = Uuid::from_random(high, home_.random().next());
+  context.registration.endpoint = *kafka_endpoint_;
+  context.heartbeat_interval = config_.server.heartbeat_interval;
+  context.applied = [this] { return plane_->applied(); };
+  context.on_unfenced = [this] {
+    if (!ready_ && !stopping_) gate_.start([this] { return announce(); });
+  };
+  controller::Controller& controller = plane_->controller();
+  lifecycle_ = std::make_unique<Lifecycle>(home_, controller, std::move(context));
+  producer_ids_ = std::make_unique<ProducerIds>(controller, *lifecycle_, config_.node);
+  services_ = std::make_unique<Services>(
+      Services{home_, config_, cluster_, controller, partitions_, *producer_ids_});
+  dispatch_ = std::make_unique<Dispatch>(*services_);
+  server_ = std::make_unique<ConnectionServer>(
+      home_, *dispatch_,
+      ConnectionLimits{config_.server.request_bytes_max, config_.server.connections_max,
+                       config_.server.connection_idle_max});
+}
+
+Task<Result<void>> Node::join_peers() {
+  runtime::TransportIdentity identity;
+  identity.node = config_.node;
+  identity.cluster_id = config_.cluster_id;
+  identity.listen = config_.peer_listener;
+  identity.peers = config_.voters;
+  identity.peers.erase(config_.node);
+  const auto started = co_await home_.transport().start(
+      std::move(identity), *plane_, [this](std::string method, std::string request) {
+        return answer_call(std::move(method), std::move(request));
+      });
+  if (!started) co_return fail(name_key("peer.listener", config_.peer_listener, started.error()));
+  transport_started_ = true;
+  co_return Result<void>{};
+}
+
+bool Node::is_let_in() const {
+  const metadata::ImagePtr image = cluster_.image();
+  const metadata::Broker* self = image->broker(config_.node);
+  return self != nullptr && lifecycle_->epoch() == self->epoch && self->is_active();
+}
+
+// Serves once the cluster, as seen from here, has this broker in it and its partitions are open.
+Task<void> Node::announce() {
+  const ClusterView::Holds let_in = [this](const metadata::Image&) { return is_let_in(); };
+  co_await cluster_.wait_for(let_in, home_.now() + announce_patience);
+  co_await partitions_.settled();
+  if (!ready_ && !stopping_ && is_let_in()) become_ready();
+}
+
+void Node::become_ready() {
+  ready_ = true;
+  if (server_ != nullptr) server_->start(std::move(listener_));
+  events_.on_ready();
+}
+
+Task<Result<std::string>> Node::answer_call(std::string method, std::string request) {
+  if (method != "Status") co_return fail(Errc::unsupported, "there is no call {}", method);
+  CO_TRY(const bool with_partitions, wants_partitions(request));
+  std::vector<Partitions::View> partitions;
+  if (with_partitions) partitions = co_await partitions_.views();
+  const bool is_ready = ready_ && !stopping_ && (!config_.is_broker || is_let_in());
+  const metadata::ImagePtr image = cluster_.image();
+  co_return encode_status({config_, *plane_, *image, is_ready}, partitions);
+}
+
+Task<Result<replication::IsrAnswer>> Node::propose_isr(replication::IsrProposal proposal) {
+  if (lifecycle_ == nullptr || !lifecycle_->epoch()) {
+    co_return fail(Errc::overloaded, "this broker is not registered yet");
+  }
+  controller::AlterPartition request;
+  request.broker = config_.node;
+  request.epoch = *lifecycle_->epoch();
+  request.partitions.push_back({proposal.topic_id, proposal.partition, proposal.leader_epoch,
+                                proposal.partition_epoch, std::move(proposal.isr)});
+  auto outcomes =
+      co_await plane_->controller().alter_partition(std::move(request), home_.now() + isr_patience);
+  if (!outcomes) {
+    // Of the broker, not of the partition: it registers anew, and this may be asked again.
+    const Errc code = outcomes.error().code;
+    if (code == Errc::fenced || code == Errc::invalid) {
+      co_return fail(Errc::overloaded, "{}", outcomes.error().context);
+    }
+    co_return fail(std::move(outcomes).error());
+  }
+  if (outcomes->size() != 1)
+    co_return fail(Errc::corrupt, "one proposal, another number of answers");
+  controller::AlterationOutcome& outcome = outcomes->front();
+  if (outcome.error != KafkaError::none) {
+    co_return fail(isr_refusal(outcome.error), "the controller refused: {}",
+                   name_of(outcome.error));
+  }
+  co_return replication::IsrAnswer{outcome.partition_epoch, std::move(outcome.isr)};
+}
+
+void Node::give_up(Error error) {
+  if (std::exchange(fatal_, true)) return;
+  log(LogLevel::error, "node", "log.dir={}: {}; this node cannot go on", config_.log_dir,
+      error.message());
+  events_.on_fatal(std::move(error));
+}
+
+Task<void> Node::stop(bool controlled) {
+  CHECK(!stopping_);
+  if (controlled && lifecycle_ != nullptr) co_await lifecycle_->shut_down(controlled_shutdown_max);
+  stopping_ = true;
+  if (server_ != nullptr) server_->close();
+  if (listener_ != nullptr) listener_->close();
+  // What handlers wait for ends: the cluster's metadata, the controller's answers, the replicas.
+  cluster_.close();
+  if (plane_ != nullptr) co_await plane_->stop();
+  co_await partitions_.close();
+  if (server_ != nullptr) co_await server_->stop();
+  if (lifecycle_ != nullptr) co_await lifecycle_->stop();
+  co_await gate_.close();
+  if (transport_started_) co_await home_.transport().stop();
+  co_await partitions_.destroy();
+}
+
+}  // namespace qlab::broker

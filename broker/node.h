@@ -1,0 +1,83 @@
+#pragma once
+// One node: everything between a config and a served request, on any world.
+//
+// The real process and the simulator build the same Node; they differ in the Shards they hand in.
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "broker/cluster_view.h"
+#include "broker/config.h"
+#include "broker/connection.h"
+#include "broker/dispatch.h"
+#include "broker/lifecycle.h"
+#include "broker/modules.h"
+#include "broker/partitions.h"
+#include "broker/producer_ids.h"
+#include "runtime/shards.h"
+
+namespace qlab::broker {
+
+struct NodeEvents {
+  std::function<void()> on_ready;       // It serves; called once.
+  std::function<void(Error)> on_fatal;  // It cannot go on and is to be stopped; called once.
+};
+
+// Thread: the home shard.
+class Node {
+ public:
+  // Requires: `shards` outlives the node and has config.shards shards.
+  Node(runtime::Shards& shards, NodeConfig config, NodeEvents events);
+  ~Node();
+
+  // Opens the data, binds the ports and begins to take part in the cluster. A broker is ready
+  // later: once it is registered and unfenced and has opened its partitions. Errors: invalid, for a
+  // port in use or a directory of another node, naming the key; corrupt; io.
+  Task<Result<void>> start();
+  // Ends all that runs; `controlled`: after having handed over what it leads. Also after a failed
+  // start(). Requires: called once, before destruction.
+  Task<void> stop(bool controlled);
+
+  // As bound. Of a node that is no broker the first is nothing. Requires: start() succeeded.
+  const std::optional<runtime::Endpoint>& kafka_endpoint() const { return kafka_endpoint_; }
+  runtime::Endpoint peer_endpoint() const { return home_.transport().bound(); }
+
+ private:
+  Task<Result<void>> open();
+  Task<Result<void>> join_peers();
+  void start_broker(DirectoryId directory);
+  Task<void> announce();
+  Task<Result<std::string>> answer_call(std::string method, std::string request);
+  Task<Result<replication::IsrAnswer>> propose_isr(replication::IsrProposal proposal);
+  bool is_let_in() const;
+  void become_ready();
+  void give_up(Error error);
+
+  runtime::Shards& shards_;
+  runtime::Runtime& home_;
+  const NodeConfig config_;
+  NodeEvents events_;
+  bool ready_ = false;
+  bool stopping_ = false;
+  bool fatal_ = false;
+  bool transport_started_ = false;
+
+  std::optional<runtime::Endpoint> kafka_endpoint_;
+  std::unique_ptr<runtime::Listener> listener_;  // Until the node is ready.
+  std::unique_ptr<storage::Engine> metadata_engine_;
+  metadata::Publisher publisher_;
+  ClusterView cluster_;
+  Partitions partitions_;
+  std::unique_ptr<ControlPlane> plane_;
+
+  // Of a broker:
+  std::unique_ptr<Lifecycle> lifecycle_;
+  std::unique_ptr<ProducerIds> producer_ids_;
+  std::unique_ptr<Services> services_;
+  std::unique_ptr<Dispatch> dispatch_;
+  std::unique_ptr<ConnectionServer> server_;
+  runtime::Gate gate_;
+};
+
+}  // namespace qlab::broker

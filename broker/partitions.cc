@@ -1,0 +1,212 @@
+#include "broker/partitions.h"
+
+#include <boost/asio/post.hpp>
+
+#include "broker/modules.h"
+
+namespace qlab::broker {
+
+struct Partitions::Shard {
+  std::size_t index;
+  runtime::Runtime& runtime;
+  std::unique_ptr<storage::Engine> engine;
+  replication::Replicas replicas;
+  ChangeWatch watch;
+
+  Shard(std::size_t number, runtime::Runtime& world, std::unique_ptr<storage::Engine> disk,
+        replication::ReplicasContext context)
+      : index(number),
+        runtime(world),
+        engine(std::move(disk)),
+        replicas(runtime, *engine, std::move(context)),
+        watch(runtime) {}
+
+  bool is_home() const { return index == 0; }
+  // Runs it on this shard, at once when that is where we are.
+  template <class Action>
+  void perform(Action action) {
+    if (is_home()) return action();
+    boost::asio::post(runtime.executor(), std::move(action));
+  }
+};
+
+namespace {
+
+Task<Result<replication::IsrAnswer>> propose_at_home(runtime::Runtime& home,
+                                                     replication::ProposeIsr propose,
+                                                     replication::IsrProposal proposal) {
+  const auto make_task = [&propose, &proposal] { return propose(proposal); };
+  co_return co_await runtime::run_on(home, make_task);
+}
+
+template <class Collect>
+Task<std::vector<Partitions::View>> collected(Collect collect) {
+  co_return collect();
+}
+
+Partitions::View view_of(const replication::Replicas::Entry& entry) {
+  storage::Log& log = entry.replica->log();
+  return {entry.partition, entry.replica->state(), log.start(),
+          log.end(),       log.durable_end(),      entry.replica->high_watermark()};
+}
+
+}  // namespace
+
+FetchWait::FetchWait(Partitions& partitions)
+    : partitions_(partitions), changed_(partitions.world_.shard(0)) {
+  partitions_.waits_.insert(this);
+}
+
+FetchWait::~FetchWait() {
+  partitions_.waits_.erase(this);
+}
+
+void FetchWait::notify() {
+  is_changed_ = true;
+  changed_.notify_all();
+}
+
+Task<void> FetchWait::wait_until(Time due) {
+  if (!is_changed_ && !partitions_.closing_) co_await changed_.wait_until(due);
+  is_changed_ = false;
+}
+
+Partitions::Partitions(runtime::Shards& shards, const NodeConfig& config,
+                       replication::ProposeIsr propose_isr, std::function<void(Error)> on_fatal)
+    : world_(shards),
+      config_(config),
+      propose_isr_(std::move(propose_isr)),
+      on_fatal_(std::move(on_fatal)),
+      shards_(shards.count()) {}
+
+Partitions::~Partitions() = default;
+
+replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
+  replication::ReplicasContext context;
+  context.self = config_.node;
+  context.options = config_.replication;
+  context.shard = shard;
+  context.shard_count = shards_.size();
+  context.propose_isr = propose_isr_;
+  context.on_fatal = on_fatal_;
+  if (shard == 0) return context;
+  runtime::Runtime& home = world_.shard(0);
+  context.propose_isr = [&home, propose = propose_isr_](replication::IsrProposal proposal) {
+    return propose_at_home(home, propose, std::move(proposal));
+  };
+  context.on_fatal = [&home, on_fatal = on_fatal_](Error error) {
+    boost::asio::post(home.executor(), [on_fatal, error] { on_fatal(error); });
+  };
+  return context;
+}
+
+Task<Result<void>> Partitions::open_shard(std::size_t index) {
+  runtime::Runtime& runtime = world_.shard(index);
+  CO_TRY(Engines engines, make_engines(config_, runtime));
+  shards_[index] =
+      std::make_unique<Shard>(index, runtime, std::move(engines.partitions), context_of(index));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Partitions::open() {
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    CO_TRY_VOID(co_await runtime::run_on(world_.shard(i), [this, i] { return open_shard(i); }));
+  }
+  co_return Result<void>{};
+}
+
+void Partitions::on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
+  for (const auto& shard : shards_) {
+    shard->perform([s = shard.get(), image, delta] { s->replicas.on_metadata(image, delta); });
+  }
+}
+
+Task<void> Partitions::settled() {
+  for (const auto& shard : shards_) {
+    co_await runtime::run_on(shard->runtime, [s = shard.get()] { return s->replicas.settled(); });
+  }
+}
+
+Partitions::Shard& Partitions::shard_of(const PartitionKey& key) {
+  return *shards_[replication::shard_of(key.topic_id, key.partition, shards_.size())];
+}
+
+Partitions::ReplicaPtr Partitions::find(Shard& shard, const PartitionKey& key) {
+  ReplicaPtr replica = shard.replicas.find(key.topic, key.partition);
+  // A topic that was deleted and made again under its name is another one.
+  if (replica != nullptr && replica->state().topic_id != key.topic_id) return nullptr;
+  return replica;
+}
+
+runtime::Runtime& Partitions::runtime_of(Shard& shard) {
+  return shard.runtime;
+}
+
+bool Partitions::is_home(const Shard& shard) {
+  return shard.is_home();
+}
+
+void Partitions::watch(const PartitionKey& key, const std::shared_ptr<FetchWait>& wait, Time due) {
+  if (wait->wake_ == nullptr) {
+    // Called on any shard; what belongs to the home shard is touched there only.
+    wait->wake_ = std::make_shared<ChangeWatch::Wake>(
+        [executor = world_.shard(0).executor(), waiting = std::weak_ptr<FetchWait>(wait)] {
+          boost::asio::post(executor, [waiting] {
+            if (const auto alive = waiting.lock()) alive->notify();
+          });
+        });
+  }
+  Shard& shard = shard_of(key);
+  shard.perform([&shard, key, wake = std::weak_ptr<ChangeWatch::Wake>(wait->wake_), due] {
+    const ReplicaPtr replica = find(shard, key);
+    const auto alive = wake.lock();
+    if (replica != nullptr && alive != nullptr) shard.watch.watch(replica, alive, due);
+  });
+}
+
+Task<std::vector<Partitions::View>> Partitions::views() {
+  std::vector<View> all;
+  for (const auto& shard : shards_) {
+    std::vector<View> some = co_await runtime::run_on(shard->runtime, [s = shard.get()] {
+      return collected([s] {
+        std::vector<View> found;
+        for (const auto& entry : s->replicas.all()) found.push_back(view_of(entry));
+        return found;
+      });
+    });
+    all.insert(all.end(), std::make_move_iterator(some.begin()),
+               std::make_move_iterator(some.end()));
+  }
+  std::sort(all.begin(), all.end(),
+            [](const View& a, const View& b) { return a.partition < b.partition; });
+  co_return all;
+}
+
+Task<void> Partitions::close_shard(Shard& shard) {
+  co_await shard.watch.stop();
+  co_await shard.replicas.stop();
+}
+
+Task<void> Partitions::close() {
+  closing_ = true;
+  for (FetchWait* wait : waits_) wait->notify();
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    co_await runtime::run_on(shard->runtime, [s = shard.get()] { return close_shard(*s); });
+  }
+}
+
+Task<void> Partitions::destroy_shard(std::unique_ptr<Shard>& shard) {
+  shard.reset();
+  co_return;
+}
+
+Task<void> Partitions::destroy() {
+  for (auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    runtime::Runtime& runtime = shard->runtime;
+    co_await runtime::run_on(runtime, [&shard] { return destroy_shard(shard); });
+  }
+}
+
+}  // namespace qlab::broker

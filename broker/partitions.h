@@ -1,0 +1,133 @@
+#pragma once
+// The partition replicas of a node, over all its shards, as handlers on the home shard reach them.
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "broker/change_watch.h"
+#include "broker/config.h"
+#include "metadata/publisher.h"
+#include "replication/replicas.h"
+#include "runtime/shards.h"
+#include "storage/engine.h"
+
+namespace qlab::broker {
+
+// Which replica is meant.
+struct PartitionKey {
+  std::string topic;
+  TopicId topic_id;
+  PartitionIndex partition;
+};
+
+class Partitions;
+
+// A wait for any of some partitions to change.
+// Thread: the home shard.
+class FetchWait {
+ public:
+  // Requires: `partitions` outlives it.
+  explicit FetchWait(Partitions& partitions);
+  ~FetchWait();
+  FetchWait(const FetchWait&) = delete;
+  FetchWait& operator=(const FetchWait&) = delete;
+
+  // Returns at a change since the last call, at `due`, or at once when the node is stopping.
+  Task<void> wait_until(Time due);
+
+ private:
+  friend class Partitions;
+  void notify();
+
+  Partitions& partitions_;
+  bool is_changed_ = false;
+  runtime::Event changed_;
+  std::shared_ptr<ChangeWatch::Wake> wake_;  // While it lives, changes are told.
+};
+
+// Thread: the home shard, unless said otherwise.
+class Partitions {
+ public:
+  using ReplicaPtr = std::shared_ptr<replication::Replicator>;
+
+  // `propose_isr` and `on_fatal` are called on the home shard.
+  // Requires: `shards` and `config` outlive this.
+  Partitions(runtime::Shards& shards, const NodeConfig& config, replication::ProposeIsr propose_isr,
+             std::function<void(Error)> on_fatal);
+  ~Partitions();
+
+  // Makes each shard's part on its shard. Requires: before all else. Errors: as of make_engines.
+  Task<Result<void>> open();
+
+  // Hands newer metadata to every shard.
+  void on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta);
+  // Returns when every shard has acted on what was handed in so far.
+  Task<void> settled();
+
+  // Runs `work` on the partition's own shard, with its replica, or nullptr when there is none here.
+  template <class T>
+  Task<T> with_replica(PartitionKey key, std::function<Task<T>(ReplicaPtr)> work);
+
+  // Begins to tell `wait` of changes of a partition, until `due` or the end of `wait`.
+  void watch(const PartitionKey& key, const std::shared_ptr<FetchWait>& wait, Time due);
+
+  // What the control service tells of a replica.
+  struct View {
+    TopicPartition partition;
+    replication::PartitionState state;
+    Offset log_start;
+    Offset log_end;
+    Offset durable_end;
+    Offset high_watermark;
+  };
+  Task<std::vector<View>> views();  // Sorted by name.
+
+  // Ends the waits, stops fetching, closes the logs. Handlers that are under way see errors.
+  Task<void> close();
+  bool is_closing() const { return closing_; }
+  // Requires: close() has returned, and no handler is under way.
+  Task<void> destroy();
+
+ private:
+  struct Shard;
+
+  replication::ReplicasContext context_of(std::size_t shard) const;
+  Task<Result<void>> open_shard(std::size_t index);
+  static Task<void> close_shard(Shard& shard);
+  static Task<void> destroy_shard(std::unique_ptr<Shard>& shard);
+  Shard& shard_of(const PartitionKey& key);
+  template <class T>
+  static Task<T> work_here(Shard& shard, PartitionKey key, std::function<Task<T>(ReplicaPtr)> work);
+  static ReplicaPtr find(Shard& shard, const PartitionKey& key);
+  static runtime::Runtime& runtime_of(Shard& shard);
+  static bool is_home(const Shard& shard);
+
+  runtime::Shards& world_;
+  const NodeConfig& config_;
+  replication::ProposeIsr propose_isr_;
+  std::function<void(Error)> on_fatal_;
+  friend class FetchWait;
+
+  bool closing_ = false;
+  std::set<FetchWait*> waits_;  // All that live.
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+template <class T>
+Task<T> Partitions::work_here(Shard& shard, PartitionKey key,
+                              std::function<Task<T>(ReplicaPtr)> work) {
+  co_return co_await work(find(shard, key));
+}
+
+template <class T>
+Task<T> Partitions::with_replica(PartitionKey key, std::function<Task<T>(ReplicaPtr)> work) {
+  Shard& shard = shard_of(key);
+  if (is_home(shard)) co_return co_await work(find(shard, key));
+  const auto make_work = [&shard, &key, &work] { return work_here<T>(shard, key, work); };
+  co_return co_await runtime::run_on(runtime_of(shard), make_work);
+}
+
+}  // namespace qlab::broker
