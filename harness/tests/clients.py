@@ -118,7 +118,9 @@ class ConfluentKafka(Client):
     def create(self, bootstrap: str, topic: str) -> None:
         from confluent_kafka.admin import AdminClient, NewTopic
         new = NewTopic(topic, num_partitions=PARTITIONS, replication_factor=3)
-        AdminClient({"bootstrap.servers": bootstrap}).create_topics([new])[topic].result(TIMEOUT)
+        # Kept in a variable: a handle that goes away takes its calls with it.
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        admin.create_topics([new])[topic].result(TIMEOUT)
 
     def produce(self, bootstrap: str, topic: str, records: list[Record], codec: str) -> None:
         from confluent_kafka import Producer

@@ -134,12 +134,12 @@ def test_a_peer_of_another_cluster_is_refused_by_name_and_the_cluster_goes_on(
 
 @ONE
 @pytest.mark.parametrize("key, value, allowed", [
-    ("segment.byte", "1048576", "segment.byte"),
+    ("log.segment.byte", "1048576", "log.segment.byte"),
     ("num.shards", "0", "64"),
     ("num.shards", "many", "64"),
     ("durability", "sometimes", "group"),
     ("engine", "papyrus", "buffered"),
-    ("segment.bytes", "1", "1073741824"),
+    ("log.segment.bytes", "1", "1073741824"),
     ("listener", "nowhere", "host:port"),
     ("controller.quorum.voters", "1=127.0.0.1", "@"),
     ("cluster.id", "short", "22"),
@@ -215,7 +215,7 @@ def test_a_full_disk_stops_writing_cleanly_and_loses_nothing(
         new_cluster, engine, history, run_directory):
     with faults.small_disk(run_directory / "disk", 48 << 20) as disk:
         cluster = new_cluster(brokers=1, engine=engine, config={
-            "log.dir": str(disk.path / "data"), "segment.bytes": str(8 << 20)})
+            "log.dir": str(disk.path / "data"), "log.segment.bytes": str(8 << 20)})
         try:
             fill(cluster, history)
             node = cluster.nodes[1]

@@ -81,7 +81,7 @@ def test_what_only_a_dead_leader_had_is_truncated_when_it_comes_back(cluster, to
     assert_replicas_equal(topic)
 
 
-@pytest.mark.cluster(config={"segment.bytes": "1048576"})
+@pytest.mark.cluster(config={"log.segment.bytes": "1048576"})
 def test_replicas_are_equal_byte_for_byte_after_leaders_changed_and_segments_rolled(
         cluster, topic, history, rng):
     for _ in range(3):
