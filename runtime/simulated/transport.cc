@@ -202,8 +202,10 @@ LinkEpoch SimulatedTransport::accept(NodeId peer, const Endpoint& from,
 
 void SimulatedTransport::link_broke(const Link& link) {
   const NodeId id = link.peer();
-  Peer& peer = peers_.at(id);
-  if (peer.link.get() != &link) return;
+  const auto found = peers_.find(id);
+  // A link of an earlier run may break after this one has begun.
+  if (found == peers_.end() || found->second.link.get() != &link) return;
+  Peer& peer = found->second;
   peer.not_before = link.last_arrival();
   peer.link->linger(fabric_.queue());
   const LinkEpoch epoch = link.epoch();
