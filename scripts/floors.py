@@ -41,10 +41,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "runtime/real/": ("wire/",),
 }
 
-# What the tests of a protocol may include beyond their row: the language of their scripts.
+# What the tests of a folder may include beyond its row: a protocol's, the language of its scripts and
+# the log they run on; the seam's, the plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
-    "raft": ("consensus/script.h", "consensus/step_world.h"),
-    "zab": ("consensus/script.h", "consensus/step_world.h"),
+    "consensus": ("raft/", "zab/"),
+    "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
+    "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
 }
 
 # Concrete plugs -> the one file that names them. Tests of a seam name plugs too, and nothing else.
