@@ -1,0 +1,118 @@
+// What no script reaches, because no leader of ours sends it: single messages, by hand.
+#include <boost/test/unit_test.hpp>
+
+#include "consensus/entry_log.h"
+#include "raft/raft.h"
+
+namespace qlab::raft {
+namespace {
+
+using consensus::Effect;
+using consensus::Entry;
+using consensus::EntryKind;
+using consensus::LogId;
+using consensus::MemberRole;
+
+Entry entry(std::int64_t epoch, std::int64_t index) {
+  return {{Epoch{epoch}, LogIndex{index}}, EntryKind::data, std::make_shared<const Bytes>(3)};
+}
+
+// Node 2 of three, in epoch 2, with entries 1/1 1/2 1/3.
+struct Follower {
+  Follower() {
+    for (std::int64_t i = 1; i <= 3; ++i) log.append(entry(1, i));
+    consensus::Config config;
+    for (int i = 1; i <= 3; ++i) config.members.push_back({NodeId{i}, MemberRole::voter});
+    consensus::HardState state;
+    state.epoch = state.synced_epoch = Epoch{2};
+    raft = make_raft({{NodeId{2}, {}}, {}, {state, config, LogIndex{0}}, log, Prng(1), Time{}});
+    for (const int peer : {1, 3}) step(in::LinkUp{NodeId{peer}, 1});
+  }
+  std::vector<Effect> step(const consensus::Input& input) {
+    std::vector<Effect> effects;
+    raft->step(Time{}, input, effects);
+    raft->check_invariants();
+    return effects;
+  }
+  std::vector<Effect> receive(int from, Epoch epoch, const Payload& payload) {
+    auto message = std::make_shared<const consensus::Message>(encode(epoch, payload));
+    return step(in::Receive{NodeId{from}, 1, message});
+  }
+
+  consensus::EntryLog log;
+  std::unique_ptr<consensus::Module> raft;
+};
+
+template <class T>
+const T* find(const std::vector<Effect>& effects) {
+  for (const Effect& effect : effects) {
+    if (const T* found = std::get_if<T>(&effect)) return found;
+  }
+  return nullptr;
+}
+
+BOOST_AUTO_TEST_SUITE(raft_follower)
+
+BOOST_AUTO_TEST_CASE(a_follower_commits_nothing_beyond_what_matched) {
+  Follower follower;
+  const LogId previous{Epoch{1}, LogIndex{1}};
+  const auto effects = follower.receive(1, Epoch{2}, AppendRequest{previous, LogIndex{3}, {}});
+  const auto* commit = find<out::Commit>(effects);
+  BOOST_REQUIRE(commit != nullptr);
+  BOOST_TEST(commit->up_to.value() == 1);  // 1/2 and 1/3 may be another leader's.
+}
+
+BOOST_AUTO_TEST_CASE(an_append_that_comes_twice_is_acknowledged_twice_and_written_once) {
+  Follower follower;
+  const AppendRequest request{{Epoch{1}, LogIndex{1}}, LogIndex{0}, {entry(1, 2), entry(1, 3)}};
+  for (int round = 0; round < 2; ++round) {
+    const auto effects = follower.receive(1, Epoch{2}, request);
+    BOOST_TEST((find<out::Append>(effects) == nullptr));
+    BOOST_TEST((find<out::Truncate>(effects) == nullptr));
+    const auto* send = find<out::Send>(effects);
+    BOOST_REQUIRE(send != nullptr);
+    BOOST_TEST(describe(*send->message) == "append_reply epoch=2 match=3");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(an_old_append_does_not_cut_what_came_after_it) {
+  Follower follower;
+  follower.receive(1, Epoch{2}, AppendRequest{{}, LogIndex{0}, {entry(1, 1)}});
+  BOOST_TEST(follower.log.last().index.value() == 3);
+  BOOST_TEST(follower.raft->status().last.index.value() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(only_a_voter_leads_and_only_a_voter_is_voted_for) {
+  Follower follower;
+  BOOST_TEST((find<out::Send>(follower.receive(
+                  9, Epoch{3}, VoteRequest{false, {}, {Epoch{9}, LogIndex{9}}})) == nullptr));
+  follower.receive(9, Epoch{2}, AppendRequest{{Epoch{1}, LogIndex{3}}, LogIndex{3}, {}});
+  BOOST_TEST((!follower.raft->status().leader.has_value()));
+  BOOST_TEST(follower.raft->status().epoch.value() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_malformed_message_changes_nothing) {
+  Follower follower;
+  const std::uint64_t before = follower.raft->digest();
+  consensus::Message message = encode(Epoch{7}, Heartbeat{});
+  message.head.pop_back();
+  const auto effects =
+      follower.step(in::Receive{NodeId{1}, 1, std::make_shared<const consensus::Message>(message)});
+  BOOST_TEST(effects.size() == 1u);
+  BOOST_REQUIRE((find<out::Trace>(effects) != nullptr));
+  BOOST_TEST(find<out::Trace>(effects)->action == "DropMalformed");
+  BOOST_TEST(follower.raft->digest() == before);
+}
+
+BOOST_AUTO_TEST_CASE(a_vote_in_an_epoch_that_has_a_leader_is_not_given_away) {
+  Follower follower;
+  follower.receive(1, Epoch{2}, Heartbeat{});
+  const auto effects =
+      follower.receive(3, Epoch{2}, VoteRequest{false, {}, {Epoch{1}, LogIndex{3}}});
+  BOOST_TEST(describe(*find<out::Send>(effects)->message) == "vote_reply epoch=2 real granted=no");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::raft
