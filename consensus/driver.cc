@@ -280,6 +280,7 @@ void DriverImpl::apply_committed() {
     CHECK(!entries.empty());
     machine_.apply(entries);
     applied_ = entries.back().id.index;
+    CHECK(applied_ <= commit_);
     input(in::Applied{applied_});
   }
   applying_ = false;

@@ -1,0 +1,194 @@
+#pragma once
+// A consensus group in the simulated world: drivers, stores and transport as they are in a node.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/check.h"
+#include "consensus/driver.h"
+#include "runtime/async.h"
+#include "runtime/simulated/run.h"
+
+namespace qlab::consensus {
+
+// Writes down what it is told, and CHECKs the order that state_machine.h promises.
+struct Recorder final : StateMachine {
+  void apply(const std::vector<Entry>& entries) override {
+    for (const Entry& entry : entries) {
+      CHECK(entry.id.index.value() == static_cast<std::int64_t>(applied.size()) + 1);
+      applied.push_back(entry);
+    }
+  }
+  void activate(Epoch epoch) override {
+    CHECK(!active.has_value());
+    CHECK(activations.empty() || activations.back() < epoch);
+    active = epoch;
+    activations.push_back(epoch);
+    applied_at_activation = applied.size();
+  }
+  void deactivate(Epoch epoch) override {
+    CHECK(active == epoch);
+    active.reset();
+  }
+  void on_leader_known(Epoch epoch, std::optional<NodeId> known) override {
+    CHECK(epoch >= leader_epoch);
+    leader_epoch = epoch;
+    leader = known;
+  }
+
+  std::vector<Entry> applied;
+  std::optional<Epoch> active;
+  std::vector<Epoch> activations;
+  std::size_t applied_at_activation = 0;
+  Epoch leader_epoch;
+  std::optional<NodeId> leader;
+};
+
+struct GroupOptions {
+  ModuleFactory factory;
+  int voters = 3;
+  Tuning tuning{.election_timeout = std::chrono::milliseconds(300),
+                .heartbeat_interval = std::chrono::milliseconds(60)};
+  Duration linger{};
+  std::string engine = "buffered";
+};
+
+// What became of the proposals that a group was asked for: body -> fate.
+using Fates = std::map<std::string, ProposeResult>;
+
+// The program of one node, for one life.
+class GroupNode final : public runtime::TransportHandler {
+ public:
+  GroupNode(runtime::Runtime& runtime, NodeId id, const GroupOptions& options)
+      : runtime_(runtime), id_(id), options_(options), gate_(runtime) {
+    gate_.start([this] { return open(); });
+  }
+
+  // Proposes `body` in the background; its fate shows up in `fates`, unless the node dies first.
+  void propose(std::string body, std::optional<Epoch> expect, Fates& fates) {
+    gate_.start([this, body, expect, &fates] { return propose_one(body, expect, fates); });
+  }
+  bool is_open() const { return driver != nullptr; }
+
+  void on_message(NodeId from, runtime::LinkEpoch link, runtime::Channel, Bytes bytes) override {
+    driver->receive(from, link, std::move(bytes));
+  }
+  void on_link_up(NodeId peer, runtime::LinkEpoch link) override { driver->link_up(peer, link); }
+  void on_link_down(NodeId peer, runtime::LinkEpoch link) override {
+    driver->link_down(peer, link);
+  }
+
+  Recorder machine;
+  std::unique_ptr<Driver> driver;
+  std::optional<Error> failed;  // At open, or fatal later.
+
+ private:
+  Task<void> open() {
+    auto made = storage::make_engine(options_.engine, runtime_);
+    CHECK(made.has_value());
+    engine_ = std::move(*made);
+    DriverOptions options{.self = {id_, Uuid{7, static_cast<std::uint64_t>(id_.value())}},
+                          .config = {},
+                          .tuning = options_.tuning,
+                          .directory = "metadata",
+                          .linger = options_.linger};
+    runtime::TransportIdentity identity{id_, "group", {"localhost", 9192}, {}};
+    for (int i = 1; i <= options_.voters; ++i) {
+      options.config.members.push_back({NodeId{i}, MemberRole::voter});
+      if (NodeId{i} != id_) identity.peers[NodeId{i}] = {fmt::format("node-{}", i), 9192};
+    }
+    auto opened = co_await Driver::open(runtime_, *engine_, machine, options_.factory, options);
+    if (!opened) {
+      failed = opened.error();
+      co_return;
+    }
+    driver = std::move(*opened);
+    driver->start([this](Error error) { failed = std::move(error); });
+    const auto started = co_await runtime_.transport().start(identity, *this, nullptr);
+    CHECK(started.has_value());
+  }
+
+  Task<void> propose_one(std::string body, std::optional<Epoch> expect, Fates& fates) {
+    const ByteView bytes = as_view(body);
+    std::vector<Bytes> bodies;
+    bodies.emplace_back(bytes.begin(), bytes.end());
+    const ProposeResult result = co_await driver->propose(std::move(bodies), expect);
+    fates[body] = result;
+  }
+
+  runtime::Runtime& runtime_;
+  NodeId id_;
+  const GroupOptions& options_;
+  std::unique_ptr<storage::Engine> engine_;
+  runtime::Gate gate_;
+};
+
+class Group {
+ public:
+  Group(std::uint64_t seed, GroupOptions options) : world(seed), options_(std::move(options)) {
+    for (int i = 1; i <= options_.voters; ++i) boot(NodeId{i});
+  }
+
+  void boot(NodeId id) {
+    world.boot(id, [this, id](runtime::Runtime& runtime) {
+      auto node = std::make_shared<GroupNode>(runtime, id, options_);
+      nodes_[id] = node;
+      return node;
+    });
+  }
+  void crash(NodeId id, runtime::CrashOptions how = {}) { world.crash(id, how); }
+
+  // Null while it is down or opens its log.
+  std::shared_ptr<GroupNode> node(NodeId id) const {
+    const auto at = nodes_.find(id);
+    auto found = at == nodes_.end() ? nullptr : at->second.lock();
+    return found && found->is_open() ? found : nullptr;
+  }
+  std::vector<NodeId> ids() const {
+    std::vector<NodeId> all;
+    for (int i = 1; i <= options_.voters; ++i) all.push_back(NodeId{i});
+    return all;
+  }
+  // The node that is active in the latest epoch; null: none is.
+  std::shared_ptr<GroupNode> leader() const {
+    std::shared_ptr<GroupNode> found;
+    for (const NodeId id : ids()) {
+      const auto one = node(id);
+      if (!one || !one->machine.active) continue;
+      if (!found || *one->machine.active > *found->machine.active) found = one;
+    }
+    return found;
+  }
+  bool elect() {
+    return world.run_until([this] { return leader() != nullptr; }, std::chrono::seconds(60))
+        .has_value();
+  }
+  // All nodes are up and have applied the same, and `count` entries at least.
+  bool agree(std::size_t count) const {
+    for (const NodeId id : ids()) {
+      const auto one = node(id);
+      if (!one || one->machine.applied.size() < count) return false;
+      if (one->machine.applied.size() != node(NodeId{1})->machine.applied.size()) return false;
+    }
+    return true;
+  }
+  ProposeResult propose(const std::shared_ptr<GroupNode>& at, std::string body,
+                        std::optional<Epoch> expect = std::nullopt) {
+    at->propose(body, expect, fates);
+    const auto done =
+        world.run_until([&] { return fates.contains(body); }, std::chrono::seconds(60));
+    CHECK_MSG(done.has_value(), done.error().message());
+    return fates.at(body);
+  }
+
+  runtime::SimulatedWorld world;
+  Fates fates;
+
+ private:
+  GroupOptions options_;
+  std::map<NodeId, std::weak_ptr<GroupNode>> nodes_;
+};
+
+}  // namespace qlab::consensus
