@@ -41,8 +41,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "runtime/real/": ("wire/",),
 }
 
-# What the tests of a folder may include beyond its row: a protocol's, the language of its scripts and
-# the log they run on; the seam's, the plugs that its contract is held against.
+# What the tests of a folder may include beyond its row: a protocol's, the language of its scripts
+# and the log they run on; the seam's, the plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
     "consensus": ("raft/", "zab/"),
     "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
