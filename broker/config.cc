@@ -296,10 +296,12 @@ Result<void> check_once(const std::vector<Setting>& settings) {
 Result<void> check_together(const NodeConfig& config) {
   const auto own = config.voters.find(config.node);
   if ((own != config.voters.end()) != config.is_controller) {
-    return fail(Errc::invalid,
-                "process.roles says that node.id={} is {}a controller, and "
-                "controller.quorum.voters the opposite; allowed: exactly the voters are",
-                config.node, config.is_controller ? "" : "not ");
+    return fail(
+        Errc::invalid,
+        "process.roles={} of node.id={} contradicts controller.quorum.voters; allowed: "
+        "exactly the voters are controllers",
+        config.is_broker ? (config.is_controller ? "broker,controller" : "broker") : "controller",
+        config.node);
   }
   if (own != config.voters.end() && own->second.port != config.peer_listener.port) {
     return fail(Errc::invalid,
