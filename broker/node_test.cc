@@ -79,9 +79,9 @@ Task<Result<Answer<typename Request::Response>>> call(runtime::Runtime& runtime,
   co_return answer;
 }
 
-Bytes batch_of(const std::string& value) {
+Bytes batch_of(const std::string& value, std::int64_t timestamp = 1'700'000'000'000) {
   Record record;
-  record.timestamp = 1'700'000'000'000;
+  record.timestamp = timestamp;
   const ByteView bytes = as_view(value);
   record.value = Bytes(bytes.begin(), bytes.end());
   return encode_batch(std::vector<Record>(1, record));
@@ -357,7 +357,9 @@ BOOST_AUTO_TEST_CASE(a_follower_sends_producers_and_consumers_away) {
 BOOST_AUTO_TEST_CASE(offsets_are_found_by_their_ends_and_by_time) {
   Cluster cluster(1, 1);
   cluster.create_topic(one, 1);
-  for (const char* value : {"a", "b", "c"}) cluster.produce(one, value);
+  for (const std::int64_t timestamp : {1000, 3000, 2000, 3000}) {
+    BOOST_TEST((cluster.append(one, batch_of("x", timestamp)).error_code == KafkaError::none));
+  }
   const auto offset_at = [&](std::int64_t timestamp) {
     wire::ListOffsetsRequest request;
     request.topics.emplace_back().name = topic;
@@ -365,11 +367,13 @@ BOOST_AUTO_TEST_CASE(offsets_are_found_by_their_ends_and_by_time) {
     const auto answer = cluster.must(one, request, 7);
     return answer.message.topics.at(0).partitions.at(0).offset.value();
   };
-  BOOST_TEST(offset_at(-1) == 3);
+  BOOST_TEST(offset_at(-1) == 4);
   BOOST_TEST(offset_at(-2) == 0);
-  BOOST_TEST(offset_at(-3) == 0);  // The first of those with the largest timestamp.
-  BOOST_TEST(offset_at(1'700'000'000'000) == 0);
-  BOOST_TEST(offset_at(1'700'000'000'001) == -1);
+  BOOST_TEST(offset_at(-3) == 1);  // The first of those with the largest timestamp.
+  BOOST_TEST(offset_at(1000) == 0);
+  BOOST_TEST(offset_at(1001) == 1);
+  BOOST_TEST(offset_at(3000) == 1);
+  BOOST_TEST(offset_at(3001) == -1);
 }
 
 BOOST_AUTO_TEST_CASE(an_epoch_ends_where_the_log_does_until_the_next_one_begins) {
