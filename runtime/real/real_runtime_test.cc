@@ -5,6 +5,9 @@
 #include <sstream>
 #include <thread>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "runtime/async.h"
 #include "runtime/network_contract.h"
 #include "runtime/real/test_world.h"
@@ -242,6 +245,32 @@ BOOST_AUTO_TEST_CASE(ports_are_refused_with_a_reason) {
   TestWorld world;
   world.run([&] {
     return network_contract::ports_are_refused_with_a_reason(world.runtime(), "127.0.0.1");
+  });
+}
+
+// The connection waits in the kernel's queue until there is a descriptor for it.
+BOOST_AUTO_TEST_CASE(a_listener_outlives_the_lack_of_descriptors) {
+  TestWorld world;
+  Runtime& runtime = world.runtime();
+  world.run([&]() -> Task<void> {
+    auto listener = co_await network_contract::listen_anywhere(runtime.network(), "127.0.0.1");
+    auto client = co_await runtime.network().connect(listener->local(), network_contract::patience);
+    BOOST_REQUIRE_MESSAGE(client.has_value(), why(client));
+
+    const int next = ::dup(0);
+    ::close(next);
+    rlimit before{};
+    BOOST_REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    rlimit none_left = before;
+    none_left.rlim_cur = static_cast<rlim_t>(next);
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+    auto refused = co_await listener->accept();
+    BOOST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    BOOST_REQUIRE(!refused.has_value());
+    BOOST_TEST((refused.error().code == Errc::io));
+
+    auto server = co_await listener->accept();
+    BOOST_TEST(server.has_value(), why(server));
   });
 }
 
