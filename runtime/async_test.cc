@@ -148,6 +148,17 @@ BOOST_AUTO_TEST_CASE(a_gate_through_which_nothing_went_closes_at_once) {
   BOOST_TEST(gate.is_closed());
 }
 
+BOOST_AUTO_TEST_CASE(a_suspension_is_held_once_by_who_holds_it_when_its_waiter_has_gone_on) {
+  const auto suspension = std::make_shared<Suspension>(node.executor());
+  const auto keeper = suspension;
+  const auto waiter = begin(world, one, Suspension::wait(suspension));
+  world.run_for(milliseconds(1));
+  suspension->resume();
+  world.run_for(milliseconds(1));
+  BOOST_TEST(waiter->value.has_value());
+  BOOST_TEST(suspension.use_count() == 2);
+}
+
 // A program whose coroutines wait in every way there is, and that counts the frames of them.
 struct Waiting {
   explicit Waiting(Runtime& r, int& frames) : runtime(r), frames_alive(frames) {

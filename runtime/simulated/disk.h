@@ -37,7 +37,7 @@ class SimulatedDisk final : public Disk {
 
   // The node crashes in the middle of the `count`-th change from now (a write, sync, truncation or
   // change of names), losing what is not durable: right before it or right after it began, as
-  // drawn. Requires: count > 0.
+  // drawn. 0 calls it off.
   void crash_at_change(std::uint64_t count);
 
   // What is durable of a file, whatever a program sees. Nothing when no such name is.
