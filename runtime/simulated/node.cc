@@ -122,6 +122,7 @@ void SimulatedNode::boot(const Boot& boot) {
 
 void SimulatedNode::crash(CrashOptions how) {
   CHECK(up_);
+  doomed_ = false;
   trace_.emit("sim_crash", {{"lose_unsynced", how.lose_unsynced}, {"silent", how.silent}});
   end_life();
   silent_ = how.silent;

@@ -10,7 +10,11 @@ namespace qlab::runtime {
 class Link final : public Circuit, public std::enable_shared_from_this<Link> {
  public:
   Link(SimulatedNode& from, SimulatedNode& to, LinkEpoch epoch)
-      : Circuit(from.id(), to.id()), from_(from), to_(to), epoch_(epoch) {}
+      : Circuit(from.id(), to.id()),
+        from_(from),
+        to_(to),
+        epoch_(epoch),
+        run_(from.transport().run_) {}
 
   void open(Fabric& fabric, LinkEpoch incoming, Time not_before) {
     pipe_ = std::make_shared<Pipe>(
@@ -27,8 +31,9 @@ class Link final : public Circuit, public std::enable_shared_from_this<Link> {
   void break_off() override {
     if (!pipe_ || std::exchange(over_, true)) return;
     pipe_->break_off();
-    from_.deliver([self = shared_from_this(), run = from_.transport().run_] {
-      if (run == self->from_.transport().run_) self->from_.transport().link_broke(*self);
+    from_.deliver([self = shared_from_this()] {
+      SimulatedTransport& owner = self->from_.transport();
+      if (self->run_ == owner.run_) owner.link_broke(*self);
     });
   }
   void cut_from(NodeId dead) override {
@@ -70,6 +75,7 @@ class Link final : public Circuit, public std::enable_shared_from_this<Link> {
   SimulatedNode& from_;
   SimulatedNode& to_;
   LinkEpoch epoch_;
+  std::uint64_t run_;  // Of the sender's transport: a link of an older one has no owner any more.
   std::shared_ptr<Pipe> pipe_;
   bool over_ = false;
   std::size_t queued_bytes_ = 0;  // Sent, and not yet taken by the receiver's handler.
@@ -202,10 +208,8 @@ LinkEpoch SimulatedTransport::accept(NodeId peer, const Endpoint& from,
 
 void SimulatedTransport::link_broke(const Link& link) {
   const NodeId id = link.peer();
-  const auto found = peers_.find(id);
-  // A link of an earlier run may break after this one has begun.
-  if (found == peers_.end() || found->second.link.get() != &link) return;
-  Peer& peer = found->second;
+  Peer& peer = peers_.at(id);
+  if (peer.link.get() != &link) return;
   peer.not_before = link.last_arrival();
   peer.link->linger(fabric_.queue());
   const LinkEpoch epoch = link.epoch();

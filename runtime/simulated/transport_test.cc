@@ -128,6 +128,18 @@ BOOST_AUTO_TEST_CASE(a_crash_is_told_to_peers_who_link_anew_when_the_node_is_bac
   BOOST_TEST(notes[two].take() == "up1.1 ");
 }
 
+BOOST_AUTO_TEST_CASE(a_link_of_an_earlier_life_is_none_of_the_next_ones_business) {
+  start_both();
+  notes[one].take();
+  // What is on its way to a blocked peer keeps the old link alive beyond the restart.
+  world.fabric().block(one, two);
+  for (int i = 0; i < 20; ++i) BOOST_REQUIRE(send(one, two, "x"));
+  world.restart(one, nullptr);
+  start(one, {});
+  world.run_for(seconds(1));
+  BOOST_TEST(notes[one].take().empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_silent_crash_is_heard_of_only_after_a_while) {
   start_both();
   notes[one].take();

@@ -1,24 +1,56 @@
-"""`qlab sim`: a whole cluster in one thread from one seed."""
+"""`qlab sim`: a whole group in one thread from one seed."""
 
 from __future__ import annotations
 
+import pathlib
+import subprocess
+
 import click
 
+from qlab import builder, paths
 from qlab.command import Command, not_there
+
+_PROGRAM = "sim/qlab-sim"
+_MODULES_LATER = {"kraft": "Raft as KRaft pulls it", "zab": "ZooKeeper's atomic broadcast"}
 
 
 @click.command(cls=Command, example="sim --module raft --seeds 1:1000",
-               short_help="run seeds of the simulated cluster (not there yet)")
-@click.option("--plane", help="Preset of controller and consensus module.")
-@click.option("--module", help="A single group of this consensus module.")
-@click.option("--seeds", metavar="A:B", help="Seeds A up to and without B.")
-@click.option("--mutant", help="A historical bug, switched on.")
-@click.option("--replay", type=int, metavar="SEED", help="Run one seed with its whole trace.")
+               short_help="run seeds of a simulated consensus group")
+@click.option("--plane", help="Preset of controller and consensus module (not there yet).")
+@click.option("--module", type=click.Choice(["raft", *_MODULES_LATER]), default="raft",
+              show_default=True, help="A single group of this consensus module.")
+@click.option("--seeds", metavar="A:B", default="1:101", show_default=True,
+              help="Seeds A up to and without B; each runs twice and must do the same.")
+@click.option("--mutant", type=click.Choice(["none", "send_before_sync"]), default="none",
+              show_default=True, help="A bug to put in: the seeds should find it.")
+@click.option("--replay", type=click.IntRange(0, 2**64 - 1), metavar="SEED",
+              help="Run one seed once, and show the end of its trace if it finds anything.")
+@click.option("--trace", type=click.Path(dir_okay=False, path_type=pathlib.Path),
+              help="With --replay: the whole trace as NDJSON.")
+@click.option("--faults-ms", type=click.IntRange(1, 3_600_000), default=20_000, show_default=True,
+              help="Virtual time under faults, before the group must recover.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per seed.")
-def sim(**_options: object) -> None:
-    """Runs clusters in virtual time, with faults drawn from the seed."""
-    not_there("qlab sim",
-              "it will run a group of any consensus module, and then whole clusters, in the "
-              "simulated runtime, check the invariants after every step and print for a failing "
-              "seed the command that replays it",
-              "the simulated runtime has its own tests, ./qlab test runtime")
+def sim(plane: str | None, module: str, seeds: str, mutant: str, replay: int | None,
+        trace: pathlib.Path | None, faults_ms: int, as_json: bool) -> None:
+    """Runs a consensus group in virtual time, with load and faults drawn from the seed.
+
+    Invariants are checked after every event, and in the end the group must recover. The exit
+    status is 1 when a seed finds anything; the command that replays it is printed.
+    """
+    if plane is not None:
+        not_there(f"--plane {plane}", "it will simulate whole clusters",
+                  "a single group runs with --module")
+    if module in _MODULES_LATER:
+        not_there(f"--module {module}", f"it will be {_MODULES_LATER[module]}")
+    if trace is not None and replay is None:
+        raise click.BadParameter("one seed has a trace: name it with --replay",
+                                 param_hint="--trace")
+    words = ["--module", module, "--mutant", mutant, "--faults-ms", str(faults_ms)]
+    words += ["--seeds", seeds] if replay is None else ["--replay", str(replay)]
+    if trace is not None:
+        words += ["--trace", str(trace)]
+    if as_json:
+        words.append("--json")
+    builder.build("release", targets=[_PROGRAM])
+    program = paths.build_dir("release") / _PROGRAM
+    raise SystemExit(subprocess.run([str(program), *words], check=False).returncode)

@@ -1,0 +1,175 @@
+#include "sim/nemesis.h"
+
+#include <cerrno>
+
+namespace qlab::sim {
+
+using runtime::DiskAccess;
+using runtime::DiskFault;
+using runtime::DiskOperation;
+
+Nemesis::Nemesis(Group& group) : group_(group), random_(group.world().random().fork()) {
+  interval_ = std::chrono::milliseconds(random_.between(50, 1500));
+  const auto weigh = [this](Act act, std::uint64_t weight_max) {
+    // In about every third run a kind of fault is left out altogether.
+    const std::uint64_t weight = random_.chance(0.3) ? 0 : 1 + random_.below(weight_max);
+    acts_.insert(acts_.end(), weight, act);
+  };
+  weigh(&Nemesis::crash_one, 4);
+  weigh(&Nemesis::crash_all, 1);
+  weigh(&Nemesis::bounce_one, 6);
+  weigh(&Nemesis::crash_at_a_write, 6);
+  weigh(&Nemesis::pause_one, 3);
+  weigh(&Nemesis::block_one_way, 3);
+  weigh(&Nemesis::isolate_one, 3);
+  weigh(&Nemesis::split, 3);
+  weigh(&Nemesis::break_a_link, 4);
+  weigh(&Nemesis::slow_a_link, 2);
+  weigh(&Nemesis::resign_a_leader, 1);
+  // What undoes them is never left out.
+  acts_.insert(acts_.end(), 3 + random_.below(6), &Nemesis::boot_one);
+  acts_.insert(acts_.end(), 1 + random_.below(4), &Nemesis::heal_links);
+  acts_.insert(acts_.end(), 1 + random_.below(3), &Nemesis::resume_all);
+  if (random_.chance(0.3)) sync_failure_chance_ = 0.002;
+  if (random_.chance(0.3)) reboot_after_ = std::chrono::milliseconds(random_.between(1, 20));
+}
+
+void Nemesis::begin() {
+  striking_ = true;
+  arm_disks();
+  strike();
+  if (reboot_after_ != Duration{}) keep_booting();
+}
+
+void Nemesis::heal() {
+  striking_ = false;
+  for (const NodeId id : group_.nodes()) {
+    group_.world().node(id).disk().set_fault_hook(nullptr);
+    group_.world().node(id).disk().crash_at_change(0);
+  }
+  heal_links();
+  resume_all();
+}
+
+void Nemesis::strike() {
+  if (!striking_) return;
+  (this->*acts_[random_.below(acts_.size())])();
+  const Duration next(random_.between(1, 2 * interval_.count()));
+  group_.world().after(next, [this] { strike(); });
+}
+
+void Nemesis::keep_booting() {
+  if (!striking_) return;
+  group_.boot_all();
+  group_.world().after(reboot_after_, [this] { keep_booting(); });
+}
+
+NodeId Nemesis::any() {
+  return group_.nodes()[random_.below(group_.nodes().size())];
+}
+
+void Nemesis::crash(NodeId id) {
+  if (!group_.is_up(id)) return;
+  ++crashes_;
+  group_.world().crash(id, {.lose_unsynced = random_.chance(0.7), .silent = random_.chance(0.3)});
+}
+
+void Nemesis::crash_one() {
+  crash(any());
+}
+
+void Nemesis::crash_all() {
+  for (const NodeId id : group_.nodes()) crash(id);
+}
+
+void Nemesis::bounce_one() {
+  const NodeId id = any();
+  crash(id);
+  if (!group_.is_up(id)) group_.boot(id);
+}
+
+void Nemesis::crash_at_a_write() {
+  group_.world().node(any()).disk().crash_at_change(1 + random_.below(30));
+}
+
+void Nemesis::boot_one() {
+  for (const NodeId id : group_.nodes()) {
+    if (!group_.is_up(id) && random_.chance(0.7)) return group_.boot(id);
+  }
+}
+
+void Nemesis::pause_one() {
+  const NodeId id = any();
+  if (group_.is_up(id)) group_.world().pause(id);
+}
+
+void Nemesis::resume_all() {
+  for (const NodeId id : group_.nodes()) group_.world().resume(id);
+}
+
+void Nemesis::block_one_way() {
+  const NodeId from = any();
+  const NodeId to = any();
+  if (from != to) group_.world().fabric().block(from, to);
+}
+
+void Nemesis::isolate_one() {
+  const NodeId lonely = any();
+  for (const NodeId other : group_.nodes()) {
+    if (other == lonely) continue;
+    group_.world().fabric().block(lonely, other);
+    group_.world().fabric().block(other, lonely);
+  }
+}
+
+void Nemesis::split() {
+  std::vector<NodeId> sides[2];
+  for (const NodeId id : group_.nodes()) sides[random_.below(2)].push_back(id);
+  for (const NodeId a : sides[0]) {
+    for (const NodeId b : sides[1]) {
+      group_.world().fabric().block(a, b);
+      group_.world().fabric().block(b, a);
+    }
+  }
+}
+
+void Nemesis::heal_links() {
+  group_.world().fabric().heal();
+}
+
+void Nemesis::break_a_link() {
+  const NodeId from = any();
+  if (!group_.is_up(from)) return;
+  if (random_.chance(0.5)) {
+    group_.world().fabric().break_between(from, any());
+  } else {
+    group_.world().node(from).transport().close_link(any());
+  }
+}
+
+void Nemesis::slow_a_link() {
+  group_.world().fabric().slow_down(any(), any(),
+                                    std::chrono::milliseconds(random_.between(1, 300)));
+}
+
+void Nemesis::resign_a_leader() {
+  if (Replica* leader = group_.a_leader()) leader->resign();
+}
+
+void Nemesis::arm_disks() {
+  if (sync_failure_chance_ == 0) return;
+  for (const NodeId id : group_.nodes()) {
+    group_.world().node(id).disk().set_fault_hook([this](const DiskAccess& access) {
+      DiskFault fault;
+      if (access.operation == DiskOperation::sync && random_.chance(sync_failure_chance_)) {
+        fault.error = EIO;
+      } else if (access.operation == DiskOperation::write && random_.chance(sync_failure_chance_)) {
+        fault.error = ENOSPC;
+        fault.torn = random_.below(access.count + 1);
+      }
+      return fault;
+    });
+  }
+}
+
+}  // namespace qlab::sim

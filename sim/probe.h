@@ -1,0 +1,38 @@
+#pragma once
+// A module with the simulator's eyes on it: every step is checked and written into the history.
+
+#include <memory>
+
+#include "runtime/simulated/node.h"
+#include "sim/history.h"
+#include "sim/modules.h"
+
+namespace qlab::sim {
+
+class Probe final : public consensus::Module {
+ public:
+  // What a doomed node still does in its last instant is not written down: nobody sees it.
+  // Requires: `node` and `history` outlive it.
+  Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node, Mutant mutant,
+        History& history, const consensus::Recovery& recovery, const consensus::LogView& log);
+
+  consensus::Capabilities capabilities() const override { return inner_->capabilities(); }
+  void step(Time now, const consensus::Input& input,
+            std::vector<consensus::Effect>& effects) override;
+  Time next_deadline() const override { return inner_->next_deadline(); }
+  consensus::Status status() const override { return inner_->status(); }
+  std::uint64_t digest() const override { return inner_->digest(); }
+  void check_invariants() const override { inner_->check_invariants(); }
+
+ private:
+  ReplicaLog& log() { return history_.logs[node_.id()]; }
+  void note(const consensus::Effect& effect);
+
+  std::unique_ptr<consensus::Module> inner_;
+  const runtime::SimulatedNode& node_;
+  Mutant mutant_;
+  History& history_;
+  LogIndex commit_;  // As last told.
+};
+
+}  // namespace qlab::sim

@@ -1,0 +1,46 @@
+#pragma once
+// One seed: a group under load and faults for a while, then healed, and what came of it.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "common/clock.h"
+
+namespace qlab::sim {
+
+struct TrialOptions {
+  std::string module = "raft";
+  std::string mutant = "none";
+  Duration faults_for = std::chrono::seconds(20);    // Virtual time under faults; (0, 1 h].
+  Duration healing_max = std::chrono::seconds(120);  // Virtual time to recover in; (0, 1 h].
+  std::string trace_file;                            // Takes the whole trace; none when empty.
+
+  // Errors: invalid, naming the option, its value and what is allowed.
+  std::optional<std::string> validate() const;
+};
+
+struct Verdict {
+  std::uint64_t seed = 0;
+  std::optional<std::string> finding;  // What is wrong; nothing.
+  std::uint64_t digest = 0;
+  std::uint64_t events = 0;
+  Duration virtual_time{};
+  std::uint64_t leaders = 0;  // Epochs that had one.
+  std::uint64_t crashes = 0;
+  std::uint64_t proposed = 0;
+  std::uint64_t committed = 0;
+  std::uint64_t reads = 0;
+  std::string recent_trace;  // Only with a finding.
+
+  std::string to_json() const;
+};
+
+// Every knob is drawn from the seed: sizes, timeouts, delays, engine, and which faults strike how
+// often. Requires: valid options.
+Verdict run_trial(std::uint64_t seed, const TrialOptions& options);
+
+// Runs the seed twice. Runs that differ are a finding of their own.
+Verdict run_twice(std::uint64_t seed, const TrialOptions& options);
+
+}  // namespace qlab::sim
