@@ -38,7 +38,8 @@ class ConnectionServer::Connection {
         break;
       }
       active_at_ = runtime_.now();
-      if (auto taken = co_await take(std::move(*frame)); !taken) {
+      const auto taken = co_await take(std::move(*frame));
+      if (!taken) {
         complain(taken.error().context);
         break;
       }

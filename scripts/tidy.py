@@ -41,6 +41,7 @@ _UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
 _HOME_PATHS = re.compile(r"(?<![\w.])/(?:home|root|Users)/\w")
 _CHECK = re.compile(r"\bCHECK(?:_MSG)?\s*\(")
 _AND = re.compile(r"&&\s*[\w!(*]")
+_CONDITION = re.compile(r"\b(if|while)\s*(?:constexpr\s*)?\(")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,27 @@ def one_condition_per_check(path: str, text: str) -> Iterator[Finding]:
                           "one")
 
 
+def await_in_a_condition(path: str, text: str) -> Iterator[Finding]:
+    if not is_cpp(path):
+        return
+    code = code_only(text)
+    for found in _CONDITION.finditer(code):
+        if re.search(r"\bco_await\b", code[found.end():_closing_parenthesis(code, found.end())]):
+            yield Finding("co_await", path, line_of(code, found.start()),
+                          f"co_await in the condition of {found[1]}: GCC 12 loses the coroutine's "
+                          "frame there at -O2; name the value first")
+
+
+def _closing_parenthesis(code: str, start: int) -> int:
+    """Where the parenthesis ends that was opened just before `start`."""
+    depth = 1
+    for i in range(start, len(code)):
+        depth += (code[i] == "(") - (code[i] == ")")
+        if depth == 0:
+            return i
+    return len(code)
+
+
 def _first_argument(code: str, start: int) -> str:
     """The text up to the comma or parenthesis that ends the macro's first argument."""
     depth = 0
@@ -147,7 +169,7 @@ def _first_argument(code: str, start: int) -> str:
 
 
 RULES: tuple[Rule, ...] = (whitespace, words, absolute_paths, columns, file_size, function_size,
-                           header_guard, world, one_condition_per_check)
+                           header_guard, world, one_condition_per_check, await_in_a_condition)
 
 
 def check(files: Mapping[str, str]) -> list[Finding]:

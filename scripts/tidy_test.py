@@ -39,6 +39,9 @@ def function_of(lines, head="void f()"):
     ("CHECK", "a/b.cc", "void f() { CHECK(a && b); }\n"),
     ("CHECK", "a/b.cc", "void f() { CHECK(x(1, 2) == 3 &&\n        !b); }\n"),
     ("CHECK", "a/b.cc", 'void f() { CHECK_MSG(a && (b), "both"); }\n'),
+    ("co_await", "a/b.cc", "Task<void> f() { if (!co_await g()) h(); }\n"),
+    ("co_await", "a/b.h", "#pragma once\nTask<void> f() { while (a(b) && co_await g()) h(); }\n"),
+    ("co_await", "a/b.cc", "Task<void> f() { if (auto x = co_await\n    g(); !x) h(); }\n"),
 ])
 def test_a_file_that_breaks_the_rule_is_red(rule, path, text):
     assert rules(path, text) == [rule]
@@ -55,6 +58,9 @@ def test_a_file_that_breaks_the_rule_is_red(rule, path, text):
     ("storage/a.cc", "co_await runtime::sleep_for(runtime, 1ms);\n"),
     ("a/b.cc", 'void f() { CHECK_MSG(a, b && c ? "x" : "y"); }\n'),
     ("a/b.cc", "void f() { CHECK(g<T&&>()); }\n"),
+    ("a/b.cc", "Task<void> f() { if (g(a)) co_await h(); while (b) co_await h(); }\n"),
+    ("a/b.cc", "// if (co_await g())\nTask<void> f() { const bool a = co_await g(); }\n"),
+    ("a/b.cc", "Task<void> f() { CO_TRY_VOID(co_await g()); }\n"),
     ("a/b.cc", "#define BOTH(a, b) CHECK(a && b)\n"),
     ("docs/a.md", "see /usr/bin/python3, and " + "long " * 40 + "lines\n"),
     ("docs/a.png", "\t"),

@@ -321,7 +321,9 @@ class CrashRun {
     program_->segment = std::move((co_await program_->engine->open("segment")).value());
     for (int i = 0; i < 20; ++i) {
       std::string text(1 + random_.below(2000), static_cast<char>('a' + i));
-      if (!co_await program_->segment->append(std::vector<ByteView>(1, as_view(text)))) co_return;
+      std::vector<ByteView> pieces(1, as_view(text));
+      const auto written = co_await program_->segment->append(std::move(pieces));
+      if (!written) co_return;
       appended_ += text;
       if (random_.chance(0.5)) continue;
       const auto durable = co_await program_->segment->sync();

@@ -46,7 +46,8 @@ Task<grpc::Status> GrpcInbound::converse(std::shared_ptr<Stream> stream) {
   const grpc::Status stopped(grpc::StatusCode::UNAVAILABLE, "the node stops");
   peer::Frame frame;
   auto read = [stream, &frame](void* tag) { stream->frames.Read(&frame, tag); };
-  if (!co_await parts_.pump.run(read)) co_return grpc::Status::CANCELLED;
+  const bool is_read = co_await parts_.pump.run(read);
+  if (!is_read) co_return grpc::Status::CANCELLED;
   if (stopping_) co_return stopped;
   grpc::Status judgement = judge(frame);
   if (!judgement.ok()) co_return judgement;
