@@ -74,6 +74,9 @@ Task<Result<void>> IsrReplicator::apply(PartitionState state) {
   const auto alone = co_await writes_.enter_alone();
   if (closed_ || !is_newer(state, state_)) co_return Result<void>{};
   const bool new_epoch = state.leader_epoch != state_.leader_epoch;
+  // What a follower asks its leader for tells that leader what is stored here (position()).
+  if (new_epoch && state.leader != context_.self) co_await stored_up_to(log_->end());
+  if (closed_) co_return Result<void>{};
   state_ = std::move(state);
   pending_isr_.reset();
   if (new_epoch && is_leader()) become_leader();
@@ -140,16 +143,20 @@ Task<Result<void>> IsrReplicator::take(LeaderEpoch leader_epoch, Bytes batches,
     end = appended->next;
     dirty_.notify_all();
   }
-  if (context_.options.log.durability == Durability::sync) {
-    while (!closed_ && !failed_ && log_->durable_end() < end && log_->end() >= end)
-      co_await changed_.wait();
-  }
+  co_await stored_up_to(end);
   if (failed_) co_return fail(*failed_);
   if (state_.leader_epoch == leader_epoch && !is_leader()) {
     watermark_ = std::max(watermark_, std::min(leader_watermark, log_->end()));
   }
   changed_.notify_all();
   co_return Result<void>{};
+}
+
+// Returns once the records before `end` are stored as durability demands, or never will be.
+Task<void> IsrReplicator::stored_up_to(Offset end) {
+  if (context_.options.log.durability != Durability::sync) co_return;
+  while (!closed_ && !failed_ && log_->durable_end() < end && log_->end() >= end)
+    co_await changed_.wait();
 }
 
 Task<Result<void>> IsrReplicator::truncate(LeaderEpoch leader_epoch, storage::EpochEnd diverging) {

@@ -81,6 +81,7 @@ class IsrReplicator : public Replicator {
   Task<Result<void>> wait_stored(LeaderEpoch epoch, Offset end, Acks acks, Time deadline);
   Result<void> check_leader(LeaderEpoch current) const;
   void become_leader();
+  Task<void> stored_up_to(Offset end);
   Task<void> end_all();
   void advance_watermark();
   Offset stored_end() const;

@@ -106,6 +106,32 @@ BOOST_AUTO_TEST_CASE(a_retry_after_a_change_of_leaders_is_answered_with_the_firs
   BOOST_TEST(cluster.replica(cluster.leader())->log().end().value() == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_not_durable_yet_is_not_acknowledged_to_the_next_leader) {
+  TestCluster cluster(6, quick());
+  cluster.world().run_for(milliseconds(100));
+  // The third node takes long to sync, and the leader dies before it is done.
+  cluster.world().node(three).disk().set_fault_hook([](const runtime::DiskAccess& access) {
+    runtime::DiskFault fault;
+    if (access.operation == runtime::DiskOperation::sync) fault.delay = milliseconds(400);
+    return fault;
+  });
+  BOOST_REQUIRE(cluster.produce("a", Acks::leader));
+  storage::Log& slow = cluster.replica(three)->log();
+  const auto has_it = [&] { return slow.end().value() == 1; };
+  BOOST_REQUIRE(cluster.world().run_until(has_it, seconds(1)).has_value());
+  BOOST_REQUIRE(slow.durable_end().value() == 0);
+  cluster.crash(one, {});
+  bool is_early = false;
+  const auto is_durable = [&] {
+    const bool is_committed = cluster.replica(two)->high_watermark().value() == 1;
+    is_early = is_early || (is_committed && slow.durable_end().value() == 0);
+    return slow.durable_end().value() == 1;
+  };
+  BOOST_REQUIRE(cluster.world().run_until(is_durable, seconds(2)).has_value());
+  BOOST_TEST(!is_early);
+  BOOST_TEST(cluster.converge(seconds(10)).has_value());
+}
+
 // Crashes, with and without the loss of unsynced bytes, restarts and one-way partitions while
 // records are written: what was acknowledged is there in the end, once and in order, on every
 // replica. Returns how many were acknowledged.
