@@ -173,6 +173,8 @@ Task<Result<void>> IsrReplicator::truncate(LeaderEpoch leader_epoch, storage::Ep
                                       {"from", log_->end().value()},
                                       {"to", common.value()}});
   CO_TRY_VOID(co_await log_->truncate_to(common));
+  // Only a leader that has lost committed records makes us cut below it.
+  watermark_ = std::min(watermark_, common);
   CO_TRY_VOID(co_await read_producers());
   changed_.notify_all();
   co_return Result<void>{};

@@ -100,7 +100,7 @@ class IsrReplicator : public Replicator {
   const ReplicasContext& context_;
 
   PartitionState state_;
-  Offset watermark_;  // Never goes back while the process lives, save when the log begins anew.
+  Offset watermark_;  // <= log_->end(). Goes back only with the log, when it is cut or begun anew.
   ProducerState producers_;
   bool closed_ = false;
   std::optional<Error> failed_;  // Why the log takes no more; set once.

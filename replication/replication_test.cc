@@ -132,6 +132,33 @@ BOOST_AUTO_TEST_CASE(what_is_not_durable_yet_is_not_acknowledged_to_the_next_lea
   BOOST_TEST(cluster.converge(seconds(10)).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_watermark_goes_back_with_a_log_that_is_cut) {
+  ReplicationOptions options = quick();
+  options.log.durability = storage::Durability::none;
+  options.min_insync_replicas = 1;
+  TestCluster cluster(7, options);
+  cluster.world().run_for(milliseconds(100));
+  for (const char* value : {"a", "b", "c"}) BOOST_REQUIRE(cluster.produce(value, Acks::all));
+  BOOST_REQUIRE(cluster.converge(seconds(10)).has_value());
+  // The leader is the only one in sync, loses all it had, and leads again.
+  runtime::Fabric& fabric = cluster.world().fabric();
+  for (NodeId follower : {two, three}) {
+    fabric.block(one, follower);
+    fabric.break_between(one, follower);
+  }
+  BOOST_REQUIRE(cluster.produce("d", Acks::leader));
+  const auto is_alone = [&] { return cluster.isr() == std::vector<NodeId>{one}; };
+  BOOST_REQUIRE(cluster.world().run_until(is_alone, seconds(10)).has_value());
+  cluster.crash(one, {.lose_unsynced = true});
+  cluster.restart(one);
+  fabric.heal();
+  BOOST_REQUIRE(cluster.converge(seconds(10)).has_value());
+  for (NodeId node : TestCluster::nodes) {
+    BOOST_TEST(cluster.replica(node)->log().end().value() == 0);
+    BOOST_TEST(cluster.replica(node)->high_watermark().value() == 0);
+  }
+}
+
 // Crashes, with and without the loss of unsynced bytes, restarts and one-way partitions while
 // records are written: what was acknowledged is there in the end, once and in order, on every
 // replica. Returns how many were acknowledged.
