@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::int16_t fetch_version = 12;  // The one with truncation on fetch.
 constexpr Duration connect_timeout = std::chrono::milliseconds(1000);
-constexpr std::int32_t response_bytes_max = 10 << 20;  // replica.fetch.response.max.bytes
-constexpr std::size_t frame_bytes_max = 256u << 20;    // Far above what one response may hold.
+constexpr Duration answer_patience = std::chrono::seconds(30);  // replica.socket.timeout.ms
+constexpr std::int32_t response_bytes_max = 10 << 20;           // replica.fetch.response.max.bytes
+constexpr std::size_t frame_bytes_max = 256u << 20;  // Far above what one response may hold.
 
 }  // namespace
 
@@ -127,7 +128,16 @@ Task<Result<void>> Fetcher::fetch_once(AskedMap asked, wire::FetchRequest reques
   co_return Result<void>{};
 }
 
+// A leader that was cut off and died meanwhile ends no connection: nothing would ever come.
 Task<Result<Bytes>> Fetcher::exchange(Bytes frame) {
+  const Time due = runtime_.now() + options_.fetch_wait_max + answer_patience;
+  const runtime::TimerId timer = runtime_.call_at(due, [this] { stream_->close(); });
+  auto answer = co_await ask(std::move(frame));
+  runtime_.cancel(timer);
+  co_return answer;
+}
+
+Task<Result<Bytes>> Fetcher::ask(Bytes frame) {
   std::vector<ByteView> pieces(1, frame);
   CO_TRY_VOID(co_await stream_->write(std::move(pieces)));
   Bytes length(wire::frame_length_bytes);

@@ -46,6 +46,7 @@ class Fetcher {
   Task<Result<void>> fetch_once(AskedMap asked, wire::FetchRequest request);
   wire::FetchRequest make_request(AskedMap& asked);
   Task<Result<Bytes>> exchange(Bytes frame);
+  Task<Result<Bytes>> ask(Bytes frame);
   Task<void> take_all(AskedMap asked, wire::FetchResponse response);
   struct Batch;
   Task<void> take_one(std::shared_ptr<Batch> batch, Asked asked,

@@ -159,6 +159,15 @@ BOOST_AUTO_TEST_CASE(a_watermark_goes_back_with_a_log_that_is_cut) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_follower_gives_up_a_connection_on_which_no_answer_comes) {
+  TestCluster cluster(8, quick());
+  cluster.world().run_for(milliseconds(100));
+  cluster.set_mute(one, true);
+  cluster.world().run_for(milliseconds(500));
+  cluster.set_mute(one, false);
+  BOOST_TEST(cluster.produce("a", Acks::all, seconds(60)));
+}
+
 // Crashes, with and without the loss of unsynced bytes, restarts and one-way partitions while
 // records are written: what was acknowledged is there in the end, once and in order, on every
 // replica. Returns how many were acknowledged.

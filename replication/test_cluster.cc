@@ -16,12 +16,13 @@ constexpr std::uint16_t port = 9092;
 
 // What runs on a node: an engine, the replicas, and the server of their fetches.
 struct TestCluster::Program {
-  Program(runtime::Runtime& world, NodeId self, TestCluster& cluster)
+  Program(runtime::Runtime& world, NodeId self, TestCluster& test)
       : runtime(world),
+        cluster(test),
         engine(storage::make_engine("buffered", world).value()),
         context{self, cluster.options_,
-                [&cluster, self](IsrProposal proposal) {
-                  return cluster.alter_isr(self, std::move(proposal));
+                [&test, self](IsrProposal proposal) {
+                  return test.alter_isr(self, std::move(proposal));
                 },
                 [](Error error) { CHECK_MSG(false, error.message()); }},
         replicas(world, *engine, context),
@@ -48,7 +49,7 @@ struct TestCluster::Program {
       if (!announced) co_return;
       Bytes body(wire::decode_frame_length(length, 1u << 20).value());
       const auto arrived = co_await runtime::read_exactly(*stream, body);
-      if (!arrived) co_return;
+      if (!arrived || cluster.mute_[context.self]) co_return;
       BytesReader in(body);
       const auto header = wire::decode_request_header(in).value();
       const auto request = wire::decode<wire::FetchRequest>(in, header.api_version).value();
@@ -101,6 +102,7 @@ struct TestCluster::Program {
   }
 
   runtime::Runtime& runtime;
+  TestCluster& cluster;
   std::unique_ptr<storage::Engine> engine;
   ReplicasContext context;
   Replicas replicas;

@@ -34,6 +34,8 @@ class TestCluster {
   void crash(NodeId node, runtime::CrashOptions how);
   // Boots it; the controller gives a leaderless partition a leader.
   void restart(NodeId node);
+  // While it is mute, a node takes Fetch requests and never answers them, not even later.
+  void set_mute(NodeId node, bool is_mute) { mute_[node] = is_mute; }
   bool is_up(NodeId node) const { return up_.at(node); }
 
   // Runs until all nodes that are up have the leader's log and watermark. Errors: timed_out.
@@ -55,6 +57,7 @@ class TestCluster {
 
   ReplicationOptions options_;
   std::map<NodeId, bool> up_;
+  std::map<NodeId, bool> mute_;
   metadata::ImagePtr image_ = std::make_shared<const metadata::Image>();
   std::int64_t entries_ = 0;
   std::map<NodeId, Time> news_due_;
