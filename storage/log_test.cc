@@ -253,6 +253,25 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_an_append_and_the_log_goes_on) {
   BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
 }
 
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_and_the_log_goes_on) {
+  LogFixture fixture(simulated_disk());
+  fixture.open();
+  for (int i = 0; i < 3; ++i) fixture.append(make_batch(1));
+  fixture.sync();
+  fixture.setup().world->set_fault_hook([](const runtime::DiskAccess& access) {
+    const bool hit = access.operation == runtime::DiskOperation::replace;
+    return runtime::DiskFault{.delay = {}, .error = hit ? ENOSPC : 0, .torn = 0};
+  });
+  const auto refused =
+      await(*fixture.setup().world, [&] { return fixture.log().truncate_to(Offset{1}); });
+  BOOST_TEST(number(code_of(refused)) == number(Errc::no_space));
+  BOOST_TEST(fixture.bases() == (Numbers{0, 1, 2}));
+  fixture.setup().world->set_fault_hook({});
+  fixture.append(make_batch(1));
+  fixture.truncate(1);
+  BOOST_TEST(fixture.bases() == Numbers{0});
+}
+
 BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_is_appended_and_the_durable_part_is_read) {
   LogFixture fixture(simulated_disk());
   fixture.open();

@@ -272,25 +272,32 @@ Task<Result<void>> PartitionLog::truncate_to(Offset end) {
   if (!found) {
     co_return fail(Errc::corrupt, "{} does not hold offset {}", segments_[index]->path(), end);
   }
+  const Result<void> lowered = lower_for_cut(index, *found);
+  // Nothing is cut yet, so where only space was lacking it may be tried again.
+  if (!lowered && lowered.error().code == Errc::no_space) co_return lowered;
+  if (!lowered) co_return fail(fail_for_good(lowered.error()));
   const Result<void> cut = co_await cut_at(index, *found);
   if (!cut) co_return fail(fail_for_good(cut.error()));
   co_return cut;
 }
 
+Result<void> PartitionLog::lower_for_cut(std::size_t index, const BatchAt& first_dropped) {
+  const Offset end = first_dropped.header.base_offset;
+  if (end >= durable_end_) return {};
+  RecoveryPoint lowered = point_;
+  if (end < point_.offset) {
+    lowered = {.start = start_,
+               .offset = end,
+               .segment = segments_[index]->base(),
+               .position = first_dropped.position,
+               .generation = 0};
+  }
+  return lower_recovery_point(lowered);
+}
+
 Task<Result<void>> PartitionLog::cut_at(std::size_t index, BatchAt first_dropped) {
   const Offset end = first_dropped.header.base_offset;
   LogSegment& segment = *segments_[index];
-  if (end < durable_end_) {
-    RecoveryPoint lowered = point_;
-    if (end < point_.offset) {
-      lowered = {.start = start_,
-                 .offset = end,
-                 .segment = segment.base(),
-                 .position = first_dropped.position,
-                 .generation = 0};
-    }
-    CO_TRY_VOID(lower_recovery_point(lowered));
-  }
   CO_TRY_VOID(co_await remove_segments_from(index + 1));
   CO_TRY_VOID(co_await segment.data().truncate(first_dropped.position));
   segment.forget_from(first_dropped.position, end);

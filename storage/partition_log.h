@@ -54,6 +54,7 @@ class PartitionLog final : public Log {
   Task<Result<void>> sync_up_to(Offset segment);
   Task<void> flush_in_groups();
   Task<Result<void>> advance_recovery_point(RecoveryPoint point);
+  Result<void> lower_for_cut(std::size_t index, const BatchAt& first_dropped);
   Task<Result<void>> cut_at(std::size_t index, BatchAt first_dropped);
   Task<Result<void>> begin_anew(Offset start);
   Task<Result<void>> remove_segments_from(std::size_t index);
