@@ -1,5 +1,7 @@
 #include "controller/quorum/decisions.h"
 
+#include <limits>
+
 #include <boost/test/unit_test.hpp>
 
 namespace qlab::controller {
@@ -176,6 +178,13 @@ BOOST_AUTO_TEST_CASE(producer_ids_are_given_out_once) {
   const auto second = decide_producer_ids(image);
   BOOST_TEST(first.answer.count == producer_id_block);
   BOOST_TEST(second.answer.first - first.answer.first == producer_id_block);
+}
+
+BOOST_AUTO_TEST_CASE(a_number_of_partitions_that_no_request_may_make_is_refused_unplaced) {
+  bring_up(1);
+  const auto refused = create(topic_of("huge", std::numeric_limits<std::int32_t>::max(), 1));
+  BOOST_TEST((refused.error == KafkaError::policy_violation));
+  BOOST_TEST(image.topics().empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -67,6 +67,11 @@ std::optional<Refusal> check(const Image& image, const NewTopic& topic,
     return Refusal{KafkaError::invalid_partitions,
                    fmt::format("number of partitions {} is less than 1", wanted)};
   }
+  if (wanted > static_cast<std::int64_t>(records_per_request_max)) {
+    return Refusal{KafkaError::policy_violation,
+                   fmt::format("number of partitions {} is more than one request may make, {}",
+                               wanted, records_per_request_max)};
+  }
   for (const auto& [key, value] : topic.configs) {
     if (auto wrong = check_topic_config(key, value)) return wrong;
   }
