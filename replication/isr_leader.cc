@@ -83,7 +83,7 @@ Task<Result<void>> IsrReplicator::wait_stored(LeaderEpoch epoch, Offset end, Ack
   while (true) {
     if (failed_) co_return fail(*failed_);
     if (closed_ || state_.leader_epoch != epoch || !is_leader()) {
-      co_return fail(Errc::not_leader,
+      co_return fail(Errc::unknown_outcome,
                      "partition {}: the leadership of epoch {} ended before the records were "
                      "committed; they may or may not be",
                      partition_.name(), epoch);

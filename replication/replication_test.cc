@@ -86,6 +86,21 @@ BOOST_AUTO_TEST_CASE(a_leader_that_returns_drops_what_only_it_had) {
     BOOST_TEST(cluster.values(node) == expected, boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(an_append_whose_leadership_ends_before_its_commit_has_an_unknown_outcome) {
+  TestCluster cluster(6, quick());
+  cluster.world().run_for(milliseconds(100));
+  for (NodeId follower : {two, three}) {
+    cluster.world().fabric().block(one, follower);
+    cluster.world().fabric().break_between(one, follower);
+  }
+  cluster.world().after(milliseconds(50), [&] { cluster.move_leadership(two); });
+  Record record;
+  record.value = Bytes{};
+  const auto appended = cluster.append(one, encode_batch({record}), Acks::all, seconds(5));
+  BOOST_REQUIRE(!appended.has_value());
+  BOOST_TEST((appended.error().code == Errc::unknown_outcome), appended.error().message());
+}
+
 BOOST_AUTO_TEST_CASE(a_retry_after_a_change_of_leaders_is_answered_with_the_first_offset) {
   TestCluster cluster(5, quick());
   cluster.world().run_for(milliseconds(100));

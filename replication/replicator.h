@@ -59,9 +59,9 @@ class Replicator {
 
   // Appends as the leader and returns when `acks` is fulfilled.
   // Requires: whole, CRC-checked batches.
-  // Errors: not_leader; not_enough_replicas (before the append); timed_out (appended, not yet
-  // committed: it may still be); no_space; io; fenced (the leadership ended while waiting: unknown
-  // outcome).
+  // Errors: not_leader and not_enough_replicas (nothing was appended); timed_out and
+  // unknown_outcome (appended, and not committed before the deadline or the end of this leadership:
+  // it may be yet); out_of_sequence, stale_producer; no_space; io.
   virtual Task<Result<storage::AppendResult>> append(Bytes batches, Acks acks, Time deadline) = 0;
 
   // What a consumer may see from `offset`: below the high watermark.

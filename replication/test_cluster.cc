@@ -210,6 +210,14 @@ void TestCluster::crash(NodeId node, runtime::CrashOptions how) {
   if (change.isr || change.leader != NodeId{-2}) decide({change});
 }
 
+void TestCluster::move_leadership(NodeId to) {
+  metadata::PartitionChangeRecord change;
+  change.topic_id = topic_id;
+  change.partition = index;
+  change.leader = to;
+  decide({change});
+}
+
 void TestCluster::restart(NodeId node) {
   up_[node] = true;
   world_.boot(node, boot_of(node));

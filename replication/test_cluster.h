@@ -32,6 +32,8 @@ class TestCluster {
 
   // Crashes a node; the controller takes it out of the ISR and moves its leadership.
   void crash(NodeId node, runtime::CrashOptions how);
+  // The controller gives the partition to another member of the ISR; nobody crashes.
+  void move_leadership(NodeId to);
   // Boots it; the controller gives a leaderless partition a leader.
   void restart(NodeId node);
   // While it is mute, a node takes Fetch requests and never answers them, not even later.

@@ -57,8 +57,6 @@ std::optional<Refusal> check_records(const Services& services, std::optional<Byt
 }
 
 KafkaError produce_error(Errc code) {
-  // The leadership ended while the append waited: its fate is open, as after a timeout.
-  if (code == Errc::fenced) return KafkaError::request_timed_out;
   if (code == Errc::not_found) return KafkaError::not_leader_or_follower;
   return wire::kafka_error_of(code);
 }
