@@ -104,7 +104,10 @@ void Inode::replace(ByteView bytes) {
 
 void Inode::lose_unsynced(Prng& random) {
   std::uint64_t size = durable_.size();
-  for (const Change& c : changes_) size = std::max(size, c.position + c.bytes.size());
+  for (const Change& c : changes_) {
+    // What a truncation took all bytes of does not make the file longer either.
+    if (!c.bytes.empty()) size = std::max(size, c.position + c.bytes.size());
+  }
   const auto survival = static_cast<Survival>(random.below(5));
   std::size_t whole = survival == Survival::all ? changes_.size() : 0;
   const bool prefix = survival == Survival::prefix && !changes_.empty();
