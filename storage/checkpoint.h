@@ -23,13 +23,17 @@ using runtime::Task;
 struct RecoveryPoint {
   Offset start;
   Offset offset;
-  Offset segment;               // segment <= offset
+  Offset segment;               // segment <= offset; or no_segment.
   std::uint64_t position = 0;   // Bytes; 0 when offset == segment.
   std::int64_t generation = 0;  // Grows when the log is cut, so that no older mark counts any more.
 
   bool operator==(const RecoveryPoint&) const = default;
-  // True when it says that the log has nothing durable: it is new, or was reset to `start`.
+  // True when nothing of the log is durable.
   bool is_empty() const { return offset == start; }
+  // True while a reset is under way: no segment that is there belongs to the log.
+  bool is_resetting() const { return segment == no_segment; }
+
+  static constexpr Offset no_segment{-1};
 };
 
 std::string encode_recovery_point(const RecoveryPoint& point);

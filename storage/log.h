@@ -32,7 +32,7 @@ struct ReadResult {
 struct EpochEnd {
   LeaderEpoch epoch =
       no_leader_epoch;  // The largest epoch known that is <= the one asked for; none: -1.
-  Offset end;           // One past its last record.
+  Offset end;           // One past its last record; none: where the first known epoch begins.
 };
 
 struct RecoveryReport {
@@ -46,8 +46,10 @@ struct RecoveryReport {
 class Log {
  public:
   // Opens what is in `directory` or makes it: scans from the recovery point, checks every batch
-  // there, rebuilds indexes, cuts a torn tail. Errors: corrupt, when bad bytes have good batches
-  // behind them (a corrupt middle is never cut); io; no_space.
+  // there, rebuilds indexes, cuts a torn tail (recovery.h says what is torn and what is corrupt).
+  // Requires: nobody else has it open; the log is closed or removed before it is destroyed.
+  // Durability: all that is there is durable when the task ends.
+  // Errors: corrupt, naming file and position, and nothing was changed; io; no_space.
   static Task<Result<std::unique_ptr<Log>>> open(runtime::Runtime& runtime, Engine& engine,
                                                  std::string directory, LogOptions options);
   virtual ~Log() = default;
@@ -55,11 +57,13 @@ class Log {
   // Appends as the leader: stamps base offset and `epoch` into every batch, in place, then writes.
   // Requires: whole, CRC-checked batches (check_batches); epoch >= the latest one.
   // Durability: readable when the task ends, durable by sync().
-  // Errors: no_space (nothing was appended, the log stays usable), io (poisoned).
+  // Errors: no_space (nothing was appended, the log stays usable); fenced (epoch < the latest one);
+  // io (poisoned: every later append and sync fails, reads of what is durable go on).
   virtual Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) = 0;
 
-  // Appends what a leader stamped. Requires: as above; the first base offset is end() (else
-  // out_of_range).
+  // Appends what a leader stamped. Requires: whole, CRC-checked batches. Durability: as above.
+  // Errors: as above; out_of_range, when the first base offset is not end() or another does not
+  // follow the one before.
   virtual Task<Result<AppendResult>> append_as_follower(Bytes batches) = 0;
 
   // Makes durable at least everything appended before the call. Returns the durable end.
@@ -80,7 +84,8 @@ class Log {
   virtual Task<Result<std::optional<TimestampOffset>>> find_timestamp(std::int64_t timestamp,
                                                                       Offset limit) = 0;
 
-  // Drops all records from `end` on, durably (a follower that diverged). Requires: end >= start().
+  // Drops all records from `end` on, durably (a follower that diverged); a batch that reaches
+  // across it goes whole, so end() may come to lie before it. Requires: end >= start().
   virtual Task<Result<void>> truncate_to(Offset end) = 0;
   // Drops everything and begins anew at `start` (a follower whose leader has deleted what it
   // needs).
@@ -96,7 +101,8 @@ class Log {
   virtual std::uint64_t size_bytes() const = 0;
   virtual const RecoveryReport& recovery() const = 0;
 
-  // Syncs, writes the recovery point, closes the files. Nothing may be under way.
+  // Syncs, writes the recovery point, closes the files. Nothing may be under way; every later call
+  // fails with closed. Errors: as sync(); the files are closed in any case.
   virtual Task<Result<void>> close() = 0;
   // Closes and deletes the directory.
   virtual Task<Result<void>> remove() = 0;

@@ -98,7 +98,8 @@ class LogFixture {
     while (at < log().end()) {
       const ReadResult result = must(read(at.value(), 1'000'000, bytes_max));
       BOOST_REQUIRE(result.next > at);
-      for (const BatchHeader& header : must(check_batches(result.batches))) {
+      const std::vector<BatchHeader> headers = must(check_batches(result.batches));
+      for (const BatchHeader& header : headers) {
         bases.push_back(header.base_offset.value());
       }
       at = result.next;

@@ -45,6 +45,42 @@ BOOST_AUTO_TEST_CASE(a_leader_stamps_offsets_and_epoch_and_reads_them_back) {
   });
 }
 
+// By hand from Kafka's format, with another implementation of the checksum.
+BOOST_AUTO_TEST_CASE(a_segment_holds_the_bytes_that_kafkas_format_says) {
+  // clang-format off
+  constexpr std::string_view expected =
+      // base offset 0, length 58, epoch 7, magic 2, crc, attributes, last offset delta
+      "0000000000000000" "0000003a" "00000007" "02" "e99b8dd8" "0000" "00000000"
+      // base and maximal timestamp, producer id and epoch, base sequence, record count
+      "0000018bcfe56800" "0000018bcfe56800" "ffffffffffffffff" "ffff" "ffffffff" "00000001"
+      // length 8, attributes, timestamp and offset delta, key "k", value "v", no headers
+      "10" "00" "00" "00" "02" "6b" "02" "76" "00"
+      "0000000000000001" "0000003a" "00000007" "02" "7842bd50" "0000" "00000000"
+      "0000018bcfe56801" "0000018bcfe56801" "ffffffffffffffff" "ffff" "ffffffff" "00000001"
+      "10" "00" "00" "00" "02" "6b" "02" "76" "00";
+  // clang-format on
+  LogFixture fixture(simulated_disk());
+  fixture.open();
+  for (int i = 0; i < 2; ++i) {
+    Record record;
+    record.timestamp = 1'700'000'000'000 + i;
+    record.key = bytes_of("k");
+    record.value = bytes_of("v");
+    fixture.append(encode_batch({record}), 7);
+  }
+  fixture.close();
+  const Bytes bytes = must(fixture.disk().read_file("topic-0/00000000000000000000.log"));
+  std::string hex;
+  for (const std::byte each : bytes) hex += fmt::format("{:02x}", static_cast<int>(each));
+  BOOST_TEST(hex == expected);
+  BOOST_TEST(as_text(must(fixture.disk().read_file("topic-0/leader-epoch-checkpoint"))) ==
+             "0\n1\n7 0\n");
+  // One entry of the time index: the latest timestamp, at relative offset 1.
+  const Bytes times = must(fixture.disk().read_file("topic-0/00000000000000000000.timeindex"));
+  BOOST_TEST((times == bytes_of(std::string_view("\0\0\x1\x8b\xcf\xe5\x68\x1\0\0\0\x1", 12))));
+  fixture.open();
+}
+
 BOOST_AUTO_TEST_CASE(a_read_gives_whole_batches_below_the_limit_and_at_least_one) {
   for_all([](LogFixture& fixture) {
     for (int i = 0; i < 5; ++i) fixture.append(make_batch(10));

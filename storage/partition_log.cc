@@ -329,15 +329,21 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
 }
 
 Task<Result<void>> PartitionLog::begin_anew(Offset start) {
-  CO_TRY_VOID(lower_recovery_point(
-      {.start = start, .offset = start, .segment = start, .position = 0, .generation = 0}));
+  RecoveryPoint anew{.start = start,
+                     .offset = start,
+                     .segment = RecoveryPoint::no_segment,
+                     .position = 0,
+                     .generation = 0};
+  CO_TRY_VOID(lower_recovery_point(anew));
   CO_TRY_VOID(co_await remove_segments_from(0));
   CO_TRY(SegmentPtr first,
          co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));
   segments_.push_back(std::move(first));
   epochs_.clear();
   start_ = end_ = durable_end_ = start;
-  co_return Result<void>{};
+  if (persistent()) CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  anew.segment = start;
+  co_return lower_recovery_point(anew);
 }
 
 Task<Result<void>> PartitionLog::close() {

@@ -56,7 +56,6 @@ class Recovery {
   std::vector<Offset> bases_;                // Of the data files, sorted.
   Offset expected_;                          // Base offset of the next batch.
   bool epochs_known_ = true;                 // False when the checkpoint is no help.
-  bool removed_files_ = false;
   std::optional<Hole> hole_;
   RecoveredLog log_;
 };
@@ -109,26 +108,26 @@ Result<void> Recovery::list_segments() {
   return {};
 }
 
-// A reset first says that the log begins anew, then deletes what was there. A crash between the two
-// leaves segments that are not of this log.
+// A reset first says that no segment counts any more, then deletes them. A crash between the two
+// leaves some.
 Result<void> Recovery::drop_remains_of_reset() {
-  const auto is_remain = [this](Offset base) { return base < point_.start; };
-  const bool begun = std::binary_search(bases_.begin(), bases_.end(), point_.segment);
-  if (point_.is_empty() && durable_.is_empty()) {
+  if (point_.is_resetting()) {
     for (const Offset base : bases_) {
-      if (begun && !is_remain(base)) continue;
       TRY_VOID(remove_segment_files(runtime_, engine_, directory_, base));
-      removed_files_ = true;
     }
-    if (begun) std::erase_if(bases_, is_remain);
-    if (!begun) bases_.assign(1, point_.start);
-    return {};
+    bases_.clear();
   }
-  if (!begun || bases_.front() != point_.start) {
-    return fail(Errc::corrupt,
-                "{}: offsets [{}, {}) are durable, and {} that holds a part of them is missing",
-                directory_, point_.start, durable_.offset,
-                segment_file_name(begun ? point_.start : point_.segment, data_suffix));
+  const bool begins_here = point_.is_resetting() || !read_point_;
+  if (bases_.empty() && begins_here) bases_.push_back(point_.start);
+  for (const Offset needed : {point_.start, durable_.segment}) {
+    const bool there = std::binary_search(bases_.begin(), bases_.end(), needed);
+    if (there || point_.is_resetting()) continue;
+    return fail(Errc::corrupt, "{}: offsets [{}, {}) are durable, and {} is missing", directory_,
+                point_.start, durable_.offset, segment_file_name(needed, data_suffix));
+  }
+  if (bases_.front() < point_.start) {
+    return fail(Errc::corrupt, "{}: the log starts at offset {}, and there is {}", directory_,
+                point_.start, segment_file_name(bases_.front(), data_suffix));
   }
   return {};
 }
@@ -246,7 +245,6 @@ Task<Result<void>> Recovery::cut() {
   while (log_.segments.size() > keep) {
     CO_TRY_VOID(co_await remove_segment(runtime_, engine_, directory_, log_.segments.back()));
     log_.segments.pop_back();
-    removed_files_ = true;
   }
   if (!hole_is_gap) CO_TRY_VOID(co_await log_.segments.back()->data().truncate(hole_->position));
   co_return Result<void>{};
@@ -273,7 +271,7 @@ Task<Result<std::string>> Recovery::describe_what_is_behind() {
   co_return fmt::format(", among them {} whole batches that end at offset {}", batches, last);
 }
 
-// Index files and epochs first, the recovery point that vouches for them last.
+// The data first, then index files and epochs, and last the recovery point that vouches for them.
 Task<Result<void>> Recovery::make_durable() {
   LogSegment& active = *log_.segments.back();
   log_.point = {.start = point_.start,
@@ -281,18 +279,24 @@ Task<Result<void>> Recovery::make_durable() {
                 .segment = active.base(),
                 .position = active.size(),
                 .generation = point_.generation};
-  if (persistent() && removed_files_) CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  // The last segment is synced even when it looks as it was closed, and with it the names in the
+  // directory: a process that died while it cut the log may have left a cut that only the page
+  // cache knows of, and what was cut would come back behind what is appended next. Until there is a
+  // recovery point, the first segment's name also says where the log starts.
+  CO_TRY_VOID(co_await active.data().sync());
+  for (const auto& segment : log_.segments) {
+    if (segment->base() >= point_.segment && !segment->is_durable()) {
+      CO_TRY_VOID(co_await segment->data().sync());
+    }
+    segment->mark_durable(segment->size());
+  }
   const bool new_and_empty = !read_point_ && log_.point.is_empty();
   if (!persistent() || new_and_empty || (read_point_ == log_.point && epochs_known_)) {
-    for (const auto& segment : log_.segments) segment->mark_durable(segment->size());
     co_return Result<void>{};
   }
   for (const auto& segment : log_.segments) {
-    if (segment->base() >= point_.segment) {
-      CO_TRY_VOID(co_await segment->data().sync());
-      CO_TRY_VOID(co_await segment->store_indexes(runtime_.disk()));
-    }
-    segment->mark_durable(segment->size());
+    if (segment->base() < point_.segment) continue;
+    CO_TRY_VOID(co_await segment->store_indexes(runtime_.disk()));
   }
   CO_TRY_VOID(runtime_.disk().write_file_atomically(path_in(directory_, epoch_checkpoint_name),
                                                     as_view(log_.epochs.encode())));

@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(segments_left_over_by_a_reset_are_not_of_the_log) {
   must(write_recovery_point(log.disk(), "topic-0",
                             {.start = Offset{90},
                              .offset = Offset{90},
-                             .segment = Offset{90},
+                             .segment = RecoveryPoint::no_segment,
                              .position = 0,
                              .generation = 1}));
   log.open();

@@ -1,0 +1,360 @@
+// A log against its naive twin: in peace, and through crashes at any point of any life.
+
+#include "runtime/async.h"
+#include "storage/log_fixture.h"
+#include "storage/log_twin.h"
+
+namespace qlab::storage {
+namespace {
+
+// Everything that a log may be asked, at a few drawn points.
+Task<void> compare(Log& log, const LogTwin& twin, Prng& random) {
+  BOOST_TEST(log.start().value() == twin.start);
+  BOOST_TEST(log.end().value() == twin.end());
+  BOOST_TEST(log.latest_epoch().value() == twin.latest_epoch());
+  for (int i = 0; i < 3; ++i) {
+    const auto epoch = static_cast<std::int32_t>(random.between(-1, twin.latest_epoch() + 2));
+    const EpochEnd end = log.end_of_epoch(LeaderEpoch{epoch});
+    const auto expected = twin.end_of_epoch(epoch);
+    BOOST_TEST(end.epoch.value() == expected.first);
+    BOOST_TEST(end.end.value() == expected.second);
+  }
+  {
+    const std::int64_t timestamp = random.between(-1, 1000);
+    const std::int64_t limit = random.between(twin.start, twin.end() + 1);
+    const auto found = co_await log.find_timestamp(timestamp, Offset{limit});
+    BOOST_REQUIRE(found.has_value());
+    const auto expected = twin.find(timestamp, limit);
+    BOOST_REQUIRE(found->has_value() == expected.has_value());
+    if (expected) {
+      BOOST_TEST((*found)->offset.value() == expected->first);
+      BOOST_TEST((*found)->timestamp == expected->second);
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    const std::int64_t from = random.between(twin.start, twin.end());
+    const std::int64_t limit = random.between(from, twin.end() + 1);
+    const std::size_t bytes_max = random.below(1000);
+    const auto read = co_await log.read(Offset{from}, Offset{limit}, bytes_max);
+    BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+    std::size_t at = twin.index_of(from);
+    const bool served = from < limit && at < twin.batches.size() && twin.batches[at].next <= limit;
+    BOOST_TEST(read->batches.empty() == !served);
+    std::size_t bytes = 0;
+    std::int64_t next = from;
+    while (bytes < read->batches.size()) {
+      BOOST_REQUIRE(at < twin.batches.size());
+      const LogTwin::Batch& batch = twin.batches[at++];
+      BOOST_REQUIRE(bytes + batch.bytes.size() <= read->batches.size());
+      const ByteView here = ByteView(read->batches).subspan(bytes, batch.bytes.size());
+      BOOST_REQUIRE(std::ranges::equal(here, batch.bytes));
+      BOOST_REQUIRE(batch.next <= limit);
+      BOOST_TEST((bytes == 0 || bytes + batch.bytes.size() <= bytes_max));
+      bytes += batch.bytes.size();
+      next = batch.next;
+    }
+    BOOST_TEST(read->next.value() == next);
+  }
+}
+
+// The process: what a crash takes with it.
+struct Process {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<runtime::Gate> burst;
+};
+
+// One log through many lives.
+class Lives {
+ public:
+  explicit Lives(std::uint64_t seed) : world_(seed), random_(seed * 7919 + 1) {
+    engine_name_ = random_.chance(0.5) ? "buffered" : "uring";
+    options_.segment_bytes = static_cast<std::uint64_t>(random_.between(300, 3000));
+    options_.index_interval_bytes = static_cast<std::uint32_t>(random_.between(0, 500));
+    options_.durability = random_.chance(0.3) ? Durability::group : Durability::sync;
+    options_.group_interval = std::chrono::milliseconds(1);
+  }
+
+  void run(int lives) {
+    for (int life = 0; life < lives; ++life) {
+      BOOST_TEST_CONTEXT("life " << life) {
+        const bool power_cut = live();
+        // What a killed process wrote is there as long as the power is.
+        cached_ = power_cut ? 0 : std::min(twin_.end(), pending_.end());
+      }
+    }
+    world_.set_fault_hook({});
+    boot();
+    BOOST_REQUIRE(finish(open_and_compare()));
+    BOOST_REQUIRE(finish(close()));
+  }
+
+ private:
+  static constexpr NodeId node = SimulatedTestWorld::node;
+
+  bool is_up() { return world_.world().node(node).is_up(); }
+
+  void boot() {
+    world_.world().boot(node, [this](runtime::Runtime& runtime) {
+      auto process = std::make_shared<Process>();
+      process->engine = std::move(make_engine(engine_name_, runtime).value());
+      process_ = process.get();
+      return process;
+    });
+  }
+
+  // True when the task ended, false when the node went down in it.
+  bool finish(Task<void> task) {
+    const auto outcome = runtime::begin(world_.world(), node, std::move(task));
+    const auto ended = world_.world().run_until(
+        [&] { return outcome->value.has_value() || !is_up(); }, std::chrono::hours(1));
+    BOOST_REQUIRE_MESSAGE(ended.has_value(), (ended ? "" : ended.error().message()));
+    return outcome->value.has_value() && is_up();
+  }
+
+  // One life, from recovery to crash. True when un-synced data was lost.
+  bool live() {
+    boot();
+    world_.set_fault_hook({});
+    faulty_ = false;
+    bool power_cut = random_.chance(0.7);
+    if (power_cut) world_.disk().crash_at_change(1 + random_.below(random_.chance(0.3) ? 10 : 80));
+    if (!finish(open_and_compare())) return true;
+    const auto work = runtime::begin(world_.world(), node, do_something());
+    const std::uint64_t events = random_.below(400);
+    for (std::uint64_t i = 0; i < events && is_up() && !work->value; ++i) world_.world().step();
+    if (power_cut) {
+      const auto down = [&] { return work->value.has_value() || !is_up(); };
+      BOOST_REQUIRE(world_.world().run_until(down, std::chrono::hours(1)).has_value());
+    }
+    if (!is_up()) return true;
+    power_cut = failed_ || random_.chance(0.5);
+    world_.world().crash(node, {.lose_unsynced = power_cut, .silent = false});
+    return power_cut;
+  }
+
+  Task<void> open_and_compare() {
+    auto opened = co_await Log::open(world_.runtime(), *process_->engine, "t-0", options_);
+    if (opened) process_->log = std::move(*opened);
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+    Log& log = *process_->log;
+    BOOST_TEST((log.durable_end() == log.end()));
+    co_await accept(log);
+    if (!is_up()) co_return;
+    pending_ = twin_;
+    floor_ = twin_.end();
+    cached_ = 0;
+    failed_ = false;
+    co_await compare(log, twin_, random_);
+  }
+
+  // What is found must be a prefix of the log before the last call or after it, with all that was
+  // durable.
+  Task<void> accept(Log& log) {
+    std::vector<LogTwin::Batch> found;
+    for (Offset at = log.start(); at < log.end();) {
+      const auto read = co_await log.read(at, log.end(), 1u << 20);
+      if (!is_up()) co_return;
+      BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+      ByteView rest(read->batches);
+      while (!rest.empty()) {
+        const BatchHeader header = check_batch(rest).value();
+        const ByteView batch = rest.first(header.total_bytes());
+        found.push_back({header.base_offset.value(), header.next_offset().value(),
+                         header.leader_epoch.value(), Bytes(batch.begin(), batch.end())});
+        rest = rest.subspan(header.total_bytes());
+      }
+      at = read->next;
+    }
+    const auto is_prefix_of = [&](const LogTwin& twin) {
+      const auto same = [](const LogTwin::Batch& a, const LogTwin::Batch& b) {
+        return a.base == b.base && a.bytes == b.bytes;
+      };
+      return log.start().value() == twin.start && found.size() <= twin.batches.size() &&
+             std::equal(found.begin(), found.end(), twin.batches.begin(), same);
+    };
+    const bool before = is_prefix_of(twin_);
+    const bool after = is_prefix_of(pending_);
+    BOOST_REQUIRE_MESSAGE(
+        before || after,
+        fmt::format("[{}, {}) is neither of [{}, {}) nor of [{}, {})", log.start(), log.end(),
+                    twin_.start, twin_.end(), pending_.start, pending_.end()));
+    const std::int64_t promised = std::max(floor_, cached_);
+    if (twin_.start == pending_.start) {
+      BOOST_TEST(log.end().value() >= std::min(promised, pending_.end()));
+    } else if (!after) {
+      BOOST_TEST(log.end().value() >= promised);
+    }
+    if (!before) twin_ = pending_;
+    twin_.batches.resize(found.size());
+  }
+
+  Task<void> close() {
+    const auto closed = co_await process_->log->close();
+    BOOST_TEST(closed.has_value());
+  }
+
+  // Calls until the process ends or the disk fails.
+  Task<void> do_something() {
+    if (random_.chance(0.2)) fail_something();
+    while (!failed_) {
+      co_await do_one();
+      if (!is_up()) co_return;
+      if (!failed_ && !faulty_ && random_.chance(0.1))
+        co_await compare(*process_->log, twin_, random_);
+      if (!is_up()) co_return;
+    }
+  }
+
+  void fail_something() {
+    faulty_ = true;
+    world_.set_fault_hook([this](const runtime::DiskAccess& access) {
+      runtime::DiskFault fault;
+      const bool sync = access.operation == runtime::DiskOperation::sync;
+      const bool write = access.operation == runtime::DiskOperation::write;
+      if (sync && random_.chance(0.02)) fault.error = EIO;
+      if (write && random_.chance(0.1)) fault.error = ENOSPC;
+      if (fault.error != 0) fault.torn = static_cast<std::size_t>(random_.below(access.count + 1));
+      return fault;
+    });
+  }
+
+  Task<void> do_one() {
+    Log& log = *process_->log;
+    const std::uint64_t dice = random_.below(100);
+    if (dice < 55) {
+      co_await append_some();
+    } else if (dice < 85) {
+      const auto synced = co_await log.sync();
+      note(synced.has_value());
+      if (synced && is_up()) floor_ = std::max(floor_, synced->value());
+    } else if (dice < 96) {
+      const std::int64_t last = twin_.end();
+      const std::int64_t to = random_.between(std::max(twin_.start, last - 30), last);
+      pending_.truncate(to);
+      const auto cut = co_await log.truncate_to(Offset{to});
+      note(cut.has_value());
+      floor_ = std::min(floor_, twin_.end());
+    } else if (dice < 97) {
+      pending_.reset(random_.between(0, 2 * twin_.end() + 10));
+      const auto reset = co_await log.reset_to(Offset{pending_.start});
+      note(reset.has_value());
+      if (is_up() && !failed_) floor_ = twin_.start;
+    } else {
+      const auto closed = co_await log.close();
+      note(closed.has_value());
+      if (!closed || !is_up()) co_return;
+      floor_ = twin_.end();
+      auto opened = co_await Log::open(world_.runtime(), *process_->engine, "t-0", options_);
+      note(opened.has_value());
+      if (opened) process_->log = std::move(*opened);
+    }
+  }
+
+  // Several appends that overlap, now and then with a follower's batches.
+  Task<void> append_some() {
+    process_->burst = std::make_unique<runtime::Gate>(world_.runtime());
+    // Were one of several refused, the others would have other offsets than planned.
+    const std::uint64_t count = faulty_ ? 1 : 1 + random_.below(4);
+    refused_ = false;
+    std::int32_t epoch = std::max(twin_.latest_epoch(), 0);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (random_.chance(0.1)) epoch += static_cast<std::int32_t>(1 + random_.below(3));
+      pending_.append(draw_batch(random_), epoch);
+      process_->burst->start([this, at = pending_.batches.size() - 1] { return append_one(at); });
+    }
+    co_await process_->burst->close();
+    if (refused_ && is_up()) pending_ = twin_;
+    note(true);
+  }
+
+  Task<void> append_one(std::size_t at) {
+    const LogTwin::Batch planned = pending_.batches[at];
+    Result<AppendResult> appended = fail(Errc::aborted, "not tried");
+    if (planned.base % 3 == 0) {
+      appended = co_await process_->log->append_as_follower(planned.bytes);
+    } else {
+      appended =
+          co_await process_->log->append_as_leader(planned.bytes, LeaderEpoch{planned.epoch});
+    }
+    if (appended || !is_up()) co_return;
+    // A full disk says that nothing was appended; anything else leaves it open.
+    if (appended.error().code == Errc::no_space) {
+      refused_ = true;
+    } else {
+      failed_ = true;
+    }
+  }
+
+  // The call under way has ended; a crash in it leaves it open.
+  void note(bool well) {
+    if (!is_up()) return;
+    if (!well) failed_ = true;
+    if (!failed_) twin_ = pending_;
+  }
+
+  SimulatedTestWorld world_;
+  Prng random_;
+  std::string engine_name_;
+  LogOptions options_;
+  Process* process_ = nullptr;
+  LogTwin twin_;             // As of the last call that ended.
+  LogTwin pending_;          // As it will be when the call under way has ended.
+  std::int64_t floor_ = 0;   // Everything below it was promised to survive.
+  std::int64_t cached_ = 0;  // Likewise, as long as the power lasts.
+  bool faulty_ = false;      // The disk fails now and then.
+  bool refused_ = false;     // The last append did not fit.
+  bool failed_ = false;      // The log can do no more.
+};
+
+BOOST_AUTO_TEST_SUITE(log_property)
+
+BOOST_AUTO_TEST_CASE(a_log_answers_as_its_naive_twin_does) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      Prng random(seed);
+      LogFixture fixture(make_setup(false, engine_names()[seed % 3]));
+      fixture.options().segment_bytes = static_cast<std::uint64_t>(random.between(300, 3000));
+      fixture.options().index_interval_bytes = static_cast<std::uint32_t>(random.between(0, 500));
+      fixture.open();
+      LogTwin twin;
+      std::int32_t epoch = 0;
+      for (int i = 0; i < 150; ++i) {
+        const std::uint64_t dice = random.below(100);
+        if (dice < 75) {
+          Bytes batch = draw_batch(random);
+          epoch += random.chance(0.05) ? 1 : 0;
+          twin.append(batch, epoch);
+          fixture.append(std::move(batch), epoch);
+        } else if (dice < 90) {
+          fixture.setup().world->run([&] { return compare(fixture.log(), twin, random); });
+        } else if (dice < 95) {
+          const std::int64_t to = random.between(std::max(twin.start, twin.end() - 40), twin.end());
+          twin.truncate(to);
+          fixture.truncate(to);
+        } else if (dice < 97) {
+          fixture.reopen();
+        } else if (dice < 99) {
+          fixture.kill_and_reopen();
+        } else {
+          fixture.sync();
+        }
+      }
+      fixture.setup().world->run([&] { return compare(fixture.log(), twin, random); });
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_crash_at_any_point_keeps_what_was_durable_and_brings_back_nothing_else) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      Lives(seed).run(12);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage
