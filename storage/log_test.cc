@@ -289,7 +289,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_an_append_and_the_log_goes_on) {
   BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
 }
 
-BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_and_the_log_goes_on) {
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_or_a_reset_and_the_log_goes_on) {
   LogFixture fixture(simulated_disk());
   fixture.open();
   for (int i = 0; i < 3; ++i) fixture.append(make_batch(1));
@@ -301,6 +301,9 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_and_the_log_goes_on) {
   const auto refused =
       await(*fixture.setup().world, [&] { return fixture.log().truncate_to(Offset{1}); });
   BOOST_TEST(number(code_of(refused)) == number(Errc::no_space));
+  const auto kept =
+      await(*fixture.setup().world, [&] { return fixture.log().reset_to(Offset{9}); });
+  BOOST_TEST(number(code_of(kept)) == number(Errc::no_space));
   BOOST_TEST(fixture.bases() == (Numbers{0, 1, 2}));
   fixture.setup().world->set_fault_hook({});
   fixture.append(make_batch(1));

@@ -323,18 +323,22 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
   const Turnstile::Guard turn = co_await appends_.enter_alone();
   const Turnstile::Guard alone = co_await structure_.enter_alone();
   CO_TRY_VOID(usable());
-  const Result<void> begun = co_await begin_anew(start);
+  const RecoveryPoint anew{.start = start,
+                           .offset = start,
+                           .segment = RecoveryPoint::no_segment,
+                           .position = 0,
+                           .generation = 0};
+  const Result<void> lowered = lower_recovery_point(anew);
+  // Nothing is gone yet, so where only space was lacking it may be tried again.
+  if (!lowered && lowered.error().code == Errc::no_space) co_return lowered;
+  if (!lowered) co_return fail(fail_for_good(lowered.error()));
+  const Result<void> begun = co_await begin_anew(anew);
   if (!begun) co_return fail(fail_for_good(begun.error()));
   co_return begun;
 }
 
-Task<Result<void>> PartitionLog::begin_anew(Offset start) {
-  RecoveryPoint anew{.start = start,
-                     .offset = start,
-                     .segment = RecoveryPoint::no_segment,
-                     .position = 0,
-                     .generation = 0};
-  CO_TRY_VOID(lower_recovery_point(anew));
+Task<Result<void>> PartitionLog::begin_anew(RecoveryPoint anew) {
+  const Offset start = anew.start;
   CO_TRY_VOID(co_await remove_segments_from(0));
   CO_TRY(SegmentPtr first,
          co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));

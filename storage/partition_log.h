@@ -56,7 +56,7 @@ class PartitionLog final : public Log {
   Task<Result<void>> advance_recovery_point(RecoveryPoint point);
   Result<void> lower_for_cut(std::size_t index, const BatchAt& first_dropped);
   Task<Result<void>> cut_at(std::size_t index, BatchAt first_dropped);
-  Task<Result<void>> begin_anew(Offset start);
+  Task<Result<void>> begin_anew(RecoveryPoint anew);
   Task<Result<void>> remove_segments_from(std::size_t index);
   Task<Result<ReadResult>> read_segment(SegmentPtr segment, Offset from, Offset limit,
                                         std::size_t bytes_max);
