@@ -15,6 +15,10 @@ PROFILES: dict[str, list[str]] = {
     "tsan": ["-Db_sanitize=thread", "-Db_lundef=false"],
 }
 
+# What a cluster and an experiment run, without the tests: Ninja's names.
+NODE = "broker/qlab-node"
+LOAD_GENERATOR = "experiments/qlab-load"
+
 
 def build_dir(profile: str) -> pathlib.Path:
     return ROOT / ("build" if profile == "release" else f"build-{profile}")

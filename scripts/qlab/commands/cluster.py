@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from qlab import builder
+from qlab import builder, paths
 from qlab.command import Command, Group, not_there, parse_settings
 
 _ENGINES = ["buffered", "uring", "memory"]
@@ -48,7 +48,7 @@ def up(brokers: int | None, controllers: int | None, engine: str | None, plane: 
     if layout in _LAYOUTS_LATER:
         not_there(f"--layout {layout}", f"it will put {_LAYOUTS_LATER[layout]}")
     overrides = parse_settings(settings)
-    builder.build("release")
+    builder.build("release", targets=[paths.NODE])
     from harness import cli as harness
     raise SystemExit(harness.up(brokers=brokers, controllers=controllers, engine=engine,
                                 config=overrides or None))

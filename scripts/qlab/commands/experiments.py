@@ -39,7 +39,7 @@ def run(experiment: str, quick: bool, settings: tuple[str, ...], trials: int | N
             f"no experiment '{experiment}'; there are: {', '.join(known) or 'none'}",
             param_hint="EXPERIMENT")
     overrides = parse_settings(settings)
-    builder.build("release")
+    builder.build("release", targets=[paths.NODE, paths.LOAD_GENERATOR])
     from experiments import runner
     summary = runner.main(experiment, quick=quick, overrides=overrides, trials=trials)
     click.echo(str(summary))
