@@ -311,6 +311,24 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_or_a_reset_and_the_log_goe
   BOOST_TEST(fixture.bases() == Numbers{0});
 }
 
+BOOST_AUTO_TEST_CASE(a_reset_that_fails_half_way_is_ended_by_the_next_start) {
+  LogFixture fixture(simulated_disk());
+  fixture.open();
+  for (int i = 0; i < 3; ++i) fixture.append(make_batch(1));
+  fixture.setup().world->set_fault_hook([](const runtime::DiskAccess& access) {
+    const bool hit = access.operation == runtime::DiskOperation::open;
+    return runtime::DiskFault{.delay = {}, .error = hit ? EIO : 0, .torn = 0};
+  });
+  const auto failed =
+      await(*fixture.setup().world, [&] { return fixture.log().reset_to(Offset{9}); });
+  BOOST_TEST(number(code_of(failed)) == number(Errc::io));
+  BOOST_TEST(number(code_of(fixture.read(0))) == number(Errc::io));
+  fixture.setup().world->set_fault_hook({});
+  fixture.kill_and_reopen();
+  BOOST_TEST(fixture.log().start().value() == 9);
+  BOOST_TEST(fixture.log().end().value() == 9);
+}
+
 BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_is_appended_and_the_durable_part_is_read) {
   LogFixture fixture(simulated_disk());
   fixture.open();

@@ -36,6 +36,7 @@ Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size
   }
   limit = std::min(limit, end_);
   if (from >= limit) co_return ReadResult{{}, from};
+  if (segments_.empty()) CO_TRY_VOID(usable());  // A reset failed half-way and said so.
   co_return co_await read_segment(segments_[index_of(from)], from, limit, bytes_max);
 }
 
