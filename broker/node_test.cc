@@ -354,6 +354,33 @@ BOOST_AUTO_TEST_CASE(a_follower_sends_producers_and_consumers_away) {
               KafkaError::not_leader_or_follower));
 }
 
+BOOST_DATA_TEST_CASE(the_end_that_a_new_leader_tells_is_not_before_what_was_acknowledged,
+                     boost::unit_test::data::xrange(1, 6), seed) {
+  Cluster cluster(static_cast<std::uint64_t>(seed), 3);
+  cluster.create_topic(one, 3);
+  cluster.produce(one, "a");
+  const NodeId old = cluster.partition(one).leader_id;
+  cluster.crash(old);
+  // The one who does not lead takes long to tell the one who does what it has.
+  const NodeId next{1 + old.value() % 3};
+  const NodeId last{1 + next.value() % 3};
+  cluster.world().fabric().slow_down(next, last, std::chrono::milliseconds(100));
+  cluster.world().fabric().slow_down(last, next, std::chrono::milliseconds(100));
+  cluster.world().run_for(seconds(6));
+  wire::ListOffsetsRequest request;
+  request.topics.emplace_back().name = topic;
+  request.topics[0].partitions.emplace_back().timestamp = -1;
+  std::optional<std::int64_t> end;
+  for (int tries = 0; tries < 20'000 && !end; ++tries) {
+    const auto answer = cluster.ask(tries % 2 == 0 ? next : last, request, 5);
+    if (!answer) continue;
+    const auto& got = answer->message.topics.at(0).partitions.at(0);
+    if (got.error_code == KafkaError::none) end = got.offset.value();
+  }
+  BOOST_REQUIRE(end.has_value());
+  BOOST_TEST(*end == 1);
+}
+
 BOOST_AUTO_TEST_CASE(offsets_are_found_by_their_ends_and_by_time) {
   Cluster cluster(1, 1);
   cluster.create_topic(one, 1);

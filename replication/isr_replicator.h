@@ -42,6 +42,7 @@ class IsrReplicator : public Replicator {
                                               std::size_t bytes_max) override;
   storage::Log& log() override { return *log_; }
   Offset high_watermark() const override { return watermark_; }
+  bool is_watermark_known() const override { return !is_leader() || watermark_ >= epoch_start_; }
   const PartitionState& state() const override { return state_; }
   bool is_leader() const override { return state_.leader == context_.self && !closed_; }
   runtime::Event& changed() override { return changed_; }

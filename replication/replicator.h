@@ -76,6 +76,9 @@ class Replicator {
 
   virtual storage::Log& log() = 0;
   virtual Offset high_watermark() const = 0;
+  // False from the beginning of a leadership until the watermark has reached where the log ended
+  // then: until that, it may lie behind what was acknowledged before (KIP-207).
+  virtual bool is_watermark_known() const = 0;
   virtual const PartitionState& state() const = 0;
   virtual bool is_leader() const = 0;
   // Notified when the log end or the high watermark moves, or the state changes: a long poll waits

@@ -8,6 +8,7 @@ namespace qlab::broker {
 namespace {
 
 using storage::Log;
+using wire::KafkaError;
 using wire::ListOffsetsRequest;
 using wire::ListOffsetsResponse;
 
@@ -17,6 +18,10 @@ constexpr std::int64_t of_max_timestamp = -3;
 constexpr std::int64_t earliest_local = -4;
 constexpr std::int64_t latest_tiered = -5;
 
+// That offsets cannot be told yet: the only use of it here.
+constexpr Errc too_early = Errc::overloaded;
+constexpr std::int16_t offset_not_available_version_min = 5;
+
 using Found = std::optional<Log::TimestampOffset>;
 
 // Nothing has a later timestamp than what this finds: halves the times that are left, since a log
@@ -24,7 +29,7 @@ using Found = std::optional<Log::TimestampOffset>;
 Task<Result<Found>> find_max_timestamp(Log& log, Offset limit) {
   CO_TRY(Found best, co_await log.find_timestamp(0, limit));
   std::int64_t none_from = std::numeric_limits<std::int64_t>::max();
-  while (best && best->timestamp + 1 < none_from) {
+  while (best && best->timestamp < none_from - 1) {
     const std::int64_t middle = best->timestamp + (none_from - best->timestamp) / 2;
     CO_TRY(const Found later, co_await log.find_timestamp(middle, limit));
     if (later) {
@@ -66,14 +71,24 @@ Task<Result<Found>> find_here(Partitions::ReplicaPtr replica, ListOffsetsRequest
     co_return fail(Errc::not_leader, "this broker has no replica of the partition");
   }
   CO_TRY_VOID(check_leader(*replica, wanted.current_leader_epoch));
+  const bool is_of_start = wanted.timestamp == earliest || wanted.timestamp == earliest_local;
+  if (!is_replica && !is_of_start && !replica->is_watermark_known()) {
+    co_return fail(too_early, "the leader does not know yet what is committed");
+  }
   Log& log = replica->log();
   const Offset limit = is_replica ? log.end() : replica->high_watermark();
   co_return co_await find_offset(log, limit, wanted.timestamp);
 }
 
+KafkaError list_error(Errc code, std::int16_t version) {
+  if (code != too_early) return wire::kafka_error_of(code);
+  return version >= offset_not_available_version_min ? KafkaError::offset_not_available
+                                                     : KafkaError::leader_not_available;
+}
+
 Task<ListOffsetsResponse::Partition> answer_for(Services& services, std::string topic,
                                                 ListOffsetsRequest::Partition wanted,
-                                                bool is_replica) {
+                                                bool is_replica, std::int16_t version) {
   ListOffsetsResponse::Partition answer;
   answer.partition_index = wanted.partition_index;
   Result<Found> found = Found{};
@@ -87,7 +102,7 @@ Task<ListOffsetsResponse::Partition> answer_for(Services& services, std::string 
     found = fail(key.error());
   }
   if (!found) {
-    answer.error_code = wire::kafka_error_of(found.error().code);
+    answer.error_code = list_error(found.error().code, version);
   } else if (*found) {
     answer.timestamp = (*found)->timestamp;
     answer.offset = (*found)->offset;
@@ -105,8 +120,9 @@ Task<Result<Bytes>> handle_list_offsets(Services& services, Request request) {
     auto& answers = response.topics.emplace_back();
     answers.name = topic.name;
     for (const auto& partition : topic.partitions) {
-      answers.partitions.push_back(
-          co_await answer_for(services, topic.name, partition, message.replica_id.value() >= 0));
+      answers.partitions.push_back(co_await answer_for(services, topic.name, partition,
+                                                       message.replica_id.value() >= 0,
+                                                       request.header.api_version));
     }
   }
   co_return encode_answer(request, response);
