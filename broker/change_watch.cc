@@ -14,17 +14,19 @@ void ChangeWatch::watch(const std::shared_ptr<replication::Replicator>& replica,
 }
 
 Task<void> ChangeWatch::relay(std::shared_ptr<replication::Replicator> replica) {
+  // A change between watch() and this line was told to nobody, so they look once more.
+  bool is_changed = true;
   while (!stopped_) {
-    const auto at = relays_.find(replica);
-    std::erase_if(at->second.waiters, [](const auto& waiter) { return waiter.expired(); });
-    if (at->second.waiters.empty() || at->second.due <= runtime_.now()) break;
-    const bool is_changed = co_await replica->changed().wait_until(at->second.due);
-    if (!is_changed) continue;
     // Those who come while others are woken have yet to look at the partition.
     const auto waiters = relays_.at(replica).waiters;
     for (const auto& waiter : waiters) {
-      if (const auto wake = waiter.lock()) (*wake)();
+      const auto wake = waiter.lock();
+      if (is_changed && wake != nullptr) (*wake)();
     }
+    const auto at = relays_.find(replica);
+    std::erase_if(at->second.waiters, [](const auto& waiter) { return waiter.expired(); });
+    if (at->second.waiters.empty() || at->second.due <= runtime_.now()) break;
+    is_changed = co_await replica->changed().wait_until(at->second.due);
   }
   relays_.erase(replica);
 }
