@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "broker/frame_reader.h"
+#include "common/crc32c.h"
 #include "common/record_batch.h"
 #include "runtime/contract_tools.h"
 #include "runtime/simulated/run.h"
@@ -316,10 +317,14 @@ BOOST_AUTO_TEST_CASE(records_that_may_not_be_appended_are_refused_each_with_its_
   Bytes two = good;
   two.insert(two.end(), good.begin(), good.end());
   const Bytes large = batch_of(std::string(1'048'588, 'x'));
+  Bytes leaping = good;  // Its one record would take many offsets.
+  store_big<std::int32_t>(leaping.data() + 23, 1'000'000);
+  store_big(leaping.data() + 17, crc32c(ByteView(leaping).subspan(batch_crc_start)));
 
   BOOST_TEST((cluster.append(one, damaged).error_code == KafkaError::corrupt_message));
   BOOST_TEST((cluster.append(one, two).error_code == KafkaError::invalid_record));
   BOOST_TEST((cluster.append(one, {}).error_code == KafkaError::invalid_record));
+  BOOST_TEST((cluster.append(one, leaping).error_code == KafkaError::invalid_record));
   BOOST_TEST((cluster.append(one, large).error_code == KafkaError::message_too_large));
   BOOST_TEST((cluster.append(one, good, 2).error_code == KafkaError::invalid_required_acks));
 

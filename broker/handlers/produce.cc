@@ -28,6 +28,11 @@ std::optional<Refusal> check_header(const BatchHeader& header, std::int16_t vers
                    fmt::format("codec {} is not allowed in version {}",
                                static_cast<int>(header.codec()), version)};
   }
+  if (header.record_count < 1 || header.last_offset_delta != header.record_count - 1) {
+    return Refusal{KafkaError::invalid_record,
+                   fmt::format("a batch of {} records whose last offset delta is {}",
+                               header.record_count, header.last_offset_delta)};
+  }
   if ((header.attributes & (transactional_bit | control_bit)) != 0) {
     return Refusal{KafkaError::invalid_record, "transactional and control batches are not taken"};
   }
