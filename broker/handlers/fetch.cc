@@ -12,6 +12,8 @@ using wire::FetchResponse;
 using wire::KafkaError;
 
 constexpr std::int8_t read_committed = 1;
+// Kafka's fetch.max.bytes of a broker: what a client asks for is held in memory.
+constexpr std::size_t fetch_bytes_max = 57'671'680;
 
 // One partition of a fetch, over all its tries.
 struct Asked {
@@ -47,11 +49,15 @@ std::size_t clamped(std::int32_t bytes) {
   return static_cast<std::size_t>(std::max(bytes, 0));
 }
 
+std::size_t bytes_max_of(const FetchRequest& message) {
+  return std::min(clamped(message.max_bytes), fetch_bytes_max);
+}
+
 // Reads all partitions once, in the order asked, within max_bytes: the first that has anything
 // brings at least a batch, so that a reader always gets on.
 Task<Haul> read_all(Services& services, const FetchRequest& message, std::vector<Asked>& asked) {
   Haul haul;
-  const std::size_t bytes_max = clamped(message.max_bytes);
+  const std::size_t bytes_max = bytes_max_of(message);
   for (Asked& one : asked) {
     if (!one.key) {
       one.outcome = fail(one.key.error());
@@ -82,8 +88,9 @@ Task<void> read_patiently(Services& services, const FetchRequest& message,
   constexpr std::int32_t wait_ms_max = 300'000;
   const Time due = services.runtime.now() +
                    std::chrono::milliseconds(std::clamp(message.max_wait_ms, 0, wait_ms_max));
-  const auto is_enough = [&](const Haul& haul) {
-    return haul.is_urgent || haul.bytes >= clamped(message.min_bytes);
+  const std::size_t enough = std::min(clamped(message.min_bytes), bytes_max_of(message));
+  const auto is_enough = [enough](const Haul& haul) {
+    return haul.is_urgent || haul.bytes >= enough;
   };
   const Haul first = co_await read_all(services, message, asked);
   if (is_enough(first) || asked.empty()) co_return;
