@@ -124,7 +124,9 @@ Task<Result<HeartbeatReply>> ActiveController::heartbeat(Heartbeat heartbeat) {
     } else {
       CO_TRY_VOID(co_await commit(std::move(moves)));
     }
-  } else if (decided->fenced && reply.caught_up && !heartbeat.want_fence) {
+  } else if (decided->fenced && !decided->shutting_down && reply.caught_up &&
+             !heartbeat.want_fence) {
+    // One that is shutting down comes back as another incarnation, whatever was still on its way.
     CO_TRY_VOID(co_await commit(decide_unfence(*decided_, heartbeat.broker)));
   }
   const metadata::Broker* now = publisher_.image()->broker(heartbeat.broker);
