@@ -1,5 +1,6 @@
 #include "storage/log.h"
 
+#include "runtime/async.h"
 #include "storage/log_fixture.h"
 
 namespace qlab::storage {
@@ -20,6 +21,24 @@ void for_all(Check check) {
 
 TestSetup simulated_disk() {
   return make_setup(false, "buffered");
+}
+
+using Search = std::optional<Result<std::optional<Log::TimestampOffset>>>;
+
+Task<void> search(Log& log, std::int64_t timestamp, Search& found) {
+  found = co_await log.find_timestamp(timestamp, log.end());
+}
+
+// A client's search, and the end of the node or of the topic before it is done.
+Task<void> close_during_search(runtime::Runtime& runtime, Log& log, std::int64_t timestamp,
+                               Search& found) {
+  runtime::Gate gate(runtime);
+  gate.start([&log, timestamp, &found] { return search(log, timestamp, found); });
+  co_await runtime::sleep_for(runtime, std::chrono::microseconds(1));
+  BOOST_REQUIRE(!found.has_value());
+  const Result<void> closed = co_await log.close();
+  BOOST_TEST(closed.has_value());
+  co_await gate.close();
 }
 
 BOOST_AUTO_TEST_SUITE(log)
@@ -268,6 +287,20 @@ BOOST_AUTO_TEST_CASE(a_compressed_batch_answers_a_timestamp_with_its_first_offse
   header.attributes = static_cast<std::int16_t>(Codec::zstd);
   fixture.append(encode_batch(records, header));
   BOOST_TEST((fixture.find(201) == std::pair<std::int64_t, std::int64_t>(2, 202)));
+}
+
+BOOST_AUTO_TEST_CASE(a_search_that_is_under_way_ends_before_the_log_is_closed) {
+  LogFixture fixture(simulated_disk());
+  fixture.open();
+  for (int i = 0; i < 4; ++i) fixture.append(make_batch(1, 100 + i));
+  fixture.reopen();  // Closing it again has nothing to write, and is quick.
+  Search found;
+  fixture.setup().world->run([&] {
+    return close_during_search(fixture.setup().world->runtime(), fixture.log(), 103, found);
+  });
+  BOOST_REQUIRE(found.has_value());
+  BOOST_REQUIRE(found->has_value());
+  BOOST_TEST((**found)->offset.value() == 3);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_an_append_and_the_log_goes_on) {

@@ -356,6 +356,8 @@ Task<Result<void>> PartitionLog::close() {
   stopped_.notify_all();
   dirty_.notify_all();
   co_await background_.close();
+  // Reads that are under way end before their files do; those that come later see closed_.
+  const Turnstile::Guard alone = co_await structure_.enter_alone();
   Result<void> result = usable();
   if (result && end_point() != point_) {
     result = co_await sync_up_to(active().base());
@@ -381,6 +383,7 @@ Task<Result<void>> PartitionLog::remove() {
   stopped_.notify_all();
   dirty_.notify_all();
   co_await background_.close();
+  const Turnstile::Guard alone = co_await structure_.enter_alone();  // As in close().
   CO_TRY_VOID(co_await close_files());
   for (const SegmentPtr& segment : segments_) {
     CO_TRY_VOID(remove_segment_files(runtime_, engine_, directory_, segment->base()));
