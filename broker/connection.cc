@@ -83,6 +83,11 @@ class ConnectionServer::Connection {
       gate_.start([this, slot, request] { return answer(slot, request); });
       co_return Result<void>{};
     }
+    // Not before its turn: an answer made now and sent behind a produce request that waits would
+    // tell of the past, such as of a dead leader to a client that has heard of the new one
+    // elsewhere.
+    while (!closed_ && slots_.front() != slot) co_await progress_.wait();
+    if (closed_) co_return Result<void>{};
     auto answered = co_await handler_.handle(std::move(request));
     if (!answered) {
       slots_.pop_back();
