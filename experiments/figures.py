@@ -25,7 +25,7 @@ from experiments import stats  # noqa: E402
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PHASE_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999")
 OUTCOME_COLOURS = {"ok": "#0072B2", "info": "#E69F00", "fail": "#D55E00"}
-BAND_COLOURS = ("#D55E00", "#CC79A7", "#E69F00")
+BAND_COLOURS = ("#C04F00", "#A8437F", "#8A6D00")
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
          "axes.grid": True, "grid.alpha": 0.25, "axes.axisbelow": True, "legend.frameon": False,
          "svg.hashsalt": "quorumlab", "svg.fonttype": "path", "font.family": "DejaVu Sans"}
@@ -84,51 +84,86 @@ def quantile_curves(samples: Mapping[str, Sequence[np.ndarray]], path: Path, *, 
 
 @dataclass(frozen=True)
 class Bar:
-    """A stacked bar: the median length of each phase, and the whole with its interval."""
+    """A stacked bar: each phase and the whole, as medians with their intervals; in seconds."""
 
     label: str
     group: str
-    phases: Mapping[str, float]
+    phases: Mapping[str, stats.Estimate]
     total: stats.Estimate
     points: Sequence[float]
     """The whole, of each trial."""
 
 
-def stacked_phases(bars: Sequence[Bar], path: Path, *, unit: str = "s") -> None:
-    """Horizontal bars in groups. The diamond is the median of the whole with its interval, the dots
-    are the trials; medians of phases need not add up to the median of the whole.
+ZERO_MS = 0.01  # Where a phase of length zero stands on the logarithmic axis.
+
+
+def stacked_phases(bars: Sequence[Bar], path: Path) -> None:
+    """Horizontal bars in groups. Left, the whole: the diamond is its median with its interval, the
+    dots are the trials; medians of phases need not add up to the median of the whole. Right, each
+    phase with its interval, on a logarithmic axis, since phases differ a thousandfold.
 
     Requires: at least one bar.
     """
     names = list(dict.fromkeys(name for bar in bars for name in bar.phases))
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.62 * len(bars)))
-        places, at, group = [], 0.0, bars[0].group
-        for bar in bars:
-            at += 0.6 if bar.group != group else 0
-            group = bar.group
-            places.append(at)
-            at += 1
+        figure, (whole, each) = plt.subplots(1, 2, figsize=(9.4, 1.5 + 0.85 * len(bars)),
+                                             sharey=True, width_ratios=(3, 2))
+        places = _places(bars)
         for place, bar in zip(places, bars, strict=True):
             left = 0.0
             for number, name in enumerate(names):
-                length = bar.phases.get(name, 0.0)
-                axes.barh(place, length, left=left, height=0.62, edgecolor="white", linewidth=0.5,
-                          color=PHASE_COLOURS[number % len(PHASE_COLOURS)],
-                          label=name.replace("_", " ") if bar is bars[0] else None)
+                colour = PHASE_COLOURS[number % len(PHASE_COLOURS)]
+                estimate = bar.phases.get(name)
+                length = estimate.median if estimate else 0.0
+                whole.barh(place, length, left=left, height=0.6, edgecolor="white", linewidth=0.5,
+                           color=colour, label=name.replace("_", " ") if bar is bars[0] else None)
                 left += length
-            _interval(axes, place, bar)
-        axes.set_yticks(places, [f"{bar.group}\n{bar.label}" for bar in bars])
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
-        axes.set_xlabel(f"time since SIGKILL ({unit})")
-        axes.grid(axis="y", visible=False)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.45, 1.0 + 0.55 / len(bars)),
-                    ncols=len(names), fontsize=8.5, columnspacing=1.2, handlelength=1.2)
+                if estimate:
+                    step = 0.7 * ((number + 0.5) / len(names) - 0.5)
+                    _phase(each, place + step, estimate, colour)
+            _whole(whole, place, bar)
+        whole.set_yticks(places, [f"{bar.group}\n{bar.label}" for bar in bars])
+        whole.invert_yaxis()
+        whole.set_xlim(left=0)
+        whole.set_xlabel("time since SIGKILL (s)")
+        each.set_xscale("log")
+        each.set_xlim(left=ZERO_MS * 0.7)
+        each.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(
+            lambda value, _: "0" if np.isclose(value, ZERO_MS) else f"{value:g}"))
+        each.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        each.set_xlabel("length of each phase (ms)")
+        for axes in (whole, each):
+            axes.grid(axis="y", visible=False)
+        each.tick_params(axis="y", length=0)
+        figure.legend(*whole.get_legend_handles_labels(), loc="lower center", ncols=len(names),
+                      bbox_to_anchor=(0.5, 0.99), columnspacing=1.4, handlelength=1.2)
+        figure.tight_layout(w_pad=1.5)
         save(figure, path)
 
 
-def _interval(axes: Axes, place: float, bar: Bar) -> None:
+def _places(bars: Sequence[Bar]) -> list[float]:
+    """Heights of the bars, with some air between groups."""
+    places, at, group = [], 0.0, bars[0].group
+    for bar in bars:
+        at += 0.25 if bar.group != group else 0
+        group = bar.group
+        places.append(at)
+        at += 1
+    return places
+
+
+def _phase(axes: Axes, place: float, estimate: stats.Estimate, colour: str) -> None:
+    def milliseconds(seconds: float) -> float:
+        return max(seconds * 1e3, ZERO_MS)
+
+    if estimate.ci_low is not None and estimate.ci_high is not None:
+        axes.plot([milliseconds(estimate.ci_low), milliseconds(estimate.ci_high)], [place, place],
+                  color=colour, linewidth=2, solid_capstyle="butt")
+    axes.plot(milliseconds(estimate.median), place, "o", color=colour, markersize=5,
+              markeredgecolor="white", markeredgewidth=0.6)
+
+
+def _whole(axes: Axes, place: float, bar: Bar) -> None:
     whole = bar.total
     axes.plot(bar.points, [place + 0.4] * len(bar.points), ".", color="#333333", alpha=0.55,
               markersize=4)
@@ -163,48 +198,57 @@ class Panel:
     bands: Sequence[Band] = field(default_factory=tuple)
 
 
-def timelines(panels: Sequence[Panel], path: Path, *, window_s: float = 0.1) -> None:
+def timelines(panels: Sequence[Panel], path: Path, *, window_s: float = 0.1,
+              start_s: float = -1.0) -> None:
     """For each trial, above: the latency of every operation, coloured by outcome; below: acks per
-    second, by line. Bands are faults.
+    second, by line. Bands are faults. What was before `start_s` is warm-up and not shown.
 
-    Requires: at least one panel, each with operations.
+    Requires: at least one panel, each with operations after `start_s`.
     """
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(2, len(panels), figsize=(4.9 * len(panels) + 0.6, 5.4),
+        figure, grid = plt.subplots(2, len(panels), figsize=(4.8 * len(panels) + 0.6, 5.4),
                                     sharex="col", sharey="row", squeeze=False,
                                     height_ratios=(3, 2))
         for column, panel in enumerate(panels):
             above, below = grid[0][column], grid[1][column]
             for outcome, colour in OUTCOME_COLOURS.items():
-                chosen = panel.outcomes == outcome
+                chosen = (panel.outcomes == outcome) & (panel.at >= start_s)
                 if chosen.any():
                     above.scatter(panel.at[chosen], panel.response_ms[chosen], s=3, color=colour,
-                                  alpha=0.5, linewidths=0, rasterized=True, label=outcome)
+                                  alpha=0.5, linewidths=0, rasterized=True,
+                                  label=f"record, {outcome}")
             above.set_yscale("log")
-            above.set_title(panel.title, fontsize=10, pad=16 + 9 * len(panel.bands))
-            ends = np.arange(panel.at.min(), panel.at.max() + window_s, window_s)
+            above.set_title(panel.title, fontsize=11, pad=32)
+            ends = np.arange(start_s, panel.at.max() + 2 * window_s, window_s)
             for number, (label, times) in enumerate(panel.acked_at.items()):
                 counts, edges = np.histogram(times, ends)
                 below.step(edges[:-1], counts / window_s, where="post", linewidth=1, label=label,
                            color=PHASE_COLOURS[number % len(PHASE_COLOURS)])
             _draw_bands(above, below, panel.bands)
+            below.set_xlim(start_s, ends[-1])
             below.set_xlabel("seconds since measuring began")
         grid[0][0].set_ylabel("latency (ms)")
         grid[1][0].set_ylabel("acks per second")
         grid[0][0].yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-        grid[0][-1].legend(loc="upper right", markerscale=3, fontsize=8)
-        grid[1][-1].legend(loc="lower left", fontsize=8)
         figure.align_ylabels()
         figure.subplots_adjust(hspace=0.08, wspace=0.06)
+        _legend_below(figure, grid)
         save(figure, path)
+
+
+def _legend_below(figure: Figure, grid: np.ndarray) -> None:
+    """One legend for all panels, outside of them."""
+    named = {label: handle for axes in grid.flat
+             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="upper center", bbox_to_anchor=(0.5, 0.02),
+                  ncols=len(named), markerscale=3, fontsize=9, columnspacing=1.4, handlelength=1.4)
 
 
 def _draw_bands(above: Axes, below: Axes, bands: Sequence[Band]) -> None:
     for number, band in enumerate(bands):
         colour = BAND_COLOURS[number % len(BAND_COLOURS)]
         for axes in (above, below):
-            axes.axvspan(band.start, band.end, color=colour, alpha=0.16, linewidth=0)
+            axes.axvspan(band.start, band.end, color=colour, alpha=0.14, linewidth=0)
             axes.axvline(band.start, color=colour, linewidth=1)
         above.annotate(band.label, (band.start, 1), xycoords=("data", "axes fraction"),
-                       xytext=(0, 4 + 11 * (len(bands) - 1 - number)), textcoords="offset points",
-                       fontsize=8, color=colour)
+                       xytext=(0, 4), textcoords="offset points", fontsize=8, color=colour)

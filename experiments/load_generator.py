@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from experiments.provenance import ROOT
+from experiments.raw_data import lines
 from harness.checkers import PartitionRead, ReadBack
 from harness.history import FAIL, INFO, INVOKE, OK, Send
 
@@ -133,17 +132,6 @@ def read_all(bootstrap: str, topic: str, output: Path, timeout: float = 60.0) ->
         raise LoadError(f"reading {topic} back: status {done.returncode}: {done.stderr.strip()}")
 
 
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a .jsonl.gz. A file whose writer was killed ends where it was flushed last."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        try:
-            for line in file:
-                if line.endswith("\n"):
-                    yield json.loads(line)
-        except EOFError:
-            return
-
-
 @dataclass(frozen=True)
 class Operations:
     """The operations of a history as columns, in the order of their invocation. Times are monotonic
@@ -190,11 +178,11 @@ class Operations:
 
 
 def load_operations(directory: Path) -> Operations:
-    """Reads history.jsonl.gz. Errors: FileNotFoundError; ValueError for a completion without an
+    """Reads history.jsonl. Errors: FileNotFoundError; ValueError for a completion without an
     invoke."""
     rows: dict[int, list[Any]] = {}
     topic = ""
-    for op in lines(directory / "history.jsonl.gz"):
+    for op in lines(directory / "history.jsonl"):
         value = op["value"]
         id_ = value["id"]
         partition = -1 if value["partition"] is None else value["partition"]
@@ -203,7 +191,7 @@ def load_operations(directory: Path) -> Operations:
             rows[id_] = [id_, op["process"], partition, -1, value["intended"], op["time"], -1, INFO]
             continue
         if op["type"] not in (OK, FAIL, INFO) or id_ not in rows:
-            raise ValueError(f"{directory}/history.jsonl.gz: line {op['index']} completes nothing")
+            raise ValueError(f"{directory}/history.jsonl: line {op['index']} completes nothing")
         row = rows[id_]
         if partition >= 0:
             row[2] = partition
@@ -219,7 +207,7 @@ def load_read_back(directory: Path) -> ReadBack:
     read = ReadBack()
     for p in summary["partitions"]:
         read.partitions[summary["topic"], p["partition"]] = PartitionRead(p["low"], p["high"])
-    for line in lines(directory / "records.jsonl.gz"):
+    for line in lines(directory / "records.jsonl"):
         part = read.partitions[summary["topic"], line["partition"]]
         part.offsets.append(line["offset"])
         place = ("foreign", line["partition"], line["offset"])

@@ -60,14 +60,17 @@ def _code() -> dict[str, Any]:
 
 
 def _build() -> dict[str, Any]:
-    info = ROOT / "build" / "meson-info"
+    info = Path(os.environ.get("QLAB_BUILD_DIR", ROOT / "build")) / "meson-info"
     try:
-        compilers = json.loads((info / "intro-compilers.json").read_text())["host"]
         options = json.loads((info / "intro-buildoptions.json").read_text())
-    except (OSError, ValueError, KeyError):
+        targets = json.loads((info / "intro-targets.json").read_text())
+        compiler = next(s["compiler"] for t in targets for s in t["target_sources"]
+                        if s.get("language") == "cpp")
+    except (OSError, ValueError, KeyError, StopIteration):
         return {}
     wanted = ("buildtype", "optimization", "debug", "b_ndebug", "b_sanitize", "cpp_args", "cpp_std")
-    return {"compiler": compilers.get("cpp", {}).get("full_version"),
+    version = _words(*compiler, "--version")
+    return {"compiler": version and version.splitlines()[0],
             "options": {o["name"]: o["value"] for o in options if o["name"] in wanted}}
 
 

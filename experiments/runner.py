@@ -10,6 +10,7 @@ An experiment is a folder: `experiment.toml` says what is asked and measured
 
 A run leaves `results/NAME/<utc>-<id>/`: run.json (plan and fate of every trial), provenance.json,
 trials/ (raw data), summary.json, figures/, report.html; `results/NAME/latest` names the newest.
+Raw data are packed (experiments/raw_data.py) when their trial is over.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiments import definition as definitions
-from experiments import provenance, report
+from experiments import provenance, raw_data, report
 from experiments.definition import Definition, Plan, Value, system_of
 
 RESULTS = provenance.ROOT / "results"
@@ -131,6 +132,7 @@ def _run_trial(directory: Path, plan: Plan, entry: dict[str, Any], module: Modul
                show: Callable[[int, str], None]) -> None:
     raw = directory / entry["directory"]
     scratch = directory / "scratch"
+    below = (directory, provenance.ROOT)
     raw.mkdir(parents=True)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -146,12 +148,14 @@ def _run_trial(directory: Path, plan: Plan, entry: dict[str, Any], module: Modul
         entry["status"] = "done"
     except Exception as error:  # A failed trial is a result; the others still run.
         entry["status"] = "failed"
-        entry["error"] = f"{type(error).__name__}: {error}"
+        entry["error"] = raw_data.relative(f"{type(error).__name__}: {error}", below)
         (raw / "error.txt").write_text(traceback.format_exc())
         show(done, f"{entry['system']}: trial {entry['number']} failed: {entry['error']}")
     finally:
         entry["seconds"] = round(time.monotonic() - started, 3)
         shutil.rmtree(scratch, ignore_errors=True)
+        trial.say("packing its files")
+        raw_data.pack(raw, below)
     show(entry["number"], f"{entry['system']}: {entry['status']} in {entry['seconds']:.0f} s")
 
 

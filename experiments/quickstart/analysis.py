@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from experiments import figures, stats
-from experiments.load_generator import Operations, lines, load_operations, load_read_back
+from experiments.load_generator import Operations, load_operations, load_read_back
 from experiments.quickstart import phases
+from experiments.raw_data import lines
 from experiments.report import Observation, Run, TrialData, number
 from harness import checkers
 
 TOPIC = "quickstart"
 QUANTILES = ("0.5", "0.99", "0.999")
 KILLED = {"partition_leader": "partition leader", "controller": "controller"}
+VICTIM = {"partition_leader": "leader", "controller": "controller"}  # Where there is little room.
+COMPARED_FROM = 5  # Trials; the bootstrap interval of fewer covers too little to compare by.
 GUARD_NS = 250_000_000  # What is sent so shortly before a kill may suffer from it: not steady.
 
 
@@ -31,7 +34,8 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
     begin_ns, end_ns = result["measured_from_ns"], log[0]["kill_ns"] - GUARD_NS
     return [*_steady(directory, operations, begin_ns, end_ns),
             *_unavailability(directory, operations, log),
-            *_verdicts(directory, operations)]
+            *_verdicts(directory, operations),
+            Observation("warmup_unsteady", int(not result["steady"]))]
 
 
 def steady_ms(operations: Operations, begin_ns: int, end_ns: int) -> np.ndarray:
@@ -42,7 +46,8 @@ def steady_ms(operations: Operations, begin_ns: int, end_ns: int) -> np.ndarray:
 
 def load_trace(directory: Path) -> list[dict[str, Any]]:
     """The events of all nodes, in the order of time."""
-    events = [e for path in sorted(directory.glob("node-*.trace.ndjson.gz")) for e in lines(path)]
+    paths = sorted({p.with_suffix("") for p in directory.glob("node-*.trace.ndjson.*")})
+    events = [e for path in paths for e in lines(path)]
     return sorted(events, key=lambda e: e["t_ns"])
 
 
@@ -67,7 +72,7 @@ def _steady(directory: Path, operations: Operations, begin_ns: int,
 def _end_to_end_ms(directory: Path, operations: Operations, chosen: np.ndarray) -> np.ndarray:
     """By the first time that the consumer saw each chosen record."""
     seen: dict[int, int] = {}
-    for poll in lines(directory / "polls.jsonl.gz"):
+    for poll in lines(directory / "polls.jsonl"):
         for id_ in poll["ids"]:
             if id_ is not None:
                 seen.setdefault(id_, poll["time"])
@@ -154,12 +159,13 @@ def _bars(run: Run) -> list[figures.Bar]:
             total = run.estimate("unavailability_s", system, killed=killed, phase="total")
             if total is None:
                 continue
-            medians = {phase: row["median"] for phase in phases.PHASES
-                       if (row := run.row("unavailability_s", system, killed=killed, phase=phase))}
+            lengths = {phase: estimate for phase in phases.PHASES
+                       if (estimate := run.estimate("unavailability_s", system, killed=killed,
+                                                    phase=phase)) is not None}
             points = [value for t in run.trials if t.system == system
                       if (value := t.value("unavailability_s", killed=killed, phase="total"))
                       is not None]
-            bars.append(figures.Bar(system, group, medians, total, points))
+            bars.append(figures.Bar(system, group, lengths, total, points))
     return bars
 
 
@@ -186,8 +192,7 @@ def _panel(trial: TrialData) -> figures.Panel:
     lines_ = {f"partition {n}": seconds(operations.acks_ns(n))
               for n in np.unique(operations.partitions)[:5] if n >= 0}
     bands = [figures.Band(seconds(f["kill_ns"]), seconds(f["in_sync_ns"]),
-                          f"{KILLED[f['killed']]} killed (node {f['node']}"
-                          + (f", partition {f['partition']})" if "partition" in f else ")"))
+                          f"{VICTIM[f['killed']]} killed\n(node {f['node']})")
              for f in log]
     return figures.Panel(f"{trial.system}, trial {trial.number}",
                          seconds(operations.intended)[done], operations.response_ms[done],
@@ -209,7 +214,7 @@ def _compare(run: Run, metric: str, unit: str, **params: str) -> str:
     if len(found) != 2:
         return text
     one, other = found.values()
-    if one.ci_low is None or other.ci_low is None:
+    if min(one.n, other.n) < COMPARED_FROM:
         return text + ", too few trials to tell them apart"
     if stats.disjoint(one, other):
         return (text + "; the intervals do not meet, so the difference is larger than the spread "
@@ -239,7 +244,16 @@ def _say_unavailability(run: Run) -> str:
         if text and largest:
             longest = max(largest, key=lambda phase: largest[phase]).replace("_", " ")
             sentences.append(f"{words} within {text}; the longest phase is “{longest}”.")
+        sentences += _say_never(run, killed)
     return " ".join(sentences)
+
+
+def _say_never(run: Run, killed: str) -> list[str]:
+    """What a median over the other trials would hide."""
+    totals = [t.value("unavailability_s", killed=killed, phase="total") for t in run.trials]
+    never = totals.count(None)
+    return [f"In {never} of {len(totals)} trials no ack came before the load ended; the numbers "
+            f"are of the others."] if never else []
 
 
 def _say_verdict(run: Run) -> str:

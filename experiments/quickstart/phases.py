@@ -1,8 +1,9 @@
 """Takes an unavailability window apart by the events in the nodes' traces.
 
 Every function is pure; times are monotonic ns. A phase ends at its event, and begins where the one
-before ended. An event that is missing gives a phase of None, whose time falls to the next; one that
-came earlier than the phase before ended gives 0.
+before ended, so that phases add up to the total. An event that is missing gives a phase of None,
+whose time falls to the next; one that came earlier than the phase before ended gives 0; one that
+came after the first ack delayed nobody and ends with that ack.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def after_leader_kill(trace: Sequence[Event], *, kill_ns: int, killed: int, topi
                        lambda e: here(e) and e["leader_epoch"] == epoch)
     started = _first(later, "partition_leader_started",
                      lambda e: here(e) and e["leader_epoch"] == epoch)
-    return _lengths(kill_ns, [fenced, decided, committed, started], acks_ns)
+    return _lengths(kill_ns, [fenced, decided, committed, started], started, acks_ns)
 
 
 def after_controller_kill(trace: Sequence[Event], *, kill_ns: int, killed: int,
@@ -55,7 +56,7 @@ def after_controller_kill(trace: Sequence[Event], *, kill_ns: int, killed: int,
         if event["event"] == "leader_known" and event["epoch"] == epoch and event["node"] != killed:
             known.setdefault(event["node"], event)
     last = max(known.values(), key=lambda e: e["t_ns"], default=None)
-    return _lengths(kill_ns, [detected, elected, active, last], acks_ns)
+    return _lengths(kill_ns, [detected, elected, active, last], active, acks_ns)
 
 
 def longest_gap(times_ns: np.ndarray, start_ns: int, end_ns: int) -> float:
@@ -74,18 +75,23 @@ def _first(events: Iterable[Event], name: str, wanted: Callable[[Event], bool]) 
     return next((e for e in events if e["event"] == name and wanted(e)), None)
 
 
-def _lengths(kill_ns: int, ends: Sequence[Event | None], acks_ns: np.ndarray) -> Phases:
+def _lengths(kill_ns: int, ends: Sequence[Event | None], serving: Event | None,
+             acks_ns: np.ndarray) -> Phases:
+    """`serving`: from this event on, acks are the successor's. Those before it were on their way
+    when the process died and are no sign of service."""
+    known = [e["t_ns"] for e in ends if e is not None]
+    serving_ns = serving["t_ns"] if serving else max(known, default=kill_ns)
+    served = acks_ns[acks_ns > serving_ns]
+    ack_ns = int(served.min()) if served.size else None
     phases: Phases = {}
     at = kill_ns
     for name, event in zip(PHASES, ends, strict=False):
         if event is None:
             phases[name] = None
             continue
-        phases[name] = max(0, event["t_ns"] - at) / 1e9
-        at = max(at, event["t_ns"])
-    # Acks that were on their way when the process died are no sign of service; those after its
-    # successor serves are.
-    served = acks_ns[acks_ns > at]
-    phases["first_ack"] = float(served.min() - at) / 1e9 if served.size else None
-    phases["total"] = float(served.min() - kill_ns) / 1e9 if served.size else None
+        end = event["t_ns"] if ack_ns is None else min(event["t_ns"], ack_ns)
+        phases[name] = max(0, end - at) / 1e9
+        at = max(at, end)
+    phases["first_ack"] = None if ack_ns is None else (ack_ns - at) / 1e9
+    phases["total"] = None if ack_ns is None else (ack_ns - kill_ns) / 1e9
     return phases

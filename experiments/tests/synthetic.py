@@ -27,9 +27,10 @@ CONTROLLER_PHASES = {"election_started": 300, "became_leader": 320, "controller_
 
 def write_trial(directory: Path, *, seed: int, latency_ms: float = 2.0, rate: int = 200,
                 drop_ids: tuple[int, ...] = (), repeat_ids: tuple[int, ...] = (),
-                swap: bool = False, fail_ids: tuple[int, ...] = ()) -> None:
-    """All acks of the stall come at its end. `drop_ids`, `repeat_ids` and `swap` damage what is
-    read back."""
+                swap: bool = False, fail_ids: tuple[int, ...] = (),
+                lose_partition: bool = False) -> None:
+    """All acks of the stall come at its end; with `lose_partition` that of the killed leader never
+    acknowledges again. `drop_ids`, `repeat_ids` and `swap` damage what is read back."""
     directory.mkdir(parents=True, exist_ok=True)
     draw = random.Random(seed)
     ends = [0] * PARTITIONS
@@ -45,7 +46,8 @@ def write_trial(directory: Path, *, seed: int, latency_ms: float = 2.0, rate: in
             done = resume
         send = {"topic": TOPIC, "partition": partition, "id": number}
         lines.append(_line(intended + MS // 10, "invoke", {**send, "intended": intended}))
-        if number in fail_ids:
+        silent = lose_partition and partition == 0 and done >= LEADER_KILL
+        if number in fail_ids or silent:
             lines.append(_line(done, "info", send, "_MSG_TIMED_OUT"))
             continue
         lines.append(_line(done, "ok", {**send, "offset": ends[partition]}))
@@ -60,7 +62,7 @@ def write_trial(directory: Path, *, seed: int, latency_ms: float = 2.0, rate: in
     _write(directory / "polls.jsonl.gz", polls)
     _write_log(directory, logs, drop_ids, repeat_ids, swap)
     _write_events(directory)
-    (directory / "result.json").write_text(json.dumps({"measured_from_ns": BEGIN}))
+    (directory / "result.json").write_text(json.dumps({"measured_from_ns": BEGIN, "steady": True}))
 
 
 def _write_log(directory: Path, logs: list[list[int]], drop_ids: tuple[int, ...],

@@ -9,6 +9,7 @@ import pytest
 
 from experiments import histogram, load_generator, stats
 from experiments.load_generator import LoadGenerator, load_operations, load_read_back
+from experiments.raw_data import lines
 from harness import checkers
 
 pytestmark = pytest.mark.cluster
@@ -50,9 +51,9 @@ def test_what_is_sent_is_recorded_measured_and_read_back_whole(tmp_path):
     assert response.count == len(measured)
     for q in (0.5, 0.99, 1.0):  # The C++ histogram, decoded here, agrees with the history.
         assert response.value_at(q) / 1e6 == pytest.approx(stats.quantile(measured, q), rel=2e-3)
-    windows = list(load_generator.lines(tmp_path / "windows.jsonl.gz"))
+    windows = list(lines(tmp_path / "windows.jsonl"))
     assert sum(w["ok"] for w in windows) == sum(w["acked"] for w in windows) == len(operations)
-    seen = [i for p in load_generator.lines(tmp_path / "polls.jsonl.gz") for i in p["ids"]]
+    seen = [i for p in lines(tmp_path / "polls.jsonl") for i in p["ids"]]
     assert sorted(seen) == sorted(operations.ids.tolist())
 
 

@@ -77,6 +77,12 @@ def test_phases_of_a_controller_follow_the_election_that_was_won():
                                    "first_ack": 0.02, "total": 0.35})
 
 
+def test_a_survivor_that_learns_after_the_first_ack_delays_nobody():
+    found = controller(CONTROLLER, 1, 325)
+    assert found == pytest.approx({"detect": 0.2, "elect": 0.11, "commit": 0.01, "propagate": 0.005,
+                                   "first_ack": 0.0, "total": 0.325})
+
+
 def test_without_a_new_controller_nothing_is_made_up():
     found = controller(CONTROLLER[:1], 2)
     assert found["detect"] == pytest.approx(0.2)

@@ -62,7 +62,7 @@ def test_a_record_with_an_unknown_outcome_is_counted_and_its_wait_stays(tmp_path
     assert found["acked_lost",] == 0
 
 
-def synthetic_run(tmp_path, **damage):
+def synthetic_run(tmp_path, trials=2, **damage):
     """A run whose trials write synthetic data; uring is a little slower here."""
     def run_trial(trial):
         slow = trial.cell["engine"] == "uring"
@@ -71,12 +71,12 @@ def synthetic_run(tmp_path, **damage):
 
     module = types.SimpleNamespace(run_trial=run_trial, observe=analysis.observe,
                                    draw=analysis.draw)
-    plan = definition.plan(DEFINITION, quick=True, overrides={}, trials=3)
+    plan = definition.plan(DEFINITION, quick=True, overrides={}, trials=trials)
     return runner.run(DEFINITION, plan, module, tmp_path), module
 
 
 def test_a_run_has_every_row_figure_and_sentence(tmp_path):
-    summary, module = synthetic_run(tmp_path)
+    summary, module = synthetic_run(tmp_path, trials=5)
     rows = json.loads(summary.read_text())
     keys = {(r["metric"], r["system"], *r["params"].values()) for r in rows}
     for engine in ("buffered", "uring"):
@@ -90,7 +90,7 @@ def test_a_run_has_every_row_figure_and_sentence(tmp_path):
             assert (summary.parent / "figures" / f"{figure.name}.{suffix}").stat().st_size > 2000
     page = (summary.parent / "report.html").read_text()
     assert "the intervals do not meet" in page
-    assert "14\u202f400 records were acknowledged in 6 trials" in page
+    assert "24\u202f000 records were acknowledged in 10 trials" in page
     assert "Read back afterwards: 0 lost, 0 duplicated, 0 reordered." in page
     assert page.count("data:image/svg+xml;base64,") == 3
     assert "http://" not in page and "https://" not in page  # Nothing from elsewhere.
@@ -104,6 +104,23 @@ def test_a_lost_record_is_the_first_thing_that_the_report_says(tmp_path):
     page = (summary.parent / "report.html").read_text()
     assert "acked_lost is 1" in page
     assert "Read back afterwards: 1 lost" in page
+
+
+def test_a_partition_that_never_came_back_is_not_hidden_by_the_others(tmp_path):
+    summary, _ = synthetic_run(tmp_path, lose_partition=True)
+    page = (summary.parent / "report.html").read_text()
+    assert "In 1 of 4 trials no ack came before the load ended" in page
+    assert "further records failed or have an unknown outcome" in page
+    rows = [r for r in json.loads(summary.read_text()) if r["metric"] == "unavailability_s"
+            and r["params"] == {"killed": "partition_leader", "phase": "total"}]
+    assert sorted(r["n"] for r in rows) == [1, 2]
+
+
+def test_intervals_of_few_trials_are_not_compared(tmp_path):
+    summary, _ = synthetic_run(tmp_path, trials=2)
+    page = (summary.parent / "report.html").read_text()
+    assert "too few trials to tell them apart" in page
+    assert "the intervals" not in page.split("What was done")[0]
 
 
 def test_every_parameter_of_the_definition_is_within_its_own_bounds():

@@ -45,7 +45,7 @@ def run(experiment: str, quick: bool, settings: tuple[str, ...], trials: int | N
     click.echo(str(summary))
 
 
-@click.command(cls=Command, example="report results/quickstart-reference",
+@click.command(cls=Command, example="report results/quickstart/reference",
                short_help="draw figures and report again from a run's raw data")
 @click.argument("runs", nargs=-1)
 def report(runs: tuple[str, ...]) -> None:
