@@ -31,7 +31,7 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
     operations = load_operations(directory)
     log = json.loads((directory / "faults.json").read_text())
     result = json.loads((directory / "result.json").read_text())
-    begin_ns, end_ns = result["measured_from_ns"], log[0]["kill_ns"] - GUARD_NS
+    begin_ns, end_ns = _steady_range(directory, parameters)
     return [*_steady(directory, operations, begin_ns, end_ns),
             *_unavailability(directory, operations, log),
             *_verdicts(directory, operations),
@@ -49,6 +49,16 @@ def load_trace(directory: Path) -> list[dict[str, Any]]:
     paths = sorted({p.with_suffix("") for p in directory.glob("node-*.trace.ndjson.*")})
     events = [e for path in paths for e in lines(path)]
     return sorted(events, key=lambda e: e["t_ns"])
+
+
+def _steady_range(directory: Path, parameters: Mapping[str, Any]) -> tuple[int, int]:
+    """Ends before the first victim is looked for, which costs a core some milliseconds, or more on
+    a busy machine."""
+    result = json.loads((directory / "result.json").read_text())
+    log = json.loads((directory / "faults.json").read_text())
+    begin_ns = result["measured_from_ns"]
+    end_ns = begin_ns + int(parameters["steady_s"] * 1e9)
+    return begin_ns, min(end_ns, log[0]["kill_ns"] - GUARD_NS)
 
 
 def _steady(directory: Path, operations: Operations, begin_ns: int,
@@ -126,7 +136,7 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
     """Draws all figures and says what each shows."""
     samples: dict[str, list[np.ndarray]] = {}
     for trial in run.trials:
-        begin_ns, end_ns = _steady_range(trial)
+        begin_ns, end_ns = _steady_range(trial.directory, run.parameters)
         samples.setdefault(trial.system, []).append(
             steady_ms(load_operations(trial.directory), begin_ns, end_ns))
     figures.quantile_curves(dict(sorted(samples.items())), directory / "latency",
@@ -137,19 +147,13 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
         figures.stacked_phases(bars, directory / "unavailability")
         says["unavailability"] = _say_unavailability(run)
     shown = [t for system in run.systems if (t := _typical(run, system)) is not None]
-    figures.timelines([_panel(t) for t in shown], directory / "timeline")
+    figures.timelines([_panel(t, run.parameters) for t in shown], directory / "timeline")
     says["timeline"] = (
         "While a replica is dead and not yet fenced, acks=all waits for it on every partition it "
         "has a copy of, so all partitions stall, not only those that it led; once it is fenced, "
         "two replicas suffice. Records that fell due during the stall are acknowledged together at "
         "its end: their latencies form the falling slope.")
     return says
-
-
-def _steady_range(trial: TrialData) -> tuple[int, int]:
-    result = json.loads((trial.directory / "result.json").read_text())
-    log = json.loads((trial.directory / "faults.json").read_text())
-    return result["measured_from_ns"], log[0]["kill_ns"] - GUARD_NS
 
 
 def _bars(run: Run) -> list[figures.Bar]:
@@ -180,9 +184,9 @@ def _typical(run: Run, system: str) -> TrialData | None:
     return sorted(mine, key=total)[(len(mine) - 1) // 2] if mine else None
 
 
-def _panel(trial: TrialData) -> figures.Panel:
+def _panel(trial: TrialData, parameters: Mapping[str, Any]) -> figures.Panel:
     operations = load_operations(trial.directory)
-    begin_ns, _ = _steady_range(trial)
+    begin_ns, _ = _steady_range(trial.directory, parameters)
     log = json.loads((trial.directory / "faults.json").read_text())
 
     def seconds(times: Any) -> Any:
