@@ -13,6 +13,8 @@ using storage::Durability;
 
 // Between two tries of a proposal whose outcome is open.
 constexpr Duration proposal_backoff = std::chrono::milliseconds(50);
+// So long after a change of leaders, batches may come that follow ones refused just before it.
+constexpr Duration gap_grace = std::chrono::seconds(1);
 // After a refused expansion: the follower is fenced, and will be for some heartbeats.
 constexpr Duration expand_backoff = std::chrono::milliseconds(100);
 
@@ -54,10 +56,11 @@ Task<Result<storage::AppendResult>> IsrReplicator::append_once(Bytes batches, Ac
   }
   CO_TRY(auto headers, headers_of(batches));
   for (const BatchHeader& header : headers) {
-    CO_TRY(const auto duplicate, producers_.check(header));
-    if (!duplicate) continue;
+    const auto duplicate = producers_.check(header);
+    if (!duplicate) co_return fail(refusal(duplicate.error()));
+    if (!*duplicate) continue;
     epoch = state_.leader_epoch;
-    co_return *duplicate;
+    co_return **duplicate;
   }
   epoch = state_.leader_epoch;
   const auto appended = co_await log_->append_as_leader(std::move(batches), epoch);
@@ -76,6 +79,16 @@ Task<Result<storage::AppendResult>> IsrReplicator::append_once(Bytes batches, Ac
   advance_watermark();
   changed_.notify_all();
   co_return *appended;
+}
+
+// What a producer has in flight to a broker that is about to lead is refused until it does, and the
+// rest is then ahead of its turn. The rest is refused in the same way, so that the producer sends
+// all of it again, in order: librdkafka before 2.3 ends for good otherwise (its issue 3584).
+Error IsrReplicator::refusal(Error error) const {
+  if (error.code != Errc::out_of_sequence || runtime_.now() >= leader_since_ + gap_grace)
+    return error;
+  return {Errc::not_leader, fmt::format("partition {} has a new leader here, and {}",
+                                        partition_.name(), error.context)};
 }
 
 Task<Result<void>> IsrReplicator::wait_stored(LeaderEpoch epoch, Offset end, Acks acks,

@@ -88,6 +88,7 @@ Task<Result<void>> IsrReplicator::apply(PartitionState state) {
 
 void IsrReplicator::become_leader() {
   epoch_start_ = log_->end();
+  leader_since_ = runtime_.now();
   followers_.clear();
   // Members of the ISR get a whole lag_max to show themselves.
   for (NodeId replica : state_.replicas) {

@@ -81,6 +81,7 @@ class IsrReplicator : public Replicator {
   Task<Result<storage::AppendResult>> append_once(Bytes batches, Acks acks, LeaderEpoch& epoch);
   Task<Result<void>> wait_stored(LeaderEpoch epoch, Offset end, Acks acks, Time deadline);
   Result<void> check_leader(LeaderEpoch current) const;
+  Error refusal(Error error) const;
   void become_leader();
   Task<void> stored_up_to(Offset end);
   Task<void> end_all();
@@ -108,6 +109,7 @@ class IsrReplicator : public Replicator {
 
   // As leader, of the current epoch:
   Offset epoch_start_;  // Where the log ended when we began to lead.
+  Time leader_since_{};
   std::map<NodeId, Follower> followers_;
   std::optional<std::vector<NodeId>> pending_isr_;  // Proposed, and perhaps already committed.
   Time expand_not_before_{};

@@ -101,16 +101,37 @@ BOOST_AUTO_TEST_CASE(an_append_whose_leadership_ends_before_its_commit_has_an_un
   BOOST_TEST((appended.error().code == Errc::unknown_outcome), appended.error().message());
 }
 
-BOOST_AUTO_TEST_CASE(a_retry_after_a_change_of_leaders_is_answered_with_the_first_offset) {
-  TestCluster cluster(5, quick());
-  cluster.world().run_for(milliseconds(100));
+Bytes batch_of_producer(std::int32_t sequence) {
   BatchHeader header;
   header.producer_id = ProducerId{7};
   header.producer_epoch = 0;
-  header.base_sequence = 0;
+  header.base_sequence = sequence;
   Record record;
   record.value = Bytes{};
-  const Bytes batch = encode_batch({record}, header);
+  return encode_batch({record}, header);
+}
+
+BOOST_AUTO_TEST_CASE(a_gap_in_a_producers_batches_is_a_new_leaders_first_and_the_producers_later) {
+  TestCluster cluster(10, quick());
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.append(one, batch_of_producer(0), Acks::all, seconds(5)).has_value());
+  cluster.crash(one, {});
+  cluster.world().run_for(milliseconds(200));
+  const NodeId leader = cluster.leader();
+  const auto early = cluster.append(leader, batch_of_producer(2), Acks::all, seconds(5));
+  BOOST_REQUIRE(!early.has_value());
+  BOOST_TEST((early.error().code == Errc::not_leader));
+  BOOST_TEST(cluster.append(leader, batch_of_producer(1), Acks::all, seconds(5)).has_value());
+  cluster.world().run_for(seconds(1));
+  const auto late = cluster.append(leader, batch_of_producer(3), Acks::all, seconds(5));
+  BOOST_REQUIRE(!late.has_value());
+  BOOST_TEST((late.error().code == Errc::out_of_sequence));
+}
+
+BOOST_AUTO_TEST_CASE(a_retry_after_a_change_of_leaders_is_answered_with_the_first_offset) {
+  TestCluster cluster(5, quick());
+  cluster.world().run_for(milliseconds(100));
+  const Bytes batch = batch_of_producer(0);
   const auto first = cluster.append(one, batch, Acks::all, seconds(5));
   BOOST_REQUIRE(first.has_value());
   cluster.crash(one, {});
