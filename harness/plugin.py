@@ -38,7 +38,8 @@ _DIRECTORY = pytest.StashKey[Path]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("quorumlab")
     group.addoption("--engine", action="append", metavar="E",
-                    help="storage engine of the nodes; may be repeated (default: buffered)")
+                    help="storage engine of the nodes; may be repeated (default: buffered, and "
+                         "uring too where a test has the marker both_engines)")
     group.addoption("--kills", type=int, default=3, metavar="N",
                     help="how often test_kill kills a process (default: 3; in full: 20)")
     group.addoption("--seed", type=int, default=None, metavar="S",
@@ -52,6 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster(**options): runs real nodes; the options are "
                                        "those of harness.cluster.LocalCluster")
+    config.addinivalue_line("markers", "both_engines: meets so much of the engine that it also "
+                                       "runs on uring when no --engine is given")
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 32)
     # A loaded machine is no reason to fail; a failing example prints what reproduces it.
@@ -68,7 +71,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
-        engines = metafunc.config.option.engine or ["buffered"]
+        both = metafunc.definition.get_closest_marker("both_engines") is not None
+        engines = metafunc.config.option.engine or ["buffered", *(["uring"] if both else [])]
         metafunc.parametrize("engine", engines, scope="session")
 
 

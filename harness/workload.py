@@ -26,8 +26,8 @@ CLIENT: dict[str, Any] = {
 _producers = itertools.count()
 
 # Refused before anything was written, and never sent again by the client.
-LOCAL_REFUSALS = frozenset({KafkaError._QUEUE_FULL, KafkaError._PURGE_QUEUE,
-                            KafkaError._UNKNOWN_PARTITION, KafkaError._INVALID_ARG})
+LOCAL_REFUSALS = frozenset({KafkaError._QUEUE_FULL, KafkaError._UNKNOWN_PARTITION,
+                            KafkaError._INVALID_ARG})
 # A broker's word that it has not appended. NOT_LEADER_OR_FOLLOWER and
 # NOT_ENOUGH_REPLICAS_AFTER_APPEND are not among them: the record may be in the log all the same
 # (KAFKA-13574).
@@ -65,19 +65,23 @@ class RecordingProducer:
         self.history = history
         self.sent = 0
         self.acked = 0
-        self.acked_at: dict[int, int] = {}  # Partition -> time.monotonic_ns() of its latest ack.
+        self.served: dict[int, int] = {}  # Partition -> when (time.monotonic_ns()) its latest
+        # acknowledged record was sent: an ack alone may be one that a dead node has left behind.
         self.last_error: KafkaError | None = None
-        self._topic, self._partitions, self._acks, self._size = topic, partitions, acks, size
+        self.fatal_error: KafkaError | None = None  # After it the producer sends nothing any more.
+        self.partitions = partitions
+        self._topic, self._acks, self._size = topic, acks, size
         safety: dict[str, Any] = (
             {"enable.idempotence": True} if acks == "all" else {"retries": 0})
         self._config = {**CLIENT, "bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 2,
-                        "message.timeout.ms": int(timeout * 1000), **safety, **(config or {})}
+                        "message.timeout.ms": int(timeout * 1000), "error_cb": self._failed,
+                        **safety, **(config or {})}
         self._retries = self._config.get("retries") != 0
         self._producer = Producer(self._config)
 
     def send(self) -> None:
         """Sends one record to the next partition in turn; waits while the queue is full."""
-        partition = self.sent % self._partitions
+        partition = self.sent % self.partitions
         id_ = f"{self.process}.{self.sent}"
         self.sent += 1
         value = {"topic": self._topic, "partition": partition, "id": id_}
@@ -90,7 +94,7 @@ class RecordingProducer:
                 break
             except BufferError:
                 self._producer.poll(0.05)
-            except KafkaException as error:  # A producer with a fatal error sends nothing any more.
+            except KafkaException as error:  # Of a producer with a fatal error.
                 self.last_error = error.args[0]
                 self.history.append(FAIL, self.process, "send", value, str(error))
                 break
@@ -104,14 +108,25 @@ class RecordingProducer:
         """Waits up to `timeout` s for what is outstanding; what stays so is info."""
         self._producer.flush(timeout)
 
+    def give_up(self) -> None:
+        """Drops what is outstanding; all of it is info, for it may have been sent before."""
+        self._producer.purge()
+        self.finish(10)
+
+    def _failed(self, error: KafkaError) -> None:
+        if error.fatal():
+            self.fatal_error = self.fatal_error or error
+
     def _completed(self, id_: str) -> Callable[[KafkaError | None, Message], None]:
+        sent_at = time.monotonic_ns()
+
         def completed(error: KafkaError | None, message: Message) -> None:
             type_ = outcome(error, acks=self._acks, retries=self._retries)
             partition, offset = message.partition(), message.offset()
             value: dict[str, Any] = {"topic": self._topic, "partition": partition, "id": id_}
             if type_ == OK:
                 self.acked += 1
-                self.acked_at[partition] = time.monotonic_ns()
+                self.served[partition] = max(sent_at, self.served.get(partition, 0))
                 value["offset"] = offset if offset is not None and offset >= 0 else None
             if error is not None:
                 self.last_error = error
@@ -122,14 +137,20 @@ class RecordingProducer:
 
 class BackgroundProducer:
     """A RecordingProducer in a thread of its own, at a constant `rate` of records per second, from
-    `with` to the end of its block, where it waits for what is outstanding."""
+    `with` to the end of its block, where it waits for what is outstanding.
 
-    def __init__(self, producer: RecordingProducer, rate: float) -> None:
-        self.producer = producer
+    A producer with a fatal error is retired, and `make` gives its successor, as a careful
+    application would do it; `fatal_errors` has what ended the retired ones.
+    """
+
+    def __init__(self, make: Callable[[], RecordingProducer], rate: float) -> None:
+        self.producer = make()
+        self.fatal_errors: list[KafkaError] = []
+        self._make = make
         self._rate = rate
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"producer-{producer.process}")
+        self._thread = threading.Thread(target=self._run, name=f"producer-{self.producer.process}")
 
     @property
     def history(self) -> History:
@@ -148,16 +169,27 @@ class BackgroundProducer:
 
     def _run(self) -> None:
         try:
-            start = time.monotonic()
+            start, sent = time.monotonic(), 0
             while not self._stop.is_set():
-                ahead = start + self.producer.sent / self._rate - time.monotonic()
+                if self.producer.fatal_error is not None:
+                    self._retire()
+                ahead = start + sent / self._rate - time.monotonic()
                 if ahead > 0:
                     self.producer.poll(min(ahead, 0.01))
                 else:
                     self.producer.send()
+                    sent += 1
             self.producer.finish()
+            if self.producer.fatal_error is not None:
+                self.fatal_errors.append(self.producer.fatal_error)
         except BaseException as failure:  # Raised again where the thread is joined.
             self._failure = failure
+
+    def _retire(self) -> None:
+        self.producer.give_up()
+        assert self.producer.fatal_error is not None
+        self.fatal_errors.append(self.producer.fatal_error)
+        self.producer = self._make()
 
 
 class Topic:
@@ -203,7 +235,8 @@ class Topic:
     def producing(self, rate: float, *, history: History | None = None,
                   **options: Any) -> BackgroundProducer:
         """A context manager that sends in the background. Options: as RecordingProducer."""
-        return BackgroundProducer(self.producer(history, **options), rate)
+        history = History() if history is None else history
+        return BackgroundProducer(lambda: self.producer(history, **options), rate)
 
     def settle(self, timeout: float = 30.0) -> dict[int, int]:
         """Waits until every record is committed; partition -> the offset one past the last record.

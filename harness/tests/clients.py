@@ -49,6 +49,7 @@ class Client(ABC):
 
     name: str
     text_only = False  # Keys, values and headers are lines of text; one set of headers for all.
+    header_values_required = False  # Refuses a header whose value is null, before it sends.
 
     def unavailable(self) -> str | None:
         """Why this client cannot be used here, or None."""
@@ -154,6 +155,8 @@ class ConfluentKafka(Client):
 class KafkaPython(Client):
     """python3-kafka; `api_version` None lets it find out the broker's versions by itself."""
 
+    header_values_required = True
+
     def __init__(self, api_version: tuple[int, ...] | None) -> None:
         self.api_version = api_version
         self.name = "kafka-python-" + ("auto" if api_version is None else
@@ -175,7 +178,9 @@ class KafkaPython(Client):
 
     def produce(self, bootstrap: str, topic: str, records: list[Record], codec: str) -> None:
         from kafka import KafkaProducer
-        producer = KafkaProducer(**self._common(bootstrap), acks="all",
+        # By itself it does not retry, not even when a broker has not yet heard that it leads a
+        # partition of the new topic.
+        producer = KafkaProducer(**self._common(bootstrap), acks="all", retries=5,
                                  compression_type=None if codec == "none" else codec)
         futures = [producer.send(topic, r.value, r.key, list(r.headers)) for r in records]
         for future in futures:

@@ -210,6 +210,7 @@ def test_a_busy_port_is_named_after_a_second(cluster, topic, written, key):
     assert_unharmed(topic, written)
 
 
+@pytest.mark.both_engines
 @pytest.mark.cluster
 def test_a_full_disk_stops_writing_cleanly_and_loses_nothing(
         new_cluster, engine, history, run_directory):

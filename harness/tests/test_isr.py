@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from confluent_kafka import KafkaError
 
 from harness import checkers, faults, logs
 from harness.checkers import Validity
 from harness.history import FAIL, INFO, OK
-from harness.workload import Topic
+from harness.workload import Topic, read_back
+
+
+# A third of Kafka's times, so that a dead node is missed after 3 s.
+QUICK = {"broker.heartbeat.interval.ms": "600", "broker.session.timeout.ms": "3000"}
+
+# Seconds in which a leader answers, with nothing, the fetches of followers that were paused: an
+# answer with records would wait in their sockets and outlive the leader.
+FETCHES_ANSWERED = 1.0
+SHORT_FETCHES = {"replica.fetch.wait.max.ms": "100"}
 
 
 def replica_batches(topic: Topic) -> dict[int, list[logs.Batch]]:
@@ -38,7 +49,7 @@ def test_records_of_every_acks_reach_every_replica(cluster, topic, history, acks
     assert_replicas_equal(topic)
 
 
-@pytest.mark.cluster(controllers=1, config={"min.insync.replicas": "2"})
+@pytest.mark.cluster(controllers=1, config={"min.insync.replicas": "2", **QUICK})
 def test_acks_all_is_refused_below_min_insync_replicas_and_accepted_again_above(
         cluster, topic, history):
     topic.produce(50, history=history)
@@ -60,16 +71,19 @@ def test_acks_all_is_refused_below_min_insync_replicas_and_accepted_again_above(
     assert_replicas_equal(topic)
 
 
-@pytest.mark.cluster
+@pytest.mark.cluster(config={**SHORT_FETCHES, **QUICK})
 def test_what_only_a_dead_leader_had_is_truncated_when_it_comes_back(cluster, topic, history):
     topic.produce(100, history=history)
     topic.settle_replicas()
     old = cluster.leader(topic)
     followers = [node for node in cluster.nodes.values() if node is not old]
     with faults.pause(followers[0], history=history), faults.pause(followers[1], history=history):
+        time.sleep(FETCHES_ANSWERED)
         unreplicated = topic.produce(50, acks="1")
+        seen = read_back(cluster.bootstrap, topic.name, {0: 150}, timeout=2)
         old.kill()
     assert unreplicated.count(OK) == 50
+    assert len(seen.places) == 100, "a consumer read what is not committed"
     new = cluster.leader(topic)
     assert new is not old
     topic.produce(80, history=history)
@@ -81,7 +95,26 @@ def test_what_only_a_dead_leader_had_is_truncated_when_it_comes_back(cluster, to
     assert_replicas_equal(topic)
 
 
-@pytest.mark.cluster(config={"log.segment.bytes": "1048576"})
+@pytest.mark.cluster(config={**SHORT_FETCHES, **QUICK})
+def test_what_no_follower_has_is_not_acknowledged_and_so_not_lost_with_its_leader(
+        cluster, topic, history):
+    topic.produce(100, history=history)
+    old = cluster.leader(topic)
+    followers = [node for node in cluster.nodes.values() if node is not old]
+    with faults.pause(followers[0], history=history), faults.pause(followers[1], history=history):
+        time.sleep(FETCHES_ANSWERED)
+        # Without idempotence, as no majority is there to give out a producer id.
+        topic.produce(50, history=history, timeout=2,
+                      config={"enable.idempotence": False, "retries": 0})
+        old.kill()
+    cluster.leader(topic)
+    topic.produce(50, history=history)
+    checkers.require(history, topic.read_all())
+    assert history.count(OK) == 150
+
+
+@pytest.mark.both_engines
+@pytest.mark.cluster(config={"log.segment.bytes": "1048576", **QUICK})
 def test_replicas_are_equal_byte_for_byte_after_leaders_changed_and_segments_rolled(
         cluster, topic, history, rng):
     for _ in range(3):

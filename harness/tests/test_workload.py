@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+import time
 
 import pytest
 from confluent_kafka import KafkaError
 
-from harness import logs, workload
+from harness import logs, waiting, workload
 
 
 @pytest.mark.parametrize("code, acks, retries, expected", [
@@ -55,3 +56,35 @@ def test_a_missing_segment_and_a_cut_batch_are_errors_that_name_the_file(tmp_pat
     (tmp_path / f"{0:020}.log").write_bytes(batch(0, 2)[:-1])
     with pytest.raises(logs.LogError, match="00000.log: no whole batch v2 at byte 0"):
         logs.batches(tmp_path)
+
+
+class ScriptedProducer:
+    """Stands in for a RecordingProducer; has a fatal error after so many sends."""
+
+    process = 0
+
+    def __init__(self, fatal_after):
+        self.sent, self.fatal_after, self.fatal_error, self.ends = 0, fatal_after, None, []
+
+    def send(self):
+        self.sent += 1
+        if self.sent == self.fatal_after:
+            self.fatal_error = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER)
+
+    def poll(self, seconds):
+        time.sleep(seconds)
+
+    def give_up(self):
+        self.ends.append("given up")
+
+    def finish(self):
+        self.ends.append("finished")
+
+
+def test_a_producer_with_a_fatal_error_is_given_up_for_a_successor_and_remembered():
+    first, second = ScriptedProducer(3), ScriptedProducer(None)
+    successors = iter([first, second])
+    with workload.BackgroundProducer(lambda: next(successors), rate=1_000) as producing:
+        waiting.wait_for(lambda: second.sent >= 3, 5, "the successor to send")
+    assert (first.sent, first.ends, second.ends) == (3, ["given up"], ["finished"])
+    assert [e.code() for e in producing.fatal_errors] == [KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER]
