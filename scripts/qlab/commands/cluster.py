@@ -24,7 +24,7 @@ def cluster() -> None:
 @cluster.command(cls=Command, example="cluster up --brokers 3 --engine uring")
 @click.option("--brokers", type=click.IntRange(1, 9), help="How many nodes.  [default: 3]")
 @click.option("--controllers", type=click.IntRange(1, 9),
-              help="How many of them vote on the metadata.  [default: all]")
+              help="How many of them vote on the metadata.  [default: 3, or 1 of fewer]")
 @click.option("--engine", type=click.Choice(_ENGINES),
               help="How a segment's bytes reach the disk.  [default: buffered]")
 @click.option("--plane", type=click.Choice(["raft", *_PLANES_LATER]), default="raft",
