@@ -6,6 +6,7 @@
 #include "broker/cluster_view.h"
 #include "broker/config.h"
 #include "broker/connection.h"
+#include "broker/lifecycle.h"
 #include "broker/partitions.h"
 #include "broker/producer_ids.h"
 
@@ -20,6 +21,7 @@ struct Services {
   controller::Controller& controller;
   Partitions& partitions;
   ProducerIds& producer_ids;
+  const Lifecycle& lifecycle;
   Time no_space_said_at{};  // When a full disk was logged last; the epoch: never.
 };
 

@@ -85,6 +85,7 @@ Task<void> Lifecycle::heartbeat_until_stale() {
       continue;
     }
     last_complaint_.clear();
+    if (!reply->fenced) confirmed_at_ = sent;
     if (std::exchange(fenced_, reply->fenced) && !fenced_) {
       runtime_.trace().emit("broker_unfenced", {});
       log(LogLevel::info, "broker", "unfenced by the controller");

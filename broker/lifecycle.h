@@ -36,6 +36,11 @@ class Lifecycle {
   // Ends without a word to the controller, once calls under way have ended.
   Task<void> stop();
 
+  // False when no controller has confirmed this broker for `session_timeout`: it may have been
+  // fenced since, and not have heard of it.
+  bool is_in_session(Duration session_timeout) const {
+    return confirmed_at_ && runtime_.now() < *confirmed_at_ + session_timeout;
+  }
   // Of the present registration; nothing before the first.
   std::optional<BrokerEpoch> epoch() const { return epoch_; }
 
@@ -52,6 +57,7 @@ class Lifecycle {
   LifecycleContext context_;
   std::optional<BrokerEpoch> epoch_;
   bool fenced_ = true;
+  std::optional<Time> confirmed_at_;  // When the last heartbeat was sent that found us unfenced.
   bool stopped_ = false;
   std::string last_complaint_;  // The same words are logged once.
   runtime::Event wake_;         // stop() was called.

@@ -102,7 +102,7 @@ void Node::start_broker(DirectoryId directory) {
   lifecycle_ = std::make_unique<Lifecycle>(home_, controller, std::move(context));
   producer_ids_ = std::make_unique<ProducerIds>(controller, *lifecycle_, config_.node);
   services_ = std::make_unique<Services>(
-      Services{home_, config_, cluster_, controller, partitions_, *producer_ids_});
+      Services{home_, config_, cluster_, controller, partitions_, *producer_ids_, *lifecycle_});
   dispatch_ = std::make_unique<Dispatch>(*services_);
   server_ = std::make_unique<ConnectionServer>(
       home_, *dispatch_,

@@ -359,6 +359,31 @@ BOOST_AUTO_TEST_CASE(a_follower_sends_producers_and_consumers_away) {
               KafkaError::not_leader_or_follower));
 }
 
+BOOST_AUTO_TEST_CASE(a_leader_that_was_frozen_past_its_session_ends_no_producer) {
+  Cluster cluster(1, 3);
+  cluster.create_topic(one, 3);
+  const auto batch_at = [](std::int32_t sequence) {
+    BatchHeader header;
+    header.producer_id = ProducerId{7};
+    header.producer_epoch = 0;
+    header.base_sequence = sequence;
+    Record record;
+    record.timestamp = 1'700'000'000'000;
+    return encode_batch(std::vector<Record>(1, record), header);
+  };
+  const NodeId leader = cluster.partition(one).leader_id;
+  BOOST_TEST((cluster.append(leader, batch_at(0)).error_code == KafkaError::none));
+  // Nothing of its fencing reaches it, and the producer has gone on elsewhere.
+  cluster.world().pause(leader);
+  cluster.world().run_for(seconds(20));
+  for (int id = 1; id <= 3; ++id) {
+    if (NodeId{id} != leader) cluster.world().fabric().block(NodeId{id}, leader);
+  }
+  cluster.world().resume(leader);
+  BOOST_TEST(
+      (cluster.append(leader, batch_at(9)).error_code == KafkaError::not_leader_or_follower));
+}
+
 BOOST_DATA_TEST_CASE(the_end_that_a_new_leader_tells_is_not_before_what_was_acknowledged,
                      boost::unit_test::data::xrange(1, 6), seed) {
   Cluster cluster(static_cast<std::uint64_t>(seed), 3);

@@ -61,7 +61,14 @@ std::optional<Refusal> check_records(const Services& services, std::optional<Byt
   return check_header(headers->front(), version);
 }
 
-KafkaError produce_error(Errc code) {
+// A gap or an old epoch ends an idempotent producer for good, so only a leader that is sure of
+// itself says so. One that was frozen past its session may have a successor who has taken batches
+// that it never saw; it sends the client away to look for the leader again.
+KafkaError produce_error(const Services& services, Errc code) {
+  const bool is_final = code == Errc::out_of_sequence || code == Errc::stale_producer;
+  if (is_final && !services.lifecycle.is_in_session(services.config.controller.session_timeout)) {
+    return KafkaError::not_leader_or_follower;
+  }
   if (code == Errc::not_found) return KafkaError::not_leader_or_follower;
   return wire::kafka_error_of(code);
 }
@@ -113,7 +120,7 @@ Task<void> append(Services& services, std::shared_ptr<Order> order) {
     co_return;
   }
   if (appended.error().code == Errc::no_space) report_no_space(services, appended.error());
-  answer.error_code = produce_error(appended.error().code);
+  answer.error_code = produce_error(services, appended.error().code);
   answer.error_message = appended.error().message();
 }
 
