@@ -135,6 +135,9 @@ std::vector<Key> storage_keys() {
   return {
       word("engine", "buffered", storage_engines(), "How the partitions' logs reach the disk.",
            [](NodeConfig& c, const std::string& text) { c.engine = text; }),
+      word("log.layout", "per_partition", log_layouts(),
+           "How the logs of many partitions share the disk.",
+           [](NodeConfig& c, const std::string& text) { c.layout = text; }),
       word("durability", "sync", {"none", "group", "sync"},
            "When an append counts: in the page cache, durable soon, or durable before the answer.",
            [](NodeConfig& c, const std::string& text) {

@@ -40,6 +40,7 @@ struct NodeConfig {
   std::map<NodeId, runtime::Endpoint> voters;  // Of the controller quorum, by their peer.listener.
 
   std::string engine;            // Of the partitions' logs.
+  std::string layout;            // log.layout
   std::string consensus_module;  // Of the metadata log.
   std::size_t shards = 1;
   ServerOptions server;

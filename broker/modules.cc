@@ -91,16 +91,26 @@ std::vector<std::string_view> storage_engines() {
   return storage::engine_names();
 }
 
+std::vector<std::string_view> log_layouts() {
+  return storage::layout_names();
+}
+
 std::vector<std::string_view> consensus_modules() {
   return {"raft"};
 }
 
-Result<Engines> make_engines(const NodeConfig& config, runtime::Runtime& runtime) {
-  Engines engines;
-  TRY(engines.partitions, storage::make_engine(config.engine, runtime));
-  const bool is_persistent = engines.partitions->is_persistent();
-  TRY(engines.metadata, storage::make_engine(is_persistent ? config.engine : "buffered", runtime));
-  return engines;
+Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime) {
+  PartitionStore store;
+  TRY(store.engine, storage::make_engine(config.engine, runtime));
+  TRY(store.layout, storage::make_layout(config.layout, runtime, *store.engine));
+  return store;
+}
+
+Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& config,
+                                                              runtime::Runtime& runtime) {
+  TRY(std::unique_ptr<storage::Engine> engine, storage::make_engine(config.engine, runtime));
+  if (engine->is_persistent()) return engine;
+  return storage::make_engine("buffered", runtime);
 }
 
 Task<Result<std::unique_ptr<ControlPlane>>> open_control_plane(ControlPlaneContext context) {

@@ -12,21 +12,26 @@
 #include "controller/controller.h"
 #include "metadata/publisher.h"
 #include "runtime/transport.h"
-#include "storage/engine.h"
+#include "storage/layout.h"
 
 namespace qlab::broker {
 
 using runtime::Task;
 
 std::vector<std::string_view> storage_engines();
+std::vector<std::string_view> log_layouts();
 std::vector<std::string_view> consensus_modules();
 
-struct Engines {
-  std::unique_ptr<storage::Engine> partitions;  // Of this shard.
-  std::unique_ptr<storage::Engine> metadata;    // Keeps its data even where `partitions` does not.
+// How one shard keeps the logs of its partitions.
+struct PartitionStore {
+  std::unique_ptr<storage::Engine> engine;
+  std::unique_ptr<storage::Layout> layout;  // On that engine.
 };
 // Errors: invalid, naming what there is.
-Result<Engines> make_engines(const NodeConfig& config, runtime::Runtime& runtime);
+Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime);
+// The engine of the metadata log: the same, or `buffered` where that one keeps nothing.
+Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& config,
+                                                              runtime::Runtime& runtime);
 
 // A node's part in deciding: it follows the metadata log, votes where it is a voter, decides while
 // it leads, and routes the node's own calls to whoever decides.

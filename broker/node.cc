@@ -77,8 +77,7 @@ Task<Result<void>> Node::open() {
       partitions_.on_metadata(image, delta);
     });
   }
-  CO_TRY(Engines engines, make_engines(config_, home_));
-  metadata_engine_ = std::move(engines.metadata);
+  CO_TRY(metadata_engine_, make_metadata_engine(config_, home_));
   ControlPlaneContext context{config_,           directory,  home_,
                               *metadata_engine_, publisher_, [this](Error e) { give_up(e); }};
   CO_TRY(plane_, co_await open_control_plane(std::move(context)));

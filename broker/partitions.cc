@@ -3,22 +3,24 @@
 #include <boost/asio/post.hpp>
 
 #include "broker/modules.h"
+#include "common/logging.h"
 
 namespace qlab::broker {
 
 struct Partitions::Shard {
   std::size_t index;
   runtime::Runtime& runtime;
-  std::unique_ptr<storage::Engine> engine;
+  PartitionStore store;
   replication::Replicas replicas;
   ChangeWatch watch;
 
-  Shard(std::size_t number, runtime::Runtime& world, std::unique_ptr<storage::Engine> disk,
+  // Requires: the layout is started.
+  Shard(std::size_t number, runtime::Runtime& world, PartitionStore logs,
         replication::ReplicasContext context)
       : index(number),
         runtime(world),
-        engine(std::move(disk)),
-        replicas(runtime, *engine, std::move(context)),
+        store(std::move(logs)),
+        replicas(runtime, *store.layout, std::move(context)),
         watch(runtime) {}
 
   bool is_home() const { return index == 0; }
@@ -102,9 +104,9 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
 
 Task<Result<void>> Partitions::open_shard(std::size_t index) {
   runtime::Runtime& runtime = world_.shard(index);
-  CO_TRY(Engines engines, make_engines(config_, runtime));
-  shards_[index] =
-      std::make_unique<Shard>(index, runtime, std::move(engines.partitions), context_of(index));
+  CO_TRY(PartitionStore store, make_partition_store(config_, runtime));
+  CO_TRY_VOID(co_await store.layout->start());
+  shards_[index] = std::make_unique<Shard>(index, runtime, std::move(store), context_of(index));
   co_return Result<void>{};
 }
 
@@ -185,6 +187,11 @@ Task<std::vector<Partitions::View>> Partitions::views() {
 Task<void> Partitions::close_shard(Shard& shard) {
   co_await shard.watch.stop();
   co_await shard.replicas.stop();
+  const Result<void> stopped = co_await shard.store.layout->stop();
+  if (!stopped) {
+    log(LogLevel::warn, "partitions", "stopping the layout of shard {}: {}, ignoring", shard.index,
+        stopped.error().message());
+  }
 }
 
 Task<void> Partitions::close() {

@@ -12,7 +12,6 @@
 #include "metadata/publisher.h"
 #include "replication/replicas.h"
 #include "runtime/shards.h"
-#include "storage/engine.h"
 
 namespace qlab::broker {
 
@@ -59,7 +58,8 @@ class Partitions {
              std::function<void(Error)> on_fatal);
   ~Partitions();
 
-  // Makes each shard's part on its shard. Requires: before all else. Errors: as of make_engines.
+  // Makes each shard's part on its shard. Requires: before all else. Errors: as of
+  // make_partition_store and Layout::start.
   Task<Result<void>> open();
 
   // Hands newer metadata to every shard.

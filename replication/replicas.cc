@@ -8,7 +8,6 @@
 #include "common/logging.h"
 #include "replication/fetcher.h"
 #include "replication/isr_replicator.h"
-#include "runtime/disk.h"
 
 namespace qlab::replication {
 namespace {
@@ -25,12 +24,6 @@ std::int64_t config_of(const metadata::Topic& topic, const std::string& key,
   return value;
 }
 
-// partition.metadata in Kafka's form: it tells a directory of a deleted topic from one of its
-// namesake.
-std::string metadata_text(const TopicId& id) {
-  return fmt::format("version: 0\ntopic_id: {}\n", id.to_string());
-}
-
 }  // namespace
 
 std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t shard_count) {
@@ -40,9 +33,9 @@ std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t
 
 class Replicas::Impl {
  public:
-  Impl(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context)
+  Impl(runtime::Runtime& runtime, storage::Layout& layout, ReplicasContext context)
       : runtime_(runtime),
-        engine_(engine),
+        layout_(layout),
         context_(std::move(context)),
         changed_(runtime),
         gate_(runtime) {
@@ -170,31 +163,15 @@ class Replicas::Impl {
   }
 
   Task<Result<Replica>> open(metadata::Topic topic, TopicPartition name) {
-    const std::string directory = name.name();
-    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(directory, topic.id));
+    storage::LogName log_name{name.name(), topic.id};
     storage::LogOptions options = context_.options.log;
     options.segment_bytes = static_cast<std::uint64_t>(
         config_of(topic, "segment.bytes", static_cast<std::int64_t>(options.segment_bytes)));
-    CO_TRY(auto opened, co_await storage::Log::open(runtime_, engine_, directory, options));
+    CO_TRY(auto opened, co_await layout_.open(std::move(log_name), options));
     if (opened->recovery().dropped) {
-      log(LogLevel::warn, "replicas", "{}: {}", directory, *opened->recovery().dropped);
+      log(LogLevel::warn, "replicas", "{}: {}", name.name(), *opened->recovery().dropped);
     }
     co_return co_await IsrReplicator::open(runtime_, std::move(name), std::move(opened), context_);
-  }
-
-  // Makes the directory this topic's: a namesake's, deleted while this node was away, goes first.
-  Result<void> claim_directory(const std::string& directory, const TopicId& id) {
-    runtime::Disk& disk = runtime_.disk();
-    const std::string path = directory + "/partition.metadata";
-    TRY(const bool there, disk.exists(path));
-    if (there) {
-      TRY(const Bytes text, disk.read_file(path));
-      if (as_text(text) == metadata_text(id)) return {};
-      log(LogLevel::info, "replicas", "{} is of a topic that was deleted, removing it", directory);
-      TRY_VOID(disk.remove_all(directory));
-    }
-    TRY_VOID(disk.make_directories(directory));
-    return disk.write_file_atomically(path, as_view(metadata_text(id)));
   }
 
   void direct_fetchers(const metadata::Image& image) {
@@ -225,7 +202,7 @@ class Replicas::Impl {
   }
 
   runtime::Runtime& runtime_;
-  storage::Engine& engine_;
+  storage::Layout& layout_;
   const ReplicasContext context_;
 
   std::map<TopicPartition, Slot> slots_;
@@ -237,8 +214,8 @@ class Replicas::Impl {
   runtime::Gate gate_;
 };
 
-Replicas::Replicas(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context)
-    : impl_(std::make_unique<Impl>(runtime, engine, std::move(context))) {}
+Replicas::Replicas(runtime::Runtime& runtime, storage::Layout& layout, ReplicasContext context)
+    : impl_(std::make_unique<Impl>(runtime, layout, std::move(context))) {}
 Replicas::~Replicas() = default;
 
 void Replicas::on_metadata(metadata::ImagePtr image, metadata::DeltaPtr delta) {

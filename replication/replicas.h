@@ -14,7 +14,7 @@
 #include "replication/options.h"
 #include "replication/replicator.h"
 #include "runtime/async.h"
-#include "storage/engine.h"
+#include "storage/layout.h"
 
 namespace qlab::replication {
 
@@ -50,8 +50,8 @@ std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t
 
 class Replicas {
  public:
-  // Requires: runtime, engine outlive it.
-  Replicas(runtime::Runtime& runtime, storage::Engine& engine, ReplicasContext context);
+  // Requires: runtime, layout outlive it; the layout is started.
+  Replicas(runtime::Runtime& runtime, storage::Layout& layout, ReplicasContext context);
   ~Replicas();
 
   // Takes newer metadata. Opening, truncating and deleting follow in the background, in order.

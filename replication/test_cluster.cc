@@ -20,12 +20,13 @@ struct TestCluster::Program {
       : runtime(world),
         cluster(test),
         engine(storage::make_engine("buffered", world).value()),
+        layout(storage::make_layout("per_partition", world, *engine).value()),
         context{self, cluster.options_,
                 [&test, self](IsrProposal proposal) {
                   return test.alter_isr(self, std::move(proposal));
                 },
                 [](Error error) { CHECK_MSG(false, error.message()); }},
-        replicas(world, *engine, context),
+        replicas(world, *layout, context),
         gate(world) {
     gate.start([this] { return listen(); });
   }
@@ -104,6 +105,7 @@ struct TestCluster::Program {
   runtime::Runtime& runtime;
   TestCluster& cluster;
   std::unique_ptr<storage::Engine> engine;
+  std::unique_ptr<storage::Layout> layout;
   ReplicasContext context;
   Replicas replicas;
   std::unique_ptr<runtime::Listener> listener;

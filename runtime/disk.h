@@ -7,6 +7,7 @@
 // meets the same ones.
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,11 +17,24 @@
 
 namespace qlab::runtime {
 
-// How the kernel is asked. The simulated disk takes both words and does the same for either.
+// How the kernel is asked. The simulated disk takes every word and does the same for each.
 enum class IoPath : std::uint8_t {
   blocking,  // pwrite on the shard's thread (page cache); fdatasync on a helper thread of the
              // shard.
-  uring,     // io_uring of the shard for writes, reads and syncs.
+  uring,     // io_uring of the shard for writes, reads and syncs (page cache).
+  mapped,    // Stores into a shared mapping (page cache); msync on a helper thread of the shard.
+  direct,    // O_DIRECT through the shard's io_uring, past the page cache. Positions, sizes and
+             // memory of writes are multiples of direct_alignment; see Disk::make_buffer.
+};
+
+// What IoPath::direct asks of positions, sizes and addresses of a write, in bytes.
+inline constexpr std::size_t direct_alignment = 4096;
+
+// How File::prepare makes space.
+enum class Fill : std::uint8_t {
+  extents,  // fallocate: the space is there, and the first write of each block still changes
+            // metadata.
+  zeros,    // Written zeros: later writes change data only.
 };
 
 struct OpenOptions {
@@ -48,8 +62,8 @@ class File {
   // Recover from fsync Failures?").
   virtual Task<Result<void>> sync() = 0;
 
-  // Writes, then syncs; one round trip to the kernel where the path can do it (RWF_DSYNC or linked
-  // operations).
+  // Writes, and makes at least that range durable; one round trip to the kernel where the path can
+  // do it (RWF_DSYNC). Errors: as write() and sync(), and the file refuses further syncs likewise.
   virtual Task<Result<void>> write_durably(std::uint64_t position,
                                            std::vector<ByteView> pieces) = 0;
 
@@ -59,8 +73,19 @@ class File {
   // Sets the size and makes it durable.
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
 
+  // Makes the file at least `size` bytes long, durably; what is added reads as zeros.
+  // Requires: no write beyond size() is under way. Errors: no_space (the size is as before); io.
+  virtual Task<Result<void>> prepare(std::uint64_t size, Fill fill) = 0;
+
   virtual Result<std::uint64_t> size() const = 0;
   virtual Task<Result<void>> close() = 0;
+};
+
+// Memory for IoPath::direct: aligned, and registered with the shard's ring where that is possible.
+class IoBuffer {
+ public:
+  virtual ~IoBuffer() = default;
+  virtual std::span<std::byte> bytes() = 0;
 };
 
 // Paths are relative to the disk's root, which is the node's data directory, and never leave it.
@@ -69,6 +94,14 @@ class Disk {
   virtual ~Disk() = default;
 
   virtual Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) = 0;
+
+  // Requires: `size` is a multiple of direct_alignment; buffers end before the disk does.
+  // Errors: no_space, when the memory is not to be had.
+  virtual Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) = 0;
+
+  // Makes durable everything that was written to the file system below the root and every name in
+  // it (syncfs), whoever wrote it. Errors: io; then nothing may be assumed of any unsynced write.
+  virtual Task<Result<void>> sync_filesystem() = 0;
 
   virtual Result<std::vector<std::string>> list(
       std::string_view directory) = 0;  // Names, sorted; no . and ..

@@ -19,16 +19,18 @@ enum class DiskOperation : std::uint8_t {
   write,
   sync,
   truncate,
+  prepare,
   rename,
   remove,
   sync_directory,
   replace,  // write_file_atomically as a whole.
+  sync_filesystem,
 };
 
 struct DiskAccess {
   DiskOperation operation = DiskOperation::read;
   std::string_view path;       // Below the disk's root; of the directory for sync_directory.
-  std::uint64_t position = 0;  // For read and write; the new size for truncate.
+  std::uint64_t position = 0;  // For read and write; the new size for truncate and prepare.
   std::size_t count = 0;       // Bytes, for read and write.
 };
 

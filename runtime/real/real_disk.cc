@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/aligned_buffer.h"
 #include "runtime/real/fd.h"
 #include "runtime/real/real_file.h"
 
@@ -53,6 +54,9 @@ Result<void> RealDisk::pass(DiskOperation operation, std::string_view path) cons
 Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions options) {
   CO_TRY(const fs::path full, resolve(path));
   CO_TRY_VOID(pass(DiskOperation::open, path));
+  if (options.io_path == IoPath::mapped || options.io_path == IoPath::direct) {
+    co_return fail(Errc::unsupported, "{}: this way to the disk is not there", path);
+  }
   int flags = O_RDWR;
   if (options.create) flags |= O_CREAT;
   if (options.create && options.exclusive) flags |= O_EXCL;
@@ -64,6 +68,19 @@ Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions
     co_return make_uring_file(std::move(fd), std::move(path), parts_);
   }
   co_return make_blocking_file(std::move(fd), std::move(path), parts_);
+}
+
+Result<std::unique_ptr<IoBuffer>> RealDisk::make_buffer(std::size_t size) {
+  return std::make_unique<AlignedBuffer>(size);
+}
+
+Task<Result<void>> RealDisk::sync_filesystem() {
+  CO_TRY_VOID(pass(DiskOperation::sync_filesystem, ""));
+  CO_TRY(Fd fd, open_fd(root_, O_RDONLY | O_DIRECTORY));
+  auto job = [fd = fd.get()] { return ::syncfs(fd) == 0 ? 0 : errno; };
+  const int error = co_await parts_.helper.run(std::move(job));
+  if (error != 0) co_return fail(errno_error(error, fmt::format("syncfs {}", root_.string())));
+  co_return fd.close();
 }
 
 Result<std::vector<std::string>> RealDisk::list(std::string_view directory) {

@@ -21,6 +21,8 @@ class RealDisk final : public Disk {
   // Errors of IoPath::uring: unsupported, when the kernel or its policy forbids io_uring.
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) override;
 
+  Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) override;
+  Task<Result<void>> sync_filesystem() override;
   Result<std::vector<std::string>> list(std::string_view directory) override;
   Result<bool> exists(std::string_view path) override;
   Result<void> make_directories(std::string_view directory) override;

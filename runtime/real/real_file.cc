@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "runtime/async.h"
@@ -18,6 +19,32 @@ Result<void> truncate_and_sync(int fd, std::uint64_t size, const std::string& na
   }
   if (::fsync(fd) != 0) return fail(errno_error(errno, fmt::format("sync {}", name)));
   return {};
+}
+
+Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to, const std::string& name) {
+  const Bytes zeros(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, 1u << 20)));
+  while (from < to) {
+    const std::size_t count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(to - from, zeros.size()));
+    TRY_VOID(write_all(fd, from, {ByteView(zeros).first(count)}, name));
+    from += count;
+  }
+  return {};
+}
+
+Result<void> extend(int fd, std::uint64_t size, Fill fill, const std::string& name) {
+  TRY(const std::uint64_t old_size, size_of(fd, name));
+  if (size <= old_size) return {};
+  Result<void> added;
+  if (fill == Fill::zeros) {
+    added = write_zeros(fd, old_size, size, name);
+  } else if (const int error = ::posix_fallocate(fd, static_cast<off_t>(old_size),
+                                                 static_cast<off_t>(size - old_size))) {
+    added = fail(errno_error(error, fmt::format("allocate {}", name)));
+  }
+  if (added && ::fsync(fd) != 0) added = fail(errno_error(errno, fmt::format("sync {}", name)));
+  if (!added) TRY_VOID(truncate_and_sync(fd, old_size, name));
+  return added;
 }
 
 std::size_t total_size(const std::vector<ByteView>& pieces) {
@@ -62,6 +89,14 @@ Task<Result<void>> RealFile::truncate(std::uint64_t size) {
   auto job = [fd = fd_.get(), size, name = name_] { return truncate_and_sync(fd, size, name); };
   auto outcome = co_await parts_.helper.run(std::move(job));
   co_return remember(std::move(outcome));
+}
+
+Task<Result<void>> RealFile::prepare(std::uint64_t size, Fill fill) {
+  CO_TRY_VOID(may_sync());
+  const DiskFault fault = parts_.ask(DiskOperation::prepare, name_, size);
+  CO_TRY_VOID(co_await pass(fault, "prepare"));
+  auto job = [fd = fd_.get(), size, fill, name = name_] { return extend(fd, size, fill, name); };
+  co_return co_await parts_.helper.run(std::move(job));
 }
 
 Result<std::uint64_t> RealFile::size() const {

@@ -42,6 +42,7 @@ class RealFile : public File {
   Task<Result<void>> write_durably(std::uint64_t position, std::vector<ByteView> pieces) final;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) final;
   Task<Result<void>> truncate(std::uint64_t size) final;
+  Task<Result<void>> prepare(std::uint64_t size, Fill fill) final;
   Result<std::uint64_t> size() const final;
   Task<Result<void>> close() final;
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "common/check.h"
+#include "runtime/aligned_buffer.h"
 #include "runtime/async.h"
 #include "runtime/simulated/node.h"
 
@@ -29,6 +30,7 @@ class SimulatedFile final : public File {
   Task<Result<void>> write_durably(std::uint64_t position, std::vector<ByteView> pieces) override;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
+  Task<Result<void>> prepare(std::uint64_t size, Fill fill) override;
   Result<std::uint64_t> size() const override;
   Task<Result<void>> close() override;
 
@@ -115,6 +117,24 @@ Task<Result<void>> SimulatedFile::truncate(std::uint64_t size) {
   co_return Result<void>{};
 }
 
+// Both fills are zeros that are written: what only differs in time is the same here.
+Task<Result<void>> SimulatedFile::prepare(std::uint64_t size, Fill) {
+  if (sync_failed_) co_return fail(Errc::io, "a sync of {} failed before", path_);
+  CO_TRY(const DiskFault fault,
+         begin({.operation = DiskOperation::prepare, .path = {}, .position = size},
+               SimulatedDisk::Kind::change));
+  const std::uint64_t old_size = inode_->cached().size();
+  if (fault.error != 0) co_return fail(errno_error(fault.error, "prepare " + path_));
+  if (size <= old_size) co_return Result<void>{};
+  const Bytes zeros(static_cast<std::size_t>(size - old_size));
+  const auto change = inode_->begin_write(old_size, zeros);
+  co_await wait(fault.delay + disk().options_.disk_sync.draw(disk().random_));
+  inode_->end(change);
+  const std::vector<Inode::ChangeId> zeroed(1, change);
+  inode_->end_sync(zeroed);
+  co_return Result<void>{};
+}
+
 Result<std::uint64_t> SimulatedFile::size() const {
   if (closed_ || life_ != node_.life()) return fail(Errc::closed, "file {} is closed", path_);
   return inode_->cached().size();
@@ -171,6 +191,23 @@ Task<Result<std::unique_ptr<File>>> SimulatedDisk::open(std::string path, OpenOp
   }
   if (!inode) inode = files_.create(name);
   co_return std::make_unique<SimulatedFile>(node_, name, std::move(inode));
+}
+
+Result<std::unique_ptr<IoBuffer>> SimulatedDisk::make_buffer(std::size_t size) {
+  return std::make_unique<AlignedBuffer>(size);
+}
+
+Task<Result<void>> SimulatedDisk::sync_filesystem() {
+  CO_TRY(const DiskFault fault,
+         begin({.operation = DiskOperation::sync_filesystem, .path = {}}, Kind::change));
+  const auto sync = files_.begin_sync_all();
+  co_await sleep_for(node_, fault.delay + options_.disk_sync.draw(random_));
+  if (fault.error != 0) {
+    for (const auto& [inode, changes] : sync.inodes) inode->fail_sync(changes, random_);
+    co_return fail(errno_error(fault.error, "syncfs"));
+  }
+  for (const auto& [inode, changes] : sync.inodes) inode->end_sync(changes);
+  co_return Result<void>{};
 }
 
 Result<std::vector<std::string>> SimulatedDisk::list(std::string_view directory) {

@@ -22,6 +22,8 @@ class SimulatedDisk final : public Disk {
   SimulatedDisk(SimulatedNode& node, const WorldOptions& options, Prng random);
 
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) override;
+  Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) override;
+  Task<Result<void>> sync_filesystem() override;
   Result<std::vector<std::string>> list(std::string_view directory) override;
   Result<bool> exists(std::string_view path) override;
   Result<void> make_directories(std::string_view directory) override;

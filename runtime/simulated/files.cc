@@ -248,6 +248,15 @@ void SimulatedFiles::sync_directory(const std::string& directory) {
   });
 }
 
+SimulatedFiles::SyncAll SimulatedFiles::begin_sync_all() {
+  for (const NameChange& c : changes_) durable_.apply(c);
+  changes_.clear();
+  SyncAll sync;
+  for (const auto& [path, inode] : seen_.files)
+    sync.inodes.emplace_back(inode, inode->begin_sync());
+  return sync;
+}
+
 void SimulatedFiles::replace(const std::string& path, ByteView bytes) {
   auto inode = std::make_shared<Inode>();
   inode->replace(bytes);

@@ -97,6 +97,11 @@ class SimulatedFiles {
   void remove(const std::string& path);  // Of a file; no effect without one.
   void remove_all(const std::string& directory);
   void sync_directory(const std::string& directory);
+  // What a sync of the whole file system takes: all writes that have ended.
+  struct SyncAll {
+    std::vector<std::pair<InodeRef, std::vector<Inode::ChangeId>>> inodes;
+  };
+  SyncAll begin_sync_all();  // Names are durable from here on, data when it ends.
   // Old or new, whole, and durable. Requires: its directory exists.
   void replace(const std::string& path, ByteView bytes);
   std::vector<std::string> list(const std::string& directory) const;

@@ -1,0 +1,56 @@
+#pragma once
+// How the logs of many partitions share a disk. One of these per shard; storage/layouts.cc names
+// them.
+//
+//   per_partition  a directory of segment files per partition, in Kafka's format
+//   shared         one log for all partitions of the shard, settled in the background into sorted
+//                  segments
+//
+// Everything above (replication, the broker) is written against this header and log.h;
+// layout_contract_test.cc runs over every layout.
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ids.h"
+#include "storage/log.h"
+
+namespace qlab::storage {
+
+// Which log is meant: the partition's name, `topic-3`, and the id of its topic, which tells it from
+// a namesake that was deleted.
+struct LogName {
+  std::string partition;
+  TopicId topic;
+};
+
+// Thread: one shard.
+class Layout {
+ public:
+  virtual ~Layout() = default;
+  virtual std::string_view name() const = 0;
+
+  // Opens the log of that name or makes it; what is there under another topic id is removed first.
+  // Requires: started; that log is not open; it is closed or removed before it is destroyed.
+  // Durability: all that is there is durable when the task ends.
+  // Errors: corrupt, naming file and position, and nothing was changed; io; no_space.
+  virtual Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) = 0;
+
+  // Recovers what the logs have in common. Requires: called once, before all else.
+  // Errors: as open().
+  virtual Task<Result<void>> start() = 0;
+  // Requires: every log is closed or removed. Errors: as Log::close().
+  virtual Task<Result<void>> stop() = 0;
+};
+
+// The layouts of this build, in the order in which help texts list them.
+std::vector<std::string_view> layout_names();
+
+// Requires: `runtime` and `engine` outlive the layout.
+// Errors: invalid, naming the layout asked for and those that exist.
+Result<std::unique_ptr<Layout>> make_layout(std::string_view name, runtime::Runtime& runtime,
+                                            Engine& engine);
+
+}  // namespace qlab::storage

@@ -1,0 +1,56 @@
+#include "storage/per_partition_layout.h"
+
+#include "common/logging.h"
+#include "runtime/disk.h"
+
+namespace qlab::storage {
+namespace {
+
+// partition.metadata in Kafka's form: it tells a directory of a deleted topic from one of its
+// namesake.
+std::string metadata_text(const TopicId& id) {
+  return fmt::format("version: 0\ntopic_id: {}\n", id.to_string());
+}
+
+class PerPartitionLayout final : public Layout {
+ public:
+  PerPartitionLayout(runtime::Runtime& runtime, Engine& engine)
+      : runtime_(runtime), engine_(engine) {}
+
+  std::string_view name() const override { return "per_partition"; }
+
+  Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) override {
+    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
+    co_return co_await Log::open(runtime_, engine_, std::move(name.partition), options);
+  }
+
+  Task<Result<void>> start() override { co_return Result<void>{}; }
+  Task<Result<void>> stop() override { co_return Result<void>{}; }
+
+ private:
+  Result<void> claim_directory(const LogName& name) {
+    runtime::Disk& disk = runtime_.disk();
+    const std::string path = name.partition + "/partition.metadata";
+    TRY(const bool there, disk.exists(path));
+    if (there) {
+      TRY(const Bytes text, disk.read_file(path));
+      if (as_text(text) == metadata_text(name.topic)) return {};
+      log(LogLevel::info, "storage", "{} is of a topic that was deleted, removing it",
+          name.partition);
+      TRY_VOID(disk.remove_all(name.partition));
+    }
+    TRY_VOID(disk.make_directories(name.partition));
+    return disk.write_file_atomically(path, as_view(metadata_text(name.topic)));
+  }
+
+  runtime::Runtime& runtime_;
+  Engine& engine_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine) {
+  return std::make_unique<PerPartitionLayout>(runtime, engine);
+}
+
+}  // namespace qlab::storage
