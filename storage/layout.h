@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "storage/layout_options.h"
 #include "storage/log.h"
 
 namespace qlab::storage {
@@ -49,8 +50,8 @@ class Layout {
 std::vector<std::string_view> layout_names();
 
 // Requires: `runtime` and `engine` outlive the layout.
-// Errors: invalid, naming the layout asked for and those that exist.
+// Errors: invalid, naming the layout asked for and those that exist; as LayoutOptions::validate().
 Result<std::unique_ptr<Layout>> make_layout(std::string_view name, runtime::Runtime& runtime,
-                                            Engine& engine);
+                                            Engine& engine, LayoutOptions options = {});
 
 }  // namespace qlab::storage

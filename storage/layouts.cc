@@ -8,7 +8,7 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<Layout> (*make)(runtime::Runtime&, Engine&);
+  std::unique_ptr<Layout> (*make)(runtime::Runtime&, Engine&, LayoutOptions);
 };
 
 constexpr Entry layouts[] = {
@@ -24,9 +24,10 @@ std::vector<std::string_view> layout_names() {
 }
 
 Result<std::unique_ptr<Layout>> make_layout(std::string_view name, runtime::Runtime& runtime,
-                                            Engine& engine) {
+                                            Engine& engine, LayoutOptions options) {
+  TRY_VOID(options.validate());
   for (const Entry& entry : layouts) {
-    if (entry.name == name) return entry.make(runtime, engine);
+    if (entry.name == name) return entry.make(runtime, engine, options);
   }
   return fail(Errc::invalid, "log.layout={} is unknown; allowed are {}", name,
               fmt::join(layout_names(), ", "));

@@ -49,7 +49,8 @@ class PerPartitionLayout final : public Layout {
 
 }  // namespace
 
-std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine) {
+std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine,
+                                                  LayoutOptions) {
   return std::make_unique<PerPartitionLayout>(runtime, engine);
 }
 

@@ -7,6 +7,7 @@
 
 namespace qlab::storage {
 
-std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine);
+std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine,
+                                                  LayoutOptions options);
 
 }  // namespace qlab::storage
