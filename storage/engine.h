@@ -14,6 +14,7 @@
 
 #include "common/bytes.h"
 #include "runtime/runtime.h"
+#include "storage/engine_options.h"
 
 namespace qlab::storage {
 
@@ -76,7 +77,8 @@ class Engine {
 std::vector<std::string_view> engine_names();
 
 // Requires: `runtime` outlives the engine.
-// Errors: invalid, naming the engine asked for and those that exist.
-Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime);
+// Errors: invalid, naming the engine asked for and those that exist, or as EngineOptions::validate.
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime,
+                                            EngineOptions options = {});
 
 }  // namespace qlab::storage

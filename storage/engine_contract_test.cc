@@ -75,6 +75,23 @@ BOOST_AUTO_TEST_CASE(an_unknown_engine_is_an_error_that_names_those_there_are) {
              "engine=floppy is unknown; allowed are buffered, uring, memory");
 }
 
+BOOST_AUTO_TEST_CASE(options_out_of_bounds_are_errors_that_name_key_value_and_bounds) {
+  SimulatedTestWorld world;
+  const auto words = [&](EngineOptions options) {
+    return make_engine("buffered", world.runtime(), options).error().context;
+  };
+  BOOST_TEST(words({.prepared_bytes = 1000}) ==
+             "log.preallocate.bytes=1000 is not in [1048576, 1073741824]");
+  BOOST_TEST(words({.spares = 65}) == "log.preallocate.spares=65 is not in [0, 64]");
+  BOOST_TEST(words({.preallocation = static_cast<Preallocation>(4)}) ==
+             "log.preallocation=4 is unknown; allowed are none, extents, zeros, recycled");
+  BOOST_TEST(parse_preallocation("half").error().context ==
+             "log.preallocation=half is unknown; allowed are none, extents, zeros, recycled");
+  for (const std::string_view name : preallocation_names()) {
+    BOOST_TEST(name_of(parse_preallocation(name).value()) == name);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(appended_bytes_are_read_before_they_are_synced) {
   for_all([](TestSetup& setup) {
     const auto segment = open(setup);

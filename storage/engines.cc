@@ -8,7 +8,7 @@ namespace {
 
 struct Entry {
   std::string_view name;
-  std::unique_ptr<Engine> (*make)(runtime::Runtime&);
+  std::unique_ptr<Engine> (*make)(runtime::Runtime&, const EngineOptions&);
 };
 
 constexpr Entry engines[] = {
@@ -25,9 +25,11 @@ std::vector<std::string_view> engine_names() {
   return names;
 }
 
-Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime) {
+Result<std::unique_ptr<Engine>> make_engine(std::string_view name, runtime::Runtime& runtime,
+                                            EngineOptions options) {
+  TRY_VOID(options.validate());
   for (const Entry& entry : engines) {
-    if (entry.name == name) return entry.make(runtime);
+    if (entry.name == name) return entry.make(runtime, options);
   }
   return fail(Errc::invalid, "engine={} is unknown; allowed are {}", name,
               fmt::join(engine_names(), ", "));

@@ -3,7 +3,7 @@
 
 namespace qlab::storage {
 
-std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime) {
+std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime, const EngineOptions&) {
   return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking);
 }
 

@@ -9,10 +9,11 @@ namespace qlab::storage {
 
 // No disk at all: what an append costs above the engine. Durable = appended, and gone with the
 // engine.
-std::unique_ptr<Engine> make_memory_engine(runtime::Runtime& runtime);
+std::unique_ptr<Engine> make_memory_engine(runtime::Runtime& runtime, const EngineOptions& options);
 // pwrite into the page cache, fdatasync on a helper thread.
-std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime);
+std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime,
+                                             const EngineOptions& options);
 // The same calls through the shard's io_uring, so that the shard's thread never waits for a write.
-std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime);
+std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions& options);
 
 }  // namespace qlab::storage

@@ -128,7 +128,7 @@ class MemoryEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_memory_engine(runtime::Runtime&) {
+std::unique_ptr<Engine> make_memory_engine(runtime::Runtime&, const EngineOptions&) {
   return std::make_unique<MemoryEngine>();
 }
 
