@@ -95,6 +95,8 @@ class Definition:
     measures: dict[str, Measure]
     figures: tuple[Figure, ...]
     limits: tuple[str, ...]
+    programs: tuple[str, ...] = ("broker/qlab-node", "experiments/qlab-load")
+    """What has to be built before it runs, as paths in the build folder."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,21 @@ def system_of(cell: Mapping[str, str]) -> str:
     return "/".join(cell.values())
 
 
+def folder_of(name: str) -> str:
+    """The folder of an experiment: a Python package, so without hyphens."""
+    return name.replace("-", "_")
+
+
+def module_of(name: str) -> str:
+    """The module that runs an experiment and draws its figures."""
+    return f"experiments.{folder_of(name)}.experiment"
+
+
 def load(name: str, folder: Path = FOLDER) -> Definition:
     """Errors: ConfigError when there is none or it is not complete."""
-    path = folder / name / "experiment.toml"
+    path = folder / folder_of(name) / "experiment.toml"
     if not path.is_file():
-        known = sorted(p.parent.name for p in folder.glob("*/experiment.toml"))
+        known = sorted(p.parent.name.replace("_", "-") for p in folder.glob("*/experiment.toml"))
         raise ConfigError(f"experiment={name}: allowed is {', '.join(known) or 'none yet'}")
     try:
         return _definition(name, tomllib.loads(path.read_text()))
@@ -182,4 +194,5 @@ def _definition(name: str, raw: dict[str, Any]) -> Definition:
         {key: tuple(axis["values"]) for key, axis in raw["matrix"].items()},
         {key: axis["meaning"] for key, axis in raw["matrix"].items()},
         parameters, raw["trials"]["default"], raw["trials"]["quick"], measures,
-        tuple(Figure(**f) for f in raw["figures"]), tuple(raw.get("limits", ())))
+        tuple(Figure(**f) for f in raw["figures"]), tuple(raw.get("limits", ())),
+        tuple(raw.get("programs", Definition.programs)))

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure  # noqa: E402
 
 from experiments import stats  # noqa: E402
 
-SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PHASE_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999")
 OUTCOME_COLOURS = {"ok": "#0072B2", "info": "#E69F00", "fail": "#D55E00"}
 BAND_COLOURS = ("#C04F00", "#A8437F", "#8A6D00")
@@ -252,3 +252,118 @@ def _draw_bands(above: Axes, below: Axes, bands: Sequence[Band]) -> None:
             axes.axvline(band.start, color=colour, linewidth=1)
         above.annotate(band.label, (band.start, 1), xycoords=("data", "axes fraction"),
                        xytext=(0, 4), textcoords="offset points", fontsize=8, color=colour)
+
+
+Point = tuple[float, stats.Estimate]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A panel of curves over a quantity, each point an estimate."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Mapping[str, Sequence[Point]]
+    """Label -> points, by x."""
+    log_x: bool = True
+    log_y: bool = True
+    limit: tuple[str, float] | None = None
+    """A horizontal line and its name."""
+
+
+def charts(panels: Sequence[Chart], path: Path, *, columns: int = 3,
+           order: Sequence[str] = (), x_names: Mapping[float, str] | None = None) -> None:
+    """Medians as lines with dots, intervals as bars; the same label has one colour in all panels.
+
+    `order` gives labels their colours, `x_names` the ticks their words. Requires: at least one
+    panel.
+    """
+    labels = list(order) or list(dict.fromkeys(label for p in panels for label in p.curves))
+    with plt.rc_context(STYLE):
+        columns = min(columns, len(panels))
+        rows = -(-len(panels) // columns)
+        figure, grid = plt.subplots(rows, columns, figsize=(3.9 * columns + 0.4, 3.1 * rows + 0.5),
+                                    squeeze=False)
+        for axes, panel in zip(grid.flat, panels):
+            _chart(axes, panel, labels, x_names or {})
+        for axes in grid.flat[len(panels):]:
+            axes.set_visible(False)
+        figure.tight_layout(rect=(0, 0.06, 1, 1))
+        _shared_legend(figure, grid)
+        save(figure, path)
+
+
+def _chart(axes: Axes, panel: Chart, labels: Sequence[str], x_names: Mapping[float, str]) -> None:
+    for label, points in panel.curves.items():
+        if not points:
+            continue
+        colour = colour_of(label, labels)
+        at = [x for x, _ in points]
+        middle = [e.median for _, e in points]
+        low = [e.median - (e.median if e.ci_low is None else e.ci_low) for _, e in points]
+        high = [(e.median if e.ci_high is None else e.ci_high) - e.median for _, e in points]
+        axes.errorbar(at, middle, yerr=[low, high], color=colour, marker="o", markersize=3.5,
+                      linewidth=1.5, capsize=2, label=label)
+    if panel.limit is not None:
+        name, value = panel.limit
+        axes.axhline(value, color="black", linewidth=1, linestyle="--", label=name)
+    if panel.log_x:
+        axes.set_xscale("log")
+    if panel.log_y:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    ticks = sorted({x for points in panel.curves.values() for x, _ in points})
+    if x_names:
+        axes.set_xticks(ticks, [x_names.get(x, f"{x:g}") for x in ticks])
+        axes.minorticks_off()
+    axes.set_title(panel.title, fontsize=10)
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A panel of cumulative distributions."""
+
+    title: str
+    curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]
+    """Label -> of each trial: values, and the share of samples that are at most that."""
+
+
+def distributions(panels: Sequence[Distribution], path: Path, *, x_label: str, columns: int = 3,
+                  order: Sequence[str] = ()) -> None:
+    """Cumulative distributions, a thin line per trial and the first of each label in full colour.
+
+    Requires: at least one panel.
+    """
+    labels = list(order) or list(dict.fromkeys(label for p in panels for label in p.curves))
+    with plt.rc_context(STYLE):
+        columns = min(columns, len(panels))
+        rows = -(-len(panels) // columns)
+        figure, grid = plt.subplots(rows, columns, figsize=(3.9 * columns + 0.4, 2.8 * rows + 0.5),
+                                    squeeze=False, sharey=True)
+        for axes, panel in zip(grid.flat, panels):
+            for label, trials in panel.curves.items():
+                for number, (values, shares) in enumerate(trials):
+                    axes.step(values, shares, where="post", linewidth=1.2, alpha=0.75,
+                              color=colour_of(label, labels),
+                              label=label if number == 0 else "_nolegend_")
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+            axes.set_title(panel.title, fontsize=10)
+            axes.set_xlabel(x_label)
+        for axes in grid.flat[len(panels):]:
+            axes.set_visible(False)
+        for row in grid:
+            row[0].set_ylabel("share of appends")
+        figure.tight_layout(rect=(0, 0.06, 1, 1))
+        _shared_legend(figure, grid)
+        save(figure, path)
+
+
+def _shared_legend(figure: Figure, grid: np.ndarray) -> None:
+    named = {label: handle for axes in grid.flat
+             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="lower center", ncols=min(len(named), 7),
+                  fontsize=9, columnspacing=1.4, handlelength=1.6)

@@ -96,7 +96,7 @@ def build(directory: Path, module: ModuleType | None = None) -> Run:
     given."""
     state = json.loads((directory / "run.json").read_text())
     name = state["experiment"]
-    module = module or importlib.import_module(f"experiments.{name}.experiment")
+    module = module or importlib.import_module(definitions.module_of(name))
     definition = getattr(module, "DEFINITION", None) or definitions.load(name)
     trials = tuple(
         TrialData(t["number"], t["system"], directory / t["directory"],
@@ -188,7 +188,7 @@ def _page(run: Run, figures: Path, says: dict[str, str]) -> str:
     origin = json.loads((run.directory / "provenance.json").read_text())
     return _templates().get_template("report.html").render(
         run=run, definition=run.definition, figures=shown, verdict=says.get("verdict", ""),
-        alarms=_alarms(run), provenance=origin, trials=run.state["trials"])
+        alarms=_alarms(run), unavailable=_unavailable(run), provenance=origin, trials=run.state["trials"])
 
 
 def _alarms(run: Run) -> list[str]:
@@ -200,6 +200,13 @@ def _alarms(run: Run) -> list[str]:
         if (zero or row["metric"] == "trials_failed") and row["median"]:
             alarms.append(f"{row['metric']} is {row['median']:g} for {row['system']}")
     return alarms
+
+
+def _unavailable(run: Run) -> list[str]:
+    """Why figures of some systems are missing, once each."""
+    missing = {(t["system"], t["error"]) for t in run.state["trials"]
+               if t["status"] == "unavailable"}
+    return [f"{system} is missing: {reason}" for system, reason in sorted(missing)]
 
 
 def _templates() -> jinja2.Environment:

@@ -59,6 +59,11 @@ class Trial:
     """Shows what the trial is doing."""
 
 
+class Unavailable(Exception):
+    """Raised by run_trial when this machine lacks what the trial needs: it says what. The trial is
+    reported as unavailable; it is not a failure, and its figures are missing."""
+
+
 class TrialsFailed(click.ClickException):
     """A system has no trial that ended well; what there is has been written."""
 
@@ -71,7 +76,7 @@ def main(experiment: str, *, quick: bool = False, overrides: dict[str, str] | No
     """
     chosen = definitions.load(experiment)
     plan = definitions.plan(chosen, quick=quick, overrides=overrides or {}, trials=trials)
-    module = importlib.import_module(f"experiments.{experiment}.experiment")
+    module = importlib.import_module(definitions.module_of(experiment))
     return run(chosen, plan, module, RESULTS)
 
 
@@ -146,6 +151,10 @@ def _run_trial(directory: Path, plan: Plan, entry: dict[str, Any], module: Modul
         trial.say("starting")
         module.run_trial(trial)
         entry["status"] = "done"
+    except Unavailable as reason:
+        entry["status"] = "unavailable"
+        entry["error"] = raw_data.relative(str(reason), below)
+        show(done, f"{entry['system']}: not available here: {entry['error']}")
     except Exception as error:  # A failed trial is a result; the others still run.
         entry["status"] = "failed"
         entry["error"] = raw_data.relative(f"{type(error).__name__}: {error}", below)
@@ -182,7 +191,7 @@ def _complain(state: dict[str, Any], directory: Path) -> None:
     for trial in failed:
         print(f"trial {trial['number']} ({trial['system']}) failed: {trial['error']}; see "
               f"{directory / trial['directory']}", file=sys.stderr)
-    good = {t["system"] for t in state["trials"] if t["status"] == "done"}
+    good = {t["system"] for t in state["trials"] if t["status"] in ("done", "unavailable")}
     without = sorted({t["system"] for t in state["trials"]} - good)
     if without:
         raise TrialsFailed(f"no trial of {', '.join(without)} ended well; see "

@@ -82,6 +82,30 @@ def test_a_failed_trial_is_counted_and_shown_and_the_others_run(tmp_path):
     assert "trials_failed is 1" in page
 
 
+def test_what_this_machine_lacks_is_said_and_is_no_failure(tmp_path):
+    def without_b(trial):
+        if trial.cell["engine"] == "b":
+            raise runner.Unavailable("there is no b here")
+        (trial.directory / "speed").write_text("1")
+
+    summary = runner.run(TOY, toy_plan(), toy_module(without_b), tmp_path)
+    rows = json.loads(summary.read_text())
+    assert {r["system"] for r in rows if r["metric"] == "speed"} == {"a/1", "a/2"}
+    assert not any(r["median"] for r in rows if r["metric"] == "trials_failed")
+    page = (summary.parent / "report.html").read_text()
+    assert "b/1 is missing: there is no b here" in page
+
+
+def test_the_folder_of_an_experiment_has_no_hyphens(tmp_path):
+    (tmp_path / "two_words").mkdir()
+    (tmp_path / "two_words" / "experiment.toml").write_text("")
+    with pytest.raises(ConfigError, match="KeyError"):
+        definition.load("two-words", tmp_path)
+    with pytest.raises(ConfigError, match="experiment=other: allowed is two-words"):
+        definition.load("other", tmp_path)
+    assert definition.module_of("two-words") == "experiments.two_words.experiment"
+
+
 def test_a_system_without_a_good_trial_is_an_error_after_the_report(tmp_path):
     def never_b(trial):
         if trial.cell["engine"] == "b":

@@ -15,9 +15,8 @@ PROFILES: dict[str, list[str]] = {
     "tsan": ["-Db_sanitize=thread", "-Db_lundef=false"],
 }
 
-# What a cluster and an experiment run, without the tests: Ninja's names.
+# What a cluster runs, in Ninja's words; an experiment names its own programs.
 NODE = "broker/qlab-node"
-LOAD_GENERATOR = "experiments/qlab-load"
 
 
 def build_dir(profile: str) -> pathlib.Path:

@@ -17,7 +17,7 @@ def known_experiments(root: pathlib.Path = paths.ROOT) -> list[str]:
     folder = root / "experiments"
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir()
+    return sorted(entry.name.replace("_", "-") for entry in folder.iterdir()
                   if any((entry / mark).is_file() for mark in _MARKS))
 
 
@@ -39,8 +39,9 @@ def run(experiment: str, quick: bool, settings: tuple[str, ...], trials: int | N
             f"no experiment '{experiment}'; there are: {', '.join(known) or 'none'}",
             param_hint="EXPERIMENT")
     overrides = parse_settings(settings)
-    builder.build("release", targets=[paths.NODE, paths.LOAD_GENERATOR])
-    from experiments import runner
+    builder.ensure_packages()
+    from experiments import definition, runner
+    builder.build("release", targets=list(definition.load(experiment).programs))
     summary = runner.main(experiment, quick=quick, overrides=overrides, trials=trials)
     click.echo(str(summary))
 
