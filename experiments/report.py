@@ -188,7 +188,8 @@ def _page(run: Run, figures: Path, says: dict[str, str]) -> str:
     origin = json.loads((run.directory / "provenance.json").read_text())
     return _templates().get_template("report.html").render(
         run=run, definition=run.definition, figures=shown, verdict=says.get("verdict", ""),
-        alarms=_alarms(run), unavailable=_unavailable(run), provenance=origin, trials=run.state["trials"])
+        alarms=_alarms(run), unavailable=_unavailable(run), provenance=origin,
+        trials=run.state["trials"])
 
 
 def _alarms(run: Run) -> list[str]:
