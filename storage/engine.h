@@ -49,9 +49,18 @@ class Segment {
   // way.
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
 
+  // Writes everything from `position` on once more, as it is read: after a failed sync the page
+  // cache may show bytes that the disk has not got, and takes them for clean (ATC'20). The next
+  // sync() makes durable what was rewritten. Nothing to do where reads come from the disk itself.
+  // Requires: position <= size(); no append is under way. Errors: no_space (nothing is lost), io.
+  virtual Task<Result<void>> rewrite(std::uint64_t position) = 0;
+
   virtual std::uint64_t size() const = 0;  // Appended.
   // durable_size() <= size(). 0 after open until the first sync.
   virtual std::uint64_t durable_size() const = 0;
+  // Notes that Disk::sync_filesystem(), begun when `size` bytes had been appended, made them and
+  // the entry in the directory durable. No effect unless Engine::is_synced_by_filesystem().
+  virtual void note_durable(std::uint64_t) {}
   // Without a sync. Requires: no call is under way; every later one fails with closed.
   virtual Task<Result<void>> close() = 0;
 };
@@ -63,6 +72,8 @@ class Engine {
   // False when its segments end with the engine object (memory): whoever uses it then keeps no
   // files beside them either.
   virtual bool is_persistent() const = 0;
+  // True when Disk::sync_filesystem() makes durable every append that has ended.
+  virtual bool is_synced_by_filesystem() const { return false; }
 
   // Opens or creates. The entry in the directory is durable once the first sync() returned.
   // Requires: no segment of that path is open; the directory exists, if the engine is persistent.

@@ -303,6 +303,35 @@ BOOST_AUTO_TEST_CASE(a_full_disk_leaves_the_segment_as_it_was) {
   });
 }
 
+// ATC'20: the second sync after a failed one says yes and writes nothing, and reads say all is
+// well.
+BOOST_AUTO_TEST_CASE(what_is_rewritten_after_a_failed_sync_is_durable_with_the_next_one) {
+  for (const std::string_view engine : engine_names()) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      BOOST_TEST_CONTEXT("engine " << engine << ", seed " << seed) {
+        TestSetup setup{"", std::make_unique<SimulatedTestWorld>(seed), nullptr};
+        auto& world = static_cast<SimulatedTestWorld&>(*setup.world);
+        setup.engine = must(make_engine(engine, world.runtime()));
+        if (!setup.engine->is_persistent()) continue;
+        const std::string text(5000, 'x');
+        auto segment = open(setup);
+        must(append(setup, *segment, "durable"));
+        sync(setup, *segment);
+        must(append(setup, *segment, text));
+        world.set_fault_hook(fail_once(DiskOperation::sync, EIO));
+        BOOST_TEST(!await(world, [&] { return segment->sync(); }).has_value());
+        close(setup, *segment);
+        segment = open(setup);
+        must(await(world, [&] { return segment->rewrite(7); }));
+        BOOST_TEST(sync(setup, *segment) == 5007u);
+        close(setup, *segment);
+        const Bytes durable = world.disk().durable("segment").value();
+        BOOST_TEST(as_text(durable).substr(0, 5007) == "durable" + text);
+      }
+    }
+  }
+}
+
 // What a crash may not take: everything below the last sync.
 class CrashRun {
  public:

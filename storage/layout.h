@@ -44,6 +44,9 @@ class Layout {
   virtual Task<Result<void>> start() = 0;
   // Requires: every log is closed or removed. Errors: as Log::close().
   virtual Task<Result<void>> stop() = 0;
+
+  // Of start() and of all logs opened so far.
+  virtual LayoutRecovery recovery() const = 0;
 };
 
 // The layouts of this build, in the order in which help texts list them.

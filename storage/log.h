@@ -15,6 +15,7 @@
 #include "common/record_batch.h"
 #include "storage/engine.h"
 #include "storage/options.h"
+#include "storage/recovery_report.h"
 
 namespace qlab::storage {
 
@@ -33,14 +34,6 @@ struct EpochEnd {
   LeaderEpoch epoch =
       no_leader_epoch;  // The largest epoch known that is <= the one asked for; none: -1.
   Offset end;           // One past its last record; none: where the first known epoch begins.
-};
-
-struct RecoveryReport {
-  std::uint64_t segments = 0;
-  std::uint64_t bytes_scanned = 0;
-  std::uint64_t bytes_truncated = 0;   // Of the torn tail.
-  std::optional<std::string> dropped;  // What was dropped and why, in words, when anything was.
-  Duration elapsed{};
 };
 
 class Log {

@@ -21,11 +21,21 @@ class PerPartitionLayout final : public Layout {
 
   Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) override {
     if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
-    co_return co_await Log::open(runtime_, engine_, std::move(name.partition), options);
+    if (recovery_.logs == 0) first_open_ = runtime_.now();
+    auto opened = co_await Log::open(runtime_, engine_, std::move(name.partition), options);
+    recovery_.elapsed = runtime_.now() - first_open_;
+    if (opened) {
+      recovery_.add((*opened)->recovery());
+    } else {
+      ++recovery_.logs;
+      ++recovery_.failed;
+    }
+    co_return opened;
   }
 
   Task<Result<void>> start() override { co_return Result<void>{}; }
   Task<Result<void>> stop() override { co_return Result<void>{}; }
+  LayoutRecovery recovery() const override { return recovery_; }
 
  private:
   Result<void> claim_directory(const LogName& name) {
@@ -45,6 +55,8 @@ class PerPartitionLayout final : public Layout {
 
   runtime::Runtime& runtime_;
   Engine& engine_;
+  LayoutRecovery recovery_;
+  Time first_open_{};
 };
 
 }  // namespace

@@ -191,6 +191,38 @@ Task<Result<void>> DiskSegment::truncate(std::uint64_t size) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> DiskSegment::rewrite(std::uint64_t position) {
+  if (poison_) co_return fail(*poison_);
+  CHECK(position <= size_);
+  CHECK(!writing_);
+  CHECK(queue_.empty());
+  writing_ = true;
+  durable_size_ = std::min(durable_size_, position);
+  const Result<void> written = co_await write_again(position);
+  next_writer();
+  if (!written && written.error().code == Errc::no_space) co_return written;
+  if (!written) co_return fail(poison("a rewrite", written.error()));
+  co_return written;
+}
+
+Task<Result<void>> DiskSegment::write_again(std::uint64_t position) {
+  while (position < size_) {
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(size_ - position, group_bytes_max));
+    CO_TRY(const Bytes bytes, co_await file_->read(position, count));
+    if (bytes.empty()) co_return fail(Errc::io, "{} ends at position {}", path_, position);
+    CO_TRY_VOID(co_await file_->write(position, std::vector<ByteView>(1, bytes)));
+    position += bytes.size();
+  }
+  co_return Result<void>{};
+}
+
+void DiskSegment::note_durable(std::uint64_t size) {
+  if (poison_) return;
+  entry_durable_ = true;
+  durable_size_ = std::max(durable_size_, std::min(size, size_));
+}
+
 Task<Result<void>> DiskSegment::close() {
   CHECK(!writing_);
   CHECK(queue_.empty());

@@ -24,8 +24,10 @@ class DiskSegment final : public Segment {
   Task<Result<std::uint64_t>> sync() override;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
+  Task<Result<void>> rewrite(std::uint64_t position) override;
   std::uint64_t size() const override { return size_; }
   std::uint64_t durable_size() const override { return durable_size_; }
+  void note_durable(std::uint64_t size) override;
   Task<Result<void>> close() override;
 
  private:
@@ -34,6 +36,7 @@ class DiskSegment final : public Segment {
   Task<void> write_group();
   Task<Result<void>> cut_partial_write(Error why);
   Task<Result<void>> sync_file();
+  Task<Result<void>> write_again(std::uint64_t position);
   void next_writer();
   Error poison(std::string_view act, const Error& cause);
 
@@ -59,6 +62,7 @@ class DiskEngine final : public Engine {
 
   std::string_view name() const override { return name_; }
   bool is_persistent() const override { return true; }
+  bool is_synced_by_filesystem() const override { return true; }
   Task<Result<std::unique_ptr<Segment>>> open(std::string path) override;
   Result<std::vector<std::string>> list(std::string_view directory) override;
   Result<void> remove(std::string_view path) override;

@@ -78,6 +78,7 @@ class MemorySegment final : public Segment {
     durable_size_ = std::min(durable_size_, size);
     co_return Result<void>{};
   }
+  Task<Result<void>> rewrite(std::uint64_t) override { co_return open(); }
   std::uint64_t size() const override { return file_->size(); }
   std::uint64_t durable_size() const override { return durable_size_; }
   Task<Result<void>> close() override {
