@@ -31,6 +31,9 @@ class PartitionLog final : public Log {
                                                               Offset limit) override;
   Task<Result<void>> truncate_to(Offset end) override;
   Task<Result<void>> reset_to(Offset start) override;
+  Task<Result<void>> delete_before(Offset start) override;
+  Task<Result<RetentionOutcome>> apply_retention(WallMillis now, Offset limit) override;
+  Task<Result<CompactionOutcome>> compact(WallMillis now, Offset limit) override;
   Task<Result<void>> close() override;
   Task<Result<void>> remove() override;
 
