@@ -64,21 +64,21 @@ Result<BatchHeader> decode_batch_header(ByteView bytes) {
     return fail(Errc::torn, "a batch header has {} bytes; {} are here", batch_header_bytes,
                 bytes.size());
   }
-  BytesReader in(bytes.first(batch_header_bytes));
+  const std::byte* const at = bytes.data();
   BatchHeader header;
-  header.base_offset = Offset{in.get<std::int64_t>()};
-  header.batch_length = in.get<std::int32_t>();
-  header.leader_epoch = LeaderEpoch{in.get<std::int32_t>()};
-  header.magic = in.get<std::int8_t>();
-  header.crc = in.get<std::uint32_t>();
-  header.attributes = in.get<std::int16_t>();
-  header.last_offset_delta = in.get<std::int32_t>();
-  header.base_timestamp = in.get<std::int64_t>();
-  header.max_timestamp = in.get<std::int64_t>();
-  header.producer_id = ProducerId{in.get<std::int64_t>()};
-  header.producer_epoch = in.get<std::int16_t>();
-  header.base_sequence = in.get<std::int32_t>();
-  header.record_count = in.get<std::int32_t>();
+  header.base_offset = Offset{load_big<std::int64_t>(at)};
+  header.batch_length = load_big<std::int32_t>(at + 8);
+  header.leader_epoch = LeaderEpoch{load_big<std::int32_t>(at + batch_prefix_bytes)};
+  header.magic = load_big<std::int8_t>(at + 16);
+  header.crc = load_big<std::uint32_t>(at + 17);
+  header.attributes = load_big<std::int16_t>(at + batch_crc_start);
+  header.last_offset_delta = load_big<std::int32_t>(at + 23);
+  header.base_timestamp = load_big<std::int64_t>(at + 27);
+  header.max_timestamp = load_big<std::int64_t>(at + 35);
+  header.producer_id = ProducerId{load_big<std::int64_t>(at + 43)};
+  header.producer_epoch = load_big<std::int16_t>(at + 51);
+  header.base_sequence = load_big<std::int32_t>(at + 53);
+  header.record_count = load_big<std::int32_t>(at + 57);
   if (header.magic != 2) {
     return fail(Errc::corrupt, "record batch magic is {}; only 2 is spoken", header.magic);
   }

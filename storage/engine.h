@@ -8,6 +8,7 @@
 // over every engine.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,12 @@ class Segment {
   // Durability: none; see sync(). Errors: no_space (the segment is as before and not poisoned;
   // appends that were gathered into the same write fail with it), io.
   virtual Task<Result<void>> append(std::vector<ByteView> pieces) = 0;
+
+  // The same within the call, for one piece, where the engine need wait for nothing; nothing when
+  // it would have to, and then nothing was done. Cost: no coroutine frame.
+  virtual std::optional<Result<void>> try_append([[maybe_unused]] ByteView bytes) {
+    return std::nullopt;
+  }
 
   // Makes durable at least what was appended before this call. Calls that overlap share one sync of
   // the disk (group commit). Returns the durable size. Errors: io, and the segment is poisoned.

@@ -120,6 +120,28 @@ BOOST_AUTO_TEST_CASE(the_pieces_of_an_append_lie_one_after_the_other) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(an_append_within_the_call_takes_effect_there_or_not_at_all) {
+  for_all([](TestSetup& setup) {
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    const auto try_append = [&](std::string_view text) {
+      std::optional<Result<void>> result;
+      setup.world->run([&]() -> Task<void> {
+        result = segment->try_append(as_view(text));
+        co_return;
+      });
+      return result;
+    };
+    const auto result = try_append("de");
+    if (result) must(*result);
+    BOOST_TEST(segment->size() == (result ? 5u : 3u));
+    BOOST_TEST(read(setup, *segment) == (result ? "abcde" : "abc"));
+    close(setup, *segment);
+    const auto late = try_append("x");
+    if (late) BOOST_TEST(static_cast<int>(code_of(*late)) == static_cast<int>(Errc::closed));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_read_beyond_the_end_is_out_of_range) {
   for_all([](TestSetup& setup) {
     const auto segment = open(setup);
@@ -196,10 +218,12 @@ struct Crowd {
 
   Task<void> append_and_sync(int number) {
     const std::string text = fmt::format("{:03};", number);
-    const auto appended = co_await segment->append(std::vector<ByteView>(1, as_view(text)));
+    std::optional<Result<void>> appended;
+    if (number % 3 == 0) appended = segment->try_append(as_view(text));
+    if (!appended) appended = co_await segment->append(std::vector<ByteView>(1, as_view(text)));
     const std::uint64_t end = segment->size();
     const auto durable = co_await segment->sync();
-    if (!appended || !durable || *durable < 4 || segment->durable_size() > segment->size()) {
+    if (!*appended || !durable || *durable < 4 || segment->durable_size() > segment->size()) {
       failures += 1;
     }
     if (durable && *durable > end) shared += 1;

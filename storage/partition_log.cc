@@ -9,6 +9,9 @@
 namespace qlab::storage {
 namespace {
 
+// Indexes hold offsets relative to their segment's base in 31 bits.
+constexpr std::int64_t relative_offset_max = std::numeric_limits<std::int32_t>::max();
+
 // The headers of whole batches whose checksums were looked at before: the payload is not touched.
 Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
   std::vector<BatchHeader> headers;
@@ -97,78 +100,117 @@ std::uint64_t PartitionLog::size_bytes() const {
 }
 
 Task<Result<AppendResult>> PartitionLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
-  CO_TRY_VOID(usable());
-  if (epoch < epochs_.latest()) {
-    co_return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", directory_, epoch,
-                   epochs_.latest());
-  }
-  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
-  std::span<std::byte> rest(batches);
-  Offset next = end_;
-  for (BatchHeader& header : headers) {
-    stamp_batch(rest, next, epoch);
-    header.base_offset = next;
-    header.leader_epoch = epoch;
-    next = header.next_offset();
-    rest = rest.subspan(header.total_bytes());
-  }
+  std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
+  if (!turn) turn.emplace(co_await appends_.enter_alone());
+  CO_TRY(std::vector<BatchHeader> headers, stamp_next(batches, epoch));
+  std::optional<Result<AppendResult>> written = try_write(batches, headers);
+  if (written) co_return std::move(*written);
   co_return co_await write(std::move(batches), std::move(headers));
 }
 
 Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
-  CO_TRY_VOID(usable());
-  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
+  std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
+  if (!turn) turn.emplace(co_await appends_.enter_alone());
+  CO_TRY(std::vector<BatchHeader> headers, check_next(batches));
+  std::optional<Result<AppendResult>> written = try_write(batches, headers);
+  if (written) co_return std::move(*written);
+  co_return co_await write(std::move(batches), std::move(headers));
+}
+
+// Gives the batches the next offsets and the epoch, in place.
+Result<std::vector<BatchHeader>> PartitionLog::stamp_next(std::span<std::byte> batches,
+                                                          LeaderEpoch epoch) const {
+  TRY_VOID(usable());
+  if (epoch < epochs_.latest()) {
+    return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", directory_, epoch,
+                epochs_.latest());
+  }
+  TRY(std::vector<BatchHeader> headers, headers_of(batches));
+  Offset next = end_;
+  for (BatchHeader& header : headers) {
+    stamp_batch(batches, next, epoch);
+    header.base_offset = next;
+    header.leader_epoch = epoch;
+    next = header.next_offset();
+    batches = batches.subspan(header.total_bytes());
+  }
+  TRY_VOID(check_span(headers.back().last_offset()));
+  return headers;
+}
+
+// Checks that the batches have the next offsets, in epochs that do not fall.
+Result<std::vector<BatchHeader>> PartitionLog::check_next(ByteView batches) const {
+  TRY_VOID(usable());
+  TRY(std::vector<BatchHeader> headers, headers_of(batches));
   Offset expected = end_;
   LeaderEpoch epoch = epochs_.latest();
   for (const BatchHeader& header : headers) {
     if (header.base_offset != expected) {
-      co_return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
-                     directory_, header.base_offset, expected);
+      return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
+                  directory_, header.base_offset, expected);
     }
     if (header.leader_epoch < epoch) {
-      co_return fail(Errc::fenced, "{}: the batch at offset {} has leader epoch {} after {}",
-                     directory_, expected, header.leader_epoch, epoch);
+      return fail(Errc::fenced, "{}: the batch at offset {} has leader epoch {} after {}",
+                  directory_, expected, header.leader_epoch, epoch);
     }
     expected = header.next_offset();
     epoch = header.leader_epoch;
   }
-  co_return co_await write(std::move(batches), std::move(headers));
+  TRY_VOID(check_span(headers.back().last_offset()));
+  return headers;
+}
+
+// Every segment can hold the batches up to `last`, which one append brings.
+Result<void> PartitionLog::check_span(Offset last) const {
+  if (last - end_ <= relative_offset_max) return {};
+  return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit", directory_,
+              end_, last, relative_offset_max);
+}
+
+std::optional<Result<AppendResult>> PartitionLog::try_write(
+    ByteView batches, const std::vector<BatchHeader>& headers) {
+  if (is_full_for(batches.size(), headers.back().last_offset())) return std::nullopt;
+  CHECK(active().noted_end() == active().size());
+  std::optional<Result<void>> written = active().data().try_append(batches);
+  if (!written) return std::nullopt;
+  return note_written(std::move(*written), headers);
 }
 
 Task<Result<AppendResult>> PartitionLog::write(Bytes batches, std::vector<BatchHeader> headers) {
-  const AppendResult appended{headers.front().base_offset, headers.back().next_offset()};
-  CO_TRY_VOID(co_await roll_if_full(batches.size(), headers.back().last_offset()));
-  LogSegment& segment = active();
-  std::uint64_t position = segment.noted_end();
-  CHECK(position == segment.size());
-  const Result<void> written = co_await segment.data().append(std::vector<ByteView>(1, batches));
+  const bool full = is_full_for(batches.size(), headers.back().last_offset());
+  if (full) CO_TRY_VOID(co_await roll());
+  CHECK(active().noted_end() == active().size());
+  Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
+  co_return note_written(std::move(written), headers);
+}
+
+// Indexes what was written, or poisons the log.
+Result<AppendResult> PartitionLog::note_written(Result<void> written,
+                                                const std::vector<BatchHeader>& headers) {
   if (!written) {
-    if (written.error().code == Errc::no_space) co_return fail(written.error());
-    co_return fail(fail_for_good(written.error()));
+    if (written.error().code == Errc::no_space) return fail(std::move(written).error());
+    return fail(fail_for_good(std::move(written).error()));
   }
+  std::uint64_t position = active().noted_end();
   for (const BatchHeader& header : headers) {
     const BatchAt batch{position, header};
-    segment.note(batch);
+    active().note(batch);
     epochs_.assign(header.leader_epoch, header.base_offset);
     position = batch.end();
   }
-  end_ = appended.next;
+  end_ = headers.back().next_offset();
   if (options_.durability == Durability::group) dirty_.notify_all();
-  co_return appended;
+  return AppendResult{headers.front().base_offset, end_};
 }
 
-Task<Result<void>> PartitionLog::roll_if_full(std::size_t bytes, Offset last) {
-  // Indexes hold offsets relative to their segment's base in 31 bits.
-  constexpr std::int64_t relative_max = std::numeric_limits<std::int32_t>::max();
-  if (last - end_ > relative_max) {
-    co_return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit",
-                   directory_, end_, last, relative_max);
-  }
-  const bool full = active().noted_end() + bytes > options_.segment_bytes ||
-                    last - active().base() > relative_max;
-  if (!full || active().noted_end() == 0) co_return Result<void>{};
+bool PartitionLog::is_full_for(std::size_t bytes, Offset last) const {
+  if (active().noted_end() == 0) return false;
+  return active().noted_end() + bytes > options_.segment_bytes ||
+         last - active().base() > relative_offset_max;
+}
+
+// Begins the next segment and has the full one sealed.
+Task<Result<void>> PartitionLog::roll() {
   // Not more than one segment is being sealed while the next one fills.
   { const Turnstile::Guard sealed = co_await seals_.enter_alone(); }
   CO_TRY_VOID(usable());

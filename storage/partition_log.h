@@ -51,8 +51,17 @@ class PartitionLog final : public Log {
  private:
   using SegmentPtr = std::shared_ptr<LogSegment>;
 
+  Result<std::vector<BatchHeader>> stamp_next(std::span<std::byte> batches,
+                                              LeaderEpoch epoch) const;
+  Result<std::vector<BatchHeader>> check_next(ByteView batches) const;
+  Result<void> check_span(Offset last) const;
+  // Writes within the call where nothing need be waited for; nothing when something must be.
+  std::optional<Result<AppendResult>> try_write(ByteView batches,
+                                                const std::vector<BatchHeader>& headers);
   Task<Result<AppendResult>> write(Bytes batches, std::vector<BatchHeader> headers);
-  Task<Result<void>> roll_if_full(std::size_t bytes, Offset last);
+  Result<AppendResult> note_written(Result<void> written, const std::vector<BatchHeader>& headers);
+  bool is_full_for(std::size_t bytes, Offset last) const;
+  Task<Result<void>> roll();
   Task<void> seal(RecoveryPoint end);
   Task<Result<void>> sync_up_to(Offset segment);
   Task<void> flush_in_groups();

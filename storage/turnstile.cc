@@ -49,12 +49,16 @@ runtime::Task<Turnstile::Guard> Turnstile::enter_alone() {
   return enter(true);
 }
 
+std::optional<Turnstile::Guard> Turnstile::try_enter(bool alone) {
+  if (!state_->queue.empty() || !state_->may_enter(alone)) return std::nullopt;
+  state_->let_in(alone);
+  return Guard(state_);
+}
+
 runtime::Task<Turnstile::Guard> Turnstile::enter(bool alone) {
+  std::optional<Guard> free = try_enter(alone);
+  if (free) co_return std::move(*free);
   const std::shared_ptr<State> state = state_;
-  if (state->queue.empty() && state->may_enter(alone)) {
-    state->let_in(alone);
-    co_return Guard(state);
-  }
   const auto place = std::make_shared<runtime::Suspension>(state->executor);
   state->queue.push_back({alone, place});
   co_await runtime::Suspension::wait(place);

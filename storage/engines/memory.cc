@@ -52,6 +52,11 @@ class MemorySegment final : public Segment {
   MemorySegment(std::string path, std::shared_ptr<MemoryFile> file)
       : path_(std::move(path)), file_(std::move(file)) {}
 
+  std::optional<Result<void>> try_append(ByteView bytes) override {
+    Result<void> result = open();
+    if (result) file_->append(bytes);
+    return result;
+  }
   Task<Result<void>> append(std::vector<ByteView> pieces) override {
     CO_TRY_VOID(open());
     for (const ByteView piece : pieces) file_->append(piece);
