@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/compression.h"
 #include "common/crc32c.h"
 
 namespace qlab {
@@ -37,6 +38,13 @@ Bytes encode_record(const Record& record, std::int64_t base_timestamp, std::int3
   return out.take();
 }
 
+void put_record(BytesWriter& out, const Record& record, std::int64_t base_timestamp,
+                std::int32_t delta) {
+  const Bytes body = encode_record(record, base_timestamp, delta);
+  out.put_varint(static_cast<std::int64_t>(body.size()));
+  out.put_bytes(body);
+}
+
 Result<Record> decode_record(BytesReader& in, std::int64_t base_timestamp) {
   Record record;
   in.get_varint();  // Length; the fields say it again.
@@ -55,6 +63,31 @@ Result<Record> decode_record(BytesReader& in, std::int64_t base_timestamp) {
   }
   TRY_VOID(in.status());
   return record;
+}
+
+constexpr std::int16_t codec_bits = 7;
+
+// The header of a batch whose length and CRC are not known yet; see seal_batch().
+void put_header(BytesWriter& out, const BatchHeader& header) {
+  out.put(header.base_offset.value());
+  out.put<std::int32_t>(0);  // Length.
+  out.put(header.leader_epoch.value());
+  out.put<std::int8_t>(2);
+  out.put<std::uint32_t>(0);  // CRC.
+  out.put(header.attributes);
+  out.put(header.last_offset_delta);
+  out.put(header.base_timestamp);
+  out.put(header.max_timestamp);
+  out.put(header.producer_id.value());
+  out.put(header.producer_epoch);
+  out.put(header.base_sequence);
+  out.put(header.record_count);
+  CHECK(out.size() == batch_header_bytes);
+}
+
+void seal_batch(BytesWriter& out) {
+  out.patch(8, static_cast<std::int32_t>(out.size() - batch_prefix_bytes));
+  out.patch(17, crc32c(out.view().subspan(batch_crc_start)));
 }
 
 }  // namespace
@@ -137,43 +170,52 @@ Bytes encode_batch(const std::vector<Record>& records, Offset base_offset,
 
 Bytes encode_batch(const std::vector<Record>& records, const BatchHeader& header) {
   CHECK(!records.empty());
-  std::int64_t max_timestamp = records.front().timestamp;
-  for (const Record& record : records) max_timestamp = std::max(max_timestamp, record.timestamp);
-
-  const std::int64_t base_timestamp = records.front().timestamp;
-  BytesWriter out;
-  out.put(header.base_offset.value());
-  out.put<std::int32_t>(0);  // Length, patched below.
-  out.put(header.leader_epoch.value());
-  out.put<std::int8_t>(2);
-  out.put<std::uint32_t>(0);  // CRC, patched below.
-  out.put(header.attributes);
-  out.put(static_cast<std::int32_t>(records.size() - 1));
-  out.put(base_timestamp);
-  out.put(max_timestamp);
-  out.put(header.producer_id.value());
-  out.put(header.producer_epoch);
-  out.put(header.base_sequence);
-  out.put(static_cast<std::int32_t>(records.size()));
-  CHECK(out.size() == batch_header_bytes);
-  std::int32_t delta = 0;
+  BatchHeader mine = header;
+  mine.last_offset_delta = static_cast<std::int32_t>(records.size() - 1);
+  mine.base_timestamp = mine.max_timestamp = records.front().timestamp;
   for (const Record& record : records) {
-    const Bytes body = encode_record(record, base_timestamp, delta++);
-    out.put_varint(static_cast<std::int64_t>(body.size()));
-    out.put_bytes(body);
+    mine.max_timestamp = std::max(mine.max_timestamp, record.timestamp);
   }
-  out.patch(8, static_cast<std::int32_t>(out.size() - batch_prefix_bytes));
-  out.patch(17, crc32c(out.view().subspan(batch_crc_start)));
+  mine.record_count = static_cast<std::int32_t>(records.size());
+  BytesWriter out;
+  put_header(out, mine);
+  std::int32_t delta = 0;
+  for (const Record& record : records) put_record(out, record, mine.base_timestamp, delta++);
+  seal_batch(out);
   return out.take();
 }
 
-Result<std::vector<Record>> decode_records(ByteView batch) {
-  TRY(const BatchHeader header, check_batch(batch));
-  if (header.codec() != Codec::none) {
-    return fail(Errc::unsupported, "batch at offset {} is compressed with codec {}",
-                header.base_offset, static_cast<int>(header.codec()));
+Result<Bytes> rebuild_batch(const BatchHeader& header, const std::vector<Record>& records) {
+  BytesWriter plain;
+  for (const Record& record : records) {
+    put_record(plain, record, header.base_timestamp, record.offset_delta);
   }
-  BytesReader in(batch.subspan(batch_header_bytes, header.total_bytes() - batch_header_bytes));
+  BatchHeader mine = header;
+  mine.record_count = static_cast<std::int32_t>(records.size());
+  // Without records there is nothing to compress, and a reader gets nothing to decompress.
+  if (records.empty()) mine.attributes = static_cast<std::int16_t>(mine.attributes & ~codec_bits);
+  TRY(const Bytes bytes, compress(mine.codec(), plain.view()));
+  BytesWriter out;
+  put_header(out, mine);
+  out.put_bytes(bytes);
+  seal_batch(out);
+  return out.take();
+}
+
+Result<std::vector<Record>> decode_records(ByteView batch, std::size_t bytes_max) {
+  TRY(const BatchHeader header, check_batch(batch));
+  ByteView bytes = batch.subspan(batch_header_bytes, header.total_bytes() - batch_header_bytes);
+  Bytes plain;
+  if (header.codec() != Codec::none) {
+    auto decompressed = decompress(header.codec(), bytes, bytes_max);
+    if (!decompressed) {
+      return fail(decompressed.error().code, "batch at offset {}: {}", header.base_offset,
+                  decompressed.error().context);
+    }
+    plain = std::move(*decompressed);
+    bytes = plain;
+  }
+  BytesReader in(bytes);
   std::vector<Record> records;
   for (std::int32_t i = 0; i < header.record_count; ++i) {
     TRY(Record record, decode_record(in, header.base_timestamp));

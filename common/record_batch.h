@@ -46,6 +46,11 @@ struct BatchHeader {
   Codec codec() const { return static_cast<Codec>(attributes & 7); }
   bool is_transactional() const { return (attributes & 0x10) != 0; }
   bool is_control() const { return (attributes & 0x20) != 0; }
+  bool has_log_append_time() const { return (attributes & 0x08) != 0; }
+  // True when base_timestamp is the time from which on compaction drops tombstones (KIP-534).
+  bool has_delete_horizon() const { return (attributes & delete_horizon_bit) != 0; }
+
+  static constexpr std::int16_t delete_horizon_bit = 0x40;
 };
 
 // Reads a header and checks what a header alone can tell: magic, lengths and counts that fit each
@@ -84,8 +89,18 @@ Bytes encode_batch(const std::vector<Record>& records, Offset base_offset = Offs
 // attributes are taken from `header`.
 Bytes encode_batch(const std::vector<Record>& records, const BatchHeader& header);
 
-// The records of one uncompressed batch. Errors: corrupt; unsupported, when the batch is
-// compressed.
-Result<std::vector<Record>> decode_records(ByteView batch);
+// The batch that `header` describes, of `records`, compressed as it says: for one that is written
+// anew. Length, CRC and record count follow from the records; every other field is taken as it is,
+// so there may be fewer records than offsets, or none.
+// Errors: as compress().
+Result<Bytes> rebuild_batch(const BatchHeader& header, const std::vector<Record>& records);
+
+// How far the records of one batch may expand: 128 times what a producer sends at most by default.
+inline constexpr std::size_t decompressed_bytes_max = 128u << 20;
+
+// The records of one batch.
+// Errors: corrupt, also when they expand beyond `bytes_max`; unsupported, for an unknown codec.
+Result<std::vector<Record>> decode_records(ByteView batch,
+                                           std::size_t bytes_max = decompressed_bytes_max);
 
 }  // namespace qlab
