@@ -17,7 +17,8 @@
 
 namespace qlab::runtime {
 
-// How the kernel is asked. The simulated disk takes every word and does the same for each.
+// How the kernel is asked. The simulated disk takes every word, refuses what direct refuses, and
+// makes durable what each is bound to and no more.
 enum class IoPath : std::uint8_t {
   blocking,  // pwrite on the shard's thread (page cache); fdatasync on a helper thread of the
              // shard.
@@ -53,7 +54,8 @@ class File {
 
   // Writes all of `pieces`, in order, at `position`; extends the file where needed.
   // Requires: the bytes stay alive and unchanged until the task ends.
-  // Durability: none. Errors: no_space (nothing or a part was written), io.
+  // Durability: none. Errors: no_space (nothing or a part was written), io; invalid, when a write
+  // on IoPath::direct is not aligned.
   virtual Task<Result<void>> write(std::uint64_t position, std::vector<ByteView> pieces) = 0;
 
   // Makes durable all writes that ended before this call began, and the size they need (fdatasync).
@@ -62,8 +64,12 @@ class File {
   // Recover from fsync Failures?").
   virtual Task<Result<void>> sync() = 0;
 
-  // Writes, and makes at least that range durable; one round trip to the kernel where the path can
-  // do it (RWF_DSYNC). Errors: as write() and sync(), and the file refuses further syncs likewise.
+  // Writes, and makes at least that range durable, and the size it needs; one round trip to the
+  // kernel where the path can do it (RWF_DSYNC). Nothing is promised of other ranges: direct and
+  // uring make this one durable alone. Any number may be under way at once, for ranges that do not
+  // overlap, and they end in any order.
+  // Errors: as write() and sync(), and the file refuses further syncs likewise; not after invalid,
+  // nor after a no_space of direct, which refuses a write and leaves nothing in doubt.
   virtual Task<Result<void>> write_durably(std::uint64_t position,
                                            std::vector<ByteView> pieces) = 0;
 
@@ -73,7 +79,8 @@ class File {
   // Sets the size and makes it durable.
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
 
-  // Makes the file at least `size` bytes long, durably; what is added reads as zeros.
+  // Makes the file at least `size` bytes long, durably; what is added reads as zeros. On
+  // IoPath::direct the new size is rounded up to direct_alignment. Other syncs do not wait for it.
   // Requires: no write beyond size() is under way. Errors: no_space (the size is as before); io.
   virtual Task<Result<void>> prepare(std::uint64_t size, Fill fill) = 0;
 
@@ -96,11 +103,13 @@ class Disk {
   virtual Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) = 0;
 
   // Requires: `size` is a multiple of direct_alignment; buffers end before the disk does.
-  // Errors: no_space, when the memory is not to be had.
+  // Errors: no_space, when the memory is not to be had. Where no more can be registered it is
+  // plain aligned memory, which works the same.
   virtual Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) = 0;
 
   // Makes durable everything that was written to the file system below the root and every name in
-  // it (syncfs), whoever wrote it. Errors: io; then nothing may be assumed of any unsynced write.
+  // it (syncfs), whoever wrote it. Errors: io; then nothing may be assumed of any unsynced write:
+  // files that are open refuse further syncs, and so does this.
   virtual Task<Result<void>> sync_filesystem() = 0;
 
   virtual Result<std::vector<std::string>> list(

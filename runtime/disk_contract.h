@@ -1,8 +1,9 @@
 #pragma once
-// What every Disk promises, as checks that both worlds run (disk.h). Each is one coroutine on an
-// empty disk; a failed one throws out of it.
+// What every Disk promises, as checks that both worlds run (disk.h); disk_block_contract.h has
+// those for every IoPath. Each is one coroutine on an empty disk; a failed one throws out of it.
 
 #include <algorithm>
+#include <array>
 
 #include <boost/test/unit_test.hpp>
 
@@ -10,6 +11,16 @@
 #include "runtime/disk.h"
 
 namespace qlab::runtime::disk_contract {
+
+inline constexpr std::array all_io_paths = {IoPath::blocking, IoPath::uring, IoPath::mapped,
+                                            IoPath::direct};
+// Those that write at any position and from any memory.
+inline constexpr std::array any_position_paths = {IoPath::blocking, IoPath::uring, IoPath::mapped};
+
+inline std::string_view name_of(IoPath io_path) {
+  constexpr std::array<std::string_view, 4> names = {"blocking", "uring", "mapped", "direct"};
+  return names.at(static_cast<std::size_t>(io_path));
+}
 
 inline Bytes bytes_of(std::string_view text) {
   const ByteView view = as_view(text);

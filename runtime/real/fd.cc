@@ -27,12 +27,24 @@ Result<Fd> open_fd(const std::string& path, int flags, unsigned mode) {
   }
 }
 
+namespace {
+
+const std::byte* end_of(const iovec& vector) {
+  return static_cast<const std::byte*>(vector.iov_base) + vector.iov_len;
+}
+
+}  // namespace
+
 Gather::Gather(const std::vector<ByteView>& pieces) {
   vectors_.reserve(pieces.size());
   for (const ByteView piece : pieces) {
     if (piece.empty()) continue;
-    vectors_.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
     bytes_left_ += piece.size();
+    if (!vectors_.empty() && end_of(vectors_.back()) == piece.data()) {
+      vectors_.back().iov_len += piece.size();
+    } else {
+      vectors_.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+    }
   }
 }
 

@@ -45,7 +45,7 @@ class Gather {
   void advance(std::size_t written);  // Requires: written <= bytes_left().
 
  private:
-  std::vector<iovec> vectors_;  // No empty ones.
+  std::vector<iovec> vectors_;  // No empty ones; neighbours in memory are one.
   std::size_t first_ = 0;
   std::size_t bytes_left_ = 0;
 };

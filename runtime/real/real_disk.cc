@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "runtime/aligned_buffer.h"
+#include "runtime/async.h"
 #include "runtime/real/fd.h"
 #include "runtime/real/real_file.h"
 
@@ -34,6 +36,17 @@ Result<void> write_new_file(const fs::path& path, ByteView bytes) {
   return fd.close();
 }
 
+Result<void> set_direct(int fd, const fs::path& path) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_DIRECT) == 0) return {};
+  if (errno != EINVAL) return fail(errno_error(errno, fmt::format("fcntl {}", path.string())));
+  return fail(
+      Errc::unsupported,
+      "{} is on a file system without O_DIRECT; choose an engine that goes through the page "
+      "cache (buffered, uring, mmap) or another data directory",
+      path.string());
+}
+
 }  // namespace
 
 Result<fs::path> RealDisk::resolve(std::string_view path) const {
@@ -54,32 +67,55 @@ Result<void> RealDisk::pass(DiskOperation operation, std::string_view path) cons
 Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions options) {
   CO_TRY(const fs::path full, resolve(path));
   CO_TRY_VOID(pass(DiskOperation::open, path));
-  if (options.io_path == IoPath::mapped || options.io_path == IoPath::direct) {
+  if (options.io_path == IoPath::mapped) {
     co_return fail(Errc::unsupported, "{}: this way to the disk is not there", path);
   }
   int flags = O_RDWR;
   if (options.create) flags |= O_CREAT;
   if (options.create && options.exclusive) flags |= O_EXCL;
-  if (options.io_path == IoPath::uring && parts_.ring == nullptr) {
-    CO_TRY(parts_.ring, Uring::open(parts_.runtime.executor()));
-  }
+  const bool direct = options.io_path == IoPath::direct;
+  const bool in_ring = direct || options.io_path == IoPath::uring;
+  if (in_ring) CO_TRY_VOID(parts_.open_ring());
   CO_TRY(Fd fd, open_fd(full, flags));
-  if (options.io_path == IoPath::uring) {
-    co_return make_uring_file(std::move(fd), std::move(path), parts_);
+  if (direct) {
+    CO_TRY_VOID(set_direct(fd.get(), full));
+    co_return make_direct_file(std::move(fd), std::move(path), parts_);
   }
+  if (in_ring) co_return make_uring_file(std::move(fd), std::move(path), parts_);
   co_return make_blocking_file(std::move(fd), std::move(path), parts_);
 }
 
+Result<void> DiskParts::open_ring() {
+  if (ring != nullptr) return {};
+  TRY(ring, Uring::open(runtime.executor()));
+  return {};
+}
+
+// Without a ring, or with its tables full, it is memory like any other: never an error.
 Result<std::unique_ptr<IoBuffer>> RealDisk::make_buffer(std::size_t size) {
-  return std::make_unique<AlignedBuffer>(size);
+  CHECK(size > 0 && size % direct_alignment == 0);
+  try {
+    if (!parts_.open_ring()) return std::make_unique<AlignedBuffer>(size);
+    return std::make_unique<RegisteredBuffer>(size, parts_.ring->tables());
+  } catch (const std::bad_alloc&) {
+    return fail(Errc::no_space, "no memory for a buffer of {} bytes", size);
+  }
 }
 
 Task<Result<void>> RealDisk::sync_filesystem() {
-  CO_TRY_VOID(pass(DiskOperation::sync_filesystem, ""));
+  if (parts_.filesystem_failure) co_return fail(*parts_.filesystem_failure);
+  const DiskFault fault = parts_.ask(DiskOperation::sync_filesystem, "");
+  if (fault.delay > Duration::zero()) co_await sleep_for(parts_.runtime, fault.delay);
   CO_TRY(Fd fd, open_fd(root_, O_RDONLY | O_DIRECTORY));
-  auto job = [fd = fd.get()] { return ::syncfs(fd) == 0 ? 0 : errno; };
-  const int error = co_await parts_.helper.run(std::move(job));
-  if (error != 0) co_return fail(errno_error(error, fmt::format("syncfs {}", root_.string())));
+  int error = fault.error;
+  if (error == 0) {
+    auto job = [number = fd.get()] { return ::syncfs(number) == 0 ? 0 : errno; };
+    error = co_await parts_.helper.run(std::move(job));
+  }
+  if (error != 0) {
+    parts_.filesystem_failure = errno_error(error, fmt::format("syncfs {}", root_.string()));
+    co_return fail(*parts_.filesystem_failure);
+  }
   co_return fd.close();
 }
 

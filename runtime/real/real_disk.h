@@ -18,9 +18,12 @@ class RealDisk final : public Disk {
   RealDisk(std::filesystem::path root, Runtime& runtime)
       : root_(std::move(root)), parts_(runtime) {}
 
-  // Errors of IoPath::uring: unsupported, when the kernel or its policy forbids io_uring.
+  // Errors: unsupported, when the kernel or its policy forbids io_uring (uring, direct), or the
+  // file system O_DIRECT (direct); a file that was made for that stays behind, empty.
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) override;
 
+  // Registered with the ring are the first RingTables::buffers_max that live at a time, as far as
+  // RLIMIT_MEMLOCK goes; the others are plain aligned memory.
   Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) override;
   Task<Result<void>> sync_filesystem() override;
   Result<std::vector<std::string>> list(std::string_view directory) override;

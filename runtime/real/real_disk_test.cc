@@ -4,6 +4,7 @@
 #include <boost/test/data/test_case.hpp>
 
 #include "runtime/async.h"
+#include "runtime/disk_block_contract.h"
 #include "runtime/disk_contract.h"
 #include "runtime/real/directory_lock.h"
 #include "runtime/real/test_world.h"
@@ -11,60 +12,64 @@
 namespace qlab::runtime {
 
 std::ostream& boost_test_print_type(std::ostream& out, IoPath io_path) {
-  return out << (io_path == IoPath::uring ? "uring" : "blocking");
+  return out << disk_contract::name_of(io_path);
 }
 
 namespace {
 
-const auto both = boost::unit_test::data::make({IoPath::blocking, IoPath::uring});
+namespace contract = disk_contract;
+
+const auto all_paths =
+    boost::unit_test::data::make({IoPath::blocking, IoPath::uring, IoPath::direct});
+const auto any_position = boost::unit_test::data::make({IoPath::blocking, IoPath::uring});
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(real_disk)
 
-BOOST_DATA_TEST_CASE(a_file_gives_back_what_was_written, both, io_path) {
+BOOST_DATA_TEST_CASE(a_file_gives_back_what_was_written, any_position, io_path) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::writes_are_read_back(disk, io_path); });
+  world.run([&] { return contract::writes_are_read_back(disk, io_path); });
 }
 
-BOOST_DATA_TEST_CASE(large_writes_arrive_whole, both, io_path) {
+BOOST_DATA_TEST_CASE(large_writes_arrive_whole, any_position, io_path) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::large_writes_arrive_whole(disk, io_path); });
+  world.run([&] { return contract::large_writes_arrive_whole(disk, io_path); });
 }
 
-BOOST_DATA_TEST_CASE(opening_minds_create_and_exclusive, both, io_path) {
+BOOST_DATA_TEST_CASE(opening_minds_create_and_exclusive, any_position, io_path) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::opening_minds_create_and_exclusive(disk, io_path); });
+  world.run([&] { return contract::opening_minds_create_and_exclusive(disk, io_path); });
 }
 
-BOOST_DATA_TEST_CASE(paths_never_leave_the_root, both, io_path) {
+BOOST_DATA_TEST_CASE(paths_never_leave_the_root, all_paths, io_path) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::paths_never_leave_the_root(disk, io_path); });
+  world.run([&] { return contract::paths_never_leave_the_root(disk, io_path); });
 }
 
 BOOST_AUTO_TEST_CASE(names_come_and_go) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::names_come_and_go(disk); });
+  world.run([&] { return contract::names_come_and_go(disk); });
 }
 
 BOOST_AUTO_TEST_CASE(small_files_are_replaced_whole) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
-  world.run([&] { return disk_contract::small_files_are_replaced_whole(disk); });
+  world.run([&] { return contract::small_files_are_replaced_whole(disk); });
 }
 
 // More operations at once than the ring has entries, so that it is handed over in between.
-BOOST_DATA_TEST_CASE(many_writes_overlap, both, io_path) {
+BOOST_DATA_TEST_CASE(many_writes_overlap, any_position, io_path) {
   TestWorld world;
   Runtime& runtime = world.runtime();
   constexpr std::uint32_t writes = 1000;
   world.run([&]() -> Task<void> {
-    auto file = co_await disk_contract::open_new(runtime.disk(), "log", io_path);
+    auto file = co_await contract::open_new(runtime.disk(), "log", io_path);
     Gate gate(runtime);
     for (std::uint32_t i = 0; i < writes; ++i) {
       gate.start([&file, i]() -> Task<void> {
@@ -90,7 +95,7 @@ BOOST_DATA_TEST_CASE(many_writes_overlap, both, io_path) {
 }
 
 // A failed sync tells nothing about the pages before it, so no later one may say that all is well.
-BOOST_DATA_TEST_CASE(a_file_whose_sync_failed_is_never_synced_again, both, io_path) {
+BOOST_DATA_TEST_CASE(a_file_whose_sync_failed_is_never_synced_again, any_position, io_path) {
   TestWorld world;
   bool fail_next = true;
   world.shards().set_fault_hook(0, [&](const DiskAccess& access) {
@@ -101,7 +106,7 @@ BOOST_DATA_TEST_CASE(a_file_whose_sync_failed_is_never_synced_again, both, io_pa
     return fault;
   });
   world.run([&]() -> Task<void> {
-    auto file = co_await disk_contract::open_new(world.runtime().disk(), "log", io_path);
+    auto file = co_await contract::open_new(world.runtime().disk(), "log", io_path);
     auto synced = co_await file->sync();
     BOOST_REQUIRE(!synced.has_value());
     BOOST_TEST((synced.error().code == Errc::io));
@@ -116,7 +121,7 @@ BOOST_DATA_TEST_CASE(a_file_whose_sync_failed_is_never_synced_again, both, io_pa
   });
 }
 
-BOOST_DATA_TEST_CASE(a_full_disk_says_no_space_and_may_tear_the_write, both, io_path) {
+BOOST_DATA_TEST_CASE(a_full_disk_says_no_space_and_may_tear_the_write, any_position, io_path) {
   TestWorld world;
   world.shards().set_fault_hook(0, [&](const DiskAccess& access) {
     DiskFault fault;
@@ -127,12 +132,80 @@ BOOST_DATA_TEST_CASE(a_full_disk_says_no_space_and_may_tear_the_write, both, io_
     return fault;
   });
   world.run([&]() -> Task<void> {
-    auto file = co_await disk_contract::open_new(world.runtime().disk(), "log", io_path);
+    auto file = co_await contract::open_new(world.runtime().disk(), "log", io_path);
     std::vector<ByteView> pieces = {as_view("abc"), as_view("defg")};
     auto written = co_await file->write(0, pieces);
     BOOST_REQUIRE(!written.has_value());
     BOOST_TEST((written.error().code == Errc::no_space));
-    BOOST_TEST(co_await disk_contract::read_text(*file, 0, 100) == "abcde");
+    BOOST_TEST(co_await contract::read_text(*file, 0, 100) == "abcde");
+  });
+}
+
+BOOST_DATA_TEST_CASE(blocks_are_read_back, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&] { return contract::blocks_are_read_back(disk, io_path); });
+}
+
+BOOST_AUTO_TEST_CASE(a_misaligned_direct_write_is_refused) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&] { return contract::a_misaligned_direct_write_is_refused(disk); });
+}
+
+BOOST_DATA_TEST_CASE(preparing_adds_zeros, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&] { return contract::preparing_adds_zeros(disk, io_path); });
+}
+
+BOOST_DATA_TEST_CASE(durable_writes_overlap, all_paths, io_path) {
+  TestWorld world;
+  Runtime& runtime = world.runtime();
+  world.run([&] { return contract::durable_writes_overlap(runtime, io_path); });
+}
+
+BOOST_AUTO_TEST_CASE(buffers_are_aligned) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&] { return contract::buffers_are_aligned(disk); });
+}
+
+BOOST_DATA_TEST_CASE(a_full_disk_prepares_nothing, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  auto set_hook = [&](FaultHook hook) { world.shards().set_fault_hook(0, std::move(hook)); };
+  world.run([&] { return contract::a_full_disk_prepares_nothing(disk, io_path, set_hook); });
+}
+
+BOOST_DATA_TEST_CASE(every_operation_meets_the_hook, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  auto set_hook = [&](FaultHook hook) { world.shards().set_fault_hook(0, std::move(hook)); };
+  world.run([&] { return contract::every_operation_meets_the_hook(disk, io_path, set_hook); });
+}
+
+BOOST_DATA_TEST_CASE(a_failed_sync_of_the_file_system_poisons, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  auto set_hook = [&](FaultHook hook) { world.shards().set_fault_hook(0, std::move(hook)); };
+  world.run(
+      [&] { return contract::a_failed_sync_of_the_file_system_poisons(disk, io_path, set_hook); });
+}
+
+// The file system of /proc is one of those.
+BOOST_AUTO_TEST_CASE(a_file_system_without_direct_access_is_named) {
+  auto shards = RealShards::create(
+      {.root = "/proc/self", .shards = 1, .cpus = {}, .trace_file = {}, .seed = {}});
+  BOOST_REQUIRE_MESSAGE(shards.has_value(), why(shards));
+  (*shards)->run([&]() -> Task<void> {
+    OpenOptions options;
+    options.io_path = IoPath::direct;
+    const auto opened = co_await (*shards)->shard(0).disk().open("comm", options);
+    BOOST_REQUIRE(!opened.has_value());
+    BOOST_TEST((opened.error().code == Errc::unsupported));
+    BOOST_TEST(opened.error().context.find("/proc/self/comm") != std::string::npos);
+    BOOST_TEST(opened.error().context.find("buffered") != std::string::npos);
   });
 }
 

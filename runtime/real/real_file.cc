@@ -6,10 +6,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "runtime/aligned_buffer.h"
 #include "runtime/async.h"
 
 namespace qlab::runtime {
 namespace {
+
+constexpr std::size_t zero_step = 1u << 20;
+
+std::uint64_t align_up(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
 
 // fsync and not fdatasync: reading the rest back does not need a smaller size, so fdatasync may
 // leave it out.
@@ -21,13 +28,23 @@ Result<void> truncate_and_sync(int fd, std::uint64_t size, const std::string& na
   return {};
 }
 
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to, const std::string& name) {
+  const int error = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+  if (error != 0) return fail(errno_error(error, fmt::format("allocate {}", name)));
+  return {};
+}
+
+// Right for any file, O_DIRECT or not: all but the rest of the last block is written in whole
+// blocks.
 Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to, const std::string& name) {
-  const Bytes zeros(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, 1u << 20)));
-  while (from < to) {
-    const std::size_t count =
-        static_cast<std::size_t>(std::min<std::uint64_t>(to - from, zeros.size()));
-    TRY_VOID(write_all(fd, from, {ByteView(zeros).first(count)}, name));
-    from += count;
+  AlignedBuffer zeros(zero_step);
+  std::ranges::fill(zeros.bytes(), std::byte{0});
+  const std::uint64_t first_block = std::min(to, align_up(from, direct_alignment));
+  if (from < first_block) TRY_VOID(allocate(fd, from, first_block, name));
+  for (std::uint64_t at = first_block; at < to;) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(to - at, zero_step));
+    TRY_VOID(write_all(fd, at, {ByteView(zeros.bytes()).first(count)}, name));
+    at += count;
   }
   return {};
 }
@@ -35,13 +52,8 @@ Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to, const std
 Result<void> extend(int fd, std::uint64_t size, Fill fill, const std::string& name) {
   TRY(const std::uint64_t old_size, size_of(fd, name));
   if (size <= old_size) return {};
-  Result<void> added;
-  if (fill == Fill::zeros) {
-    added = write_zeros(fd, old_size, size, name);
-  } else if (const int error = ::posix_fallocate(fd, static_cast<off_t>(old_size),
-                                                 static_cast<off_t>(size - old_size))) {
-    added = fail(errno_error(error, fmt::format("allocate {}", name)));
-  }
+  auto added = fill == Fill::zeros ? write_zeros(fd, old_size, size, name)
+                                   : allocate(fd, old_size, size, name);
   if (added && ::fsync(fd) != 0) added = fail(errno_error(errno, fmt::format("sync {}", name)));
   if (!added) TRY_VOID(truncate_and_sync(fd, old_size, name));
   return added;
@@ -95,8 +107,9 @@ Task<Result<void>> RealFile::prepare(std::uint64_t size, Fill fill) {
   CO_TRY_VOID(may_sync());
   const DiskFault fault = parts_.ask(DiskOperation::prepare, name_, size);
   CO_TRY_VOID(co_await pass(fault, "prepare"));
+  size = align_up(size, write_unit());
   auto job = [fd = fd_.get(), size, fill, name = name_] { return extend(fd, size, fill, name); };
-  co_return co_await parts_.helper.run(std::move(job));
+  co_return co_await parts_.preparer.run(std::move(job));
 }
 
 Result<std::uint64_t> RealFile::size() const {
@@ -105,12 +118,16 @@ Result<std::uint64_t> RealFile::size() const {
 }
 
 Task<Result<void>> RealFile::close() {
-  co_return fd_.close();
+  auto let_go = fd_.is_open() ? before_close() : Result<void>{};
+  auto closed = fd_.close();
+  co_return let_go ? std::move(closed) : std::move(let_go);
 }
 
 Result<void> RealFile::may_sync() const {
   if (!fd_.is_open()) return fail(Errc::closed, "sync {}", name_);
   if (sync_failure_.has_value()) return fail(*sync_failure_);
+  const bool failed = parts_.filesystem_failure.has_value();
+  if (failed && !opened_after_failure_) return fail(*parts_.filesystem_failure);
   return {};
 }
 
@@ -130,10 +147,18 @@ Task<Result<void>> RealFile::pass(DiskFault fault, std::string_view what) {
 Task<Result<void>> RealFile::write_with_faults(std::uint64_t position,
                                                std::vector<ByteView> pieces) {
   const DiskFault fault = parts_.ask(DiskOperation::write, name_, position, total_size(pieces));
+  if (fault.error != 0) co_return co_await write_partly(position, std::move(pieces), fault);
+  CO_TRY_VOID(co_await pass(fault, "write"));
+  co_return co_await do_write(position, std::move(pieces));
+}
+
+// A write that is to fail: `fault` says how much of it arrives.
+Task<Result<void>> RealFile::write_partly(std::uint64_t position, std::vector<ByteView> pieces,
+                                          DiskFault fault) {
   auto passed = co_await pass(fault, "write");
-  if (passed) co_return co_await do_write(position, std::move(pieces));
   if (fault.torn > 0) {
-    CO_TRY_VOID(co_await do_write(position, first_of(std::move(pieces), fault.torn)));
+    const std::size_t arrives = fault.torn - fault.torn % write_unit();
+    CO_TRY_VOID(co_await do_write(position, first_of(std::move(pieces), arrives)));
   }
   co_return passed;
 }
@@ -146,11 +171,18 @@ Task<Result<void>> RealFile::sync_with_faults() {
   co_return co_await do_sync();
 }
 
+// One operation with two faults: its write's, and after that its sync's.
 Task<Result<void>> RealFile::write_durably_with_faults(std::uint64_t position,
                                                        std::vector<ByteView> pieces) {
   CO_TRY_VOID(may_sync());
-  CO_TRY_VOID(co_await write_with_faults(position, std::move(pieces)));
-  co_return co_await sync_with_faults();
+  const std::size_t count = total_size(pieces);
+  const DiskFault fault = parts_.ask(DiskOperation::write, name_, position, count);
+  if (fault.error != 0) co_return co_await write_partly(position, std::move(pieces), fault);
+  CO_TRY_VOID(co_await pass(fault, "write"));
+  auto passed = co_await pass(parts_.ask(DiskOperation::sync, name_), "sync");
+  if (passed) co_return co_await do_write_durably(position, std::move(pieces));
+  CO_TRY_VOID(co_await do_write(position, std::move(pieces)));
+  co_return remember(std::move(passed));
 }
 
 Task<Result<Bytes>> RealFile::read_with_faults(std::uint64_t position, std::size_t count) {

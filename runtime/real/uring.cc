@@ -33,6 +33,8 @@ Uring::Uring(Executor home) : executor_(home), wakeups_(executor_) {}
 
 Uring::~Uring() {
   CHECK(in_flight_ == 0);
+  done_.clear();  // Nobody goes on any more, and what they hold leaves the tables.
+  if (tables_ != nullptr) tables_->close();
   if (ring_open_) io_uring_queue_exit(&ring_);
 }
 
@@ -49,6 +51,7 @@ Result<void> Uring::set_up() {
                 errno_error(-result, "io_uring_queue_init").context);
   }
   ring_open_ = true;
+  tables_ = std::make_shared<RingTables>(ring_);
   const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event < 0) return fail(errno_error(errno, "eventfd"));
   wakeups_.assign(event);

@@ -8,6 +8,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <liburing.h>
 
+#include "runtime/real/ring_tables.h"
 #include "runtime/real/wait_outside.h"
 
 namespace qlab::runtime {
@@ -36,6 +37,9 @@ class Uring {
         });
   }
 
+  // Files and buffers that operations may name by number.
+  const std::shared_ptr<RingTables>& tables() const { return tables_; }
+
   // Waits for the operations under way without resuming anyone.
   void drain();
 
@@ -58,6 +62,7 @@ class Uring {
   std::uint64_t wakeup_count_ = 0;
   io_uring ring_{};
   bool ring_open_ = false;
+  std::shared_ptr<RingTables> tables_;  // Outlives the ring in what is registered.
   bool flush_posted_ = false;
   std::size_t in_flight_ = 0;  // Queued or with the kernel.
   std::vector<Done> done_;

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "runtime/aligned_buffer.h"
 #include "runtime/async.h"
+#include "runtime/direct_write.h"
 #include "runtime/simulated/node.h"
 
 namespace qlab::runtime {
@@ -17,13 +18,22 @@ Bytes gather(const std::vector<ByteView>& pieces) {
   return all;
 }
 
+std::uint64_t whole_blocks(std::uint64_t size) {
+  return (size + direct_alignment - 1) / direct_alignment * direct_alignment;
+}
+
 }  // namespace
 
 // An open file of one life. Whatever outlives that life gets closed.
 class SimulatedFile final : public File {
  public:
-  SimulatedFile(SimulatedNode& node, std::string path, std::shared_ptr<Inode> inode)
-      : node_(node), life_(node.life()), path_(std::move(path)), inode_(std::move(inode)) {}
+  SimulatedFile(SimulatedNode& node, std::string path, IoPath io_path, std::shared_ptr<Inode> inode)
+      : node_(node),
+        life_(node.life()),
+        path_(std::move(path)),
+        io_path_(io_path),
+        inode_(std::move(inode)),
+        filesystem_failures_(disk().filesystem_failures_) {}
 
   Task<Result<void>> write(std::uint64_t position, std::vector<ByteView> pieces) override;
   Task<Result<void>> sync() override;
@@ -36,15 +46,24 @@ class SimulatedFile final : public File {
 
  private:
   Result<DiskFault> begin(DiskAccess access, SimulatedDisk::Kind kind) const;
+  // Errors: io, when nothing is known of the writes since the last good sync.
+  Result<void> may_sync() const;
+  // Returns what it changed, which has ended.
+  Task<Result<Inode::ChangeId>> write_all(std::uint64_t position, std::vector<ByteView> pieces);
+  Task<Result<void>> sync_changes(std::vector<Inode::ChangeId> changes, DiskFault fault);
+  // RWF_DSYNC makes the range of its own write durable and no other; so do these two.
+  bool syncs_own_range() const { return io_path_ == IoPath::direct || io_path_ == IoPath::uring; }
   Task<void> wait(Duration delay) const { return sleep_for(node_, delay); }
   SimulatedDisk& disk() const { return node_.disk(); }
 
   SimulatedNode& node_;
   std::uint64_t life_;
   std::string path_;
+  IoPath io_path_;
   std::shared_ptr<Inode> inode_;
+  std::uint64_t filesystem_failures_;  // Of the disk, when this was opened.
   bool closed_ = false;
-  bool sync_failed_ = false;  // Nothing is known of the writes since the last good sync.
+  bool sync_failed_ = false;
 };
 
 Result<DiskFault> SimulatedFile::begin(DiskAccess access, SimulatedDisk::Kind kind) const {
@@ -53,28 +72,36 @@ Result<DiskFault> SimulatedFile::begin(DiskAccess access, SimulatedDisk::Kind ki
   return disk().begin(access, kind);
 }
 
-Task<Result<void>> SimulatedFile::write(std::uint64_t position, std::vector<ByteView> pieces) {
+Result<void> SimulatedFile::may_sync() const {
+  if (sync_failed_) return fail(Errc::io, "a sync of {} failed before", path_);
+  if (filesystem_failures_ != disk().filesystem_failures_) {
+    return fail(Errc::io, "a sync of the file system below {} failed before", path_);
+  }
+  return {};
+}
+
+Task<Result<Inode::ChangeId>> SimulatedFile::write_all(std::uint64_t position,
+                                                       std::vector<ByteView> pieces) {
+  const bool direct = io_path_ == IoPath::direct;
+  if (direct) CO_TRY_VOID(check_direct_write(path_, position, pieces));
   const Bytes bytes = gather(pieces);
   CO_TRY(const DiskFault fault, begin({.operation = DiskOperation::write,
                                        .path = {},
                                        .position = position,
                                        .count = bytes.size()},
                                       SimulatedDisk::Kind::change));
-  const ByteView written = fault.error == 0
-                               ? ByteView(bytes)
-                               : ByteView(bytes).first(std::min(fault.torn, bytes.size()));
-  const auto change = inode_->begin_write(position, written);
+  std::size_t arrives = bytes.size();
+  if (fault.error != 0) arrives = std::min(fault.torn, bytes.size());
+  if (direct) arrives -= arrives % Inode::sector_bytes;
+  const auto change = inode_->begin_write(position, ByteView(bytes).first(arrives));
   co_await wait(fault.delay + disk().options_.disk_write.draw(disk().random_));
   inode_->end(change);
   if (fault.error != 0) co_return fail(errno_error(fault.error, "write " + path_));
-  co_return Result<void>{};
+  co_return change;
 }
 
-Task<Result<void>> SimulatedFile::sync() {
-  if (sync_failed_) co_return fail(Errc::io, "a sync of {} failed before", path_);
-  CO_TRY(const DiskFault fault,
-         begin({.operation = DiskOperation::sync, .path = {}}, SimulatedDisk::Kind::change));
-  const auto changes = inode_->begin_sync();
+Task<Result<void>> SimulatedFile::sync_changes(std::vector<Inode::ChangeId> changes,
+                                               DiskFault fault) {
   co_await wait(fault.delay + disk().options_.disk_sync.draw(disk().random_));
   if (fault.error != 0) {
     sync_failed_ = true;
@@ -85,10 +112,28 @@ Task<Result<void>> SimulatedFile::sync() {
   co_return Result<void>{};
 }
 
+Task<Result<void>> SimulatedFile::write(std::uint64_t position, std::vector<ByteView> pieces) {
+  CO_TRY_VOID(co_await write_all(position, std::move(pieces)));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> SimulatedFile::sync() {
+  CO_TRY_VOID(may_sync());
+  CO_TRY(const DiskFault fault,
+         begin({.operation = DiskOperation::sync, .path = {}}, SimulatedDisk::Kind::change));
+  co_return co_await sync_changes(inode_->begin_sync(), fault);
+}
+
 Task<Result<void>> SimulatedFile::write_durably(std::uint64_t position,
                                                 std::vector<ByteView> pieces) {
-  CO_TRY_VOID(co_await write(position, std::move(pieces)));
-  co_return co_await sync();
+  CO_TRY_VOID(may_sync());
+  CO_TRY(const Inode::ChangeId own, co_await write_all(position, std::move(pieces)));
+  CO_TRY_VOID(may_sync());
+  CO_TRY(const DiskFault fault,
+         begin({.operation = DiskOperation::sync, .path = {}}, SimulatedDisk::Kind::change));
+  std::vector<Inode::ChangeId> changes(1, own);
+  if (!syncs_own_range()) changes = inode_->begin_sync();
+  co_return co_await sync_changes(std::move(changes), fault);
 }
 
 Task<Result<Bytes>> SimulatedFile::read(std::uint64_t position, std::size_t count) {
@@ -105,7 +150,7 @@ Task<Result<Bytes>> SimulatedFile::read(std::uint64_t position, std::size_t coun
 }
 
 Task<Result<void>> SimulatedFile::truncate(std::uint64_t size) {
-  if (sync_failed_) co_return fail(Errc::io, "a sync of {} failed before", path_);
+  CO_TRY_VOID(may_sync());
   CO_TRY(const DiskFault fault,
          begin({.operation = DiskOperation::truncate, .path = {}, .position = size},
                SimulatedDisk::Kind::change));
@@ -119,7 +164,8 @@ Task<Result<void>> SimulatedFile::truncate(std::uint64_t size) {
 
 // Both fills are zeros that are written: what only differs in time is the same here.
 Task<Result<void>> SimulatedFile::prepare(std::uint64_t size, Fill) {
-  if (sync_failed_) co_return fail(Errc::io, "a sync of {} failed before", path_);
+  if (io_path_ == IoPath::direct) size = whole_blocks(size);
+  CO_TRY_VOID(may_sync());
   CO_TRY(const DiskFault fault,
          begin({.operation = DiskOperation::prepare, .path = {}, .position = size},
                SimulatedDisk::Kind::change));
@@ -190,7 +236,7 @@ Task<Result<std::unique_ptr<File>>> SimulatedDisk::open(std::string path, OpenOp
     co_return fail(Errc::not_found, "no directory for '{}'", name);
   }
   if (!inode) inode = files_.create(name);
-  co_return std::make_unique<SimulatedFile>(node_, name, std::move(inode));
+  co_return std::make_unique<SimulatedFile>(node_, name, options.io_path, std::move(inode));
 }
 
 Result<std::unique_ptr<IoBuffer>> SimulatedDisk::make_buffer(std::size_t size) {
@@ -198,11 +244,15 @@ Result<std::unique_ptr<IoBuffer>> SimulatedDisk::make_buffer(std::size_t size) {
 }
 
 Task<Result<void>> SimulatedDisk::sync_filesystem() {
+  if (filesystem_failures_ > 0) {
+    co_return fail(Errc::io, "a sync of this file system failed before");
+  }
   CO_TRY(const DiskFault fault,
          begin({.operation = DiskOperation::sync_filesystem, .path = {}}, Kind::change));
   const auto sync = files_.begin_sync_all();
   co_await sleep_for(node_, fault.delay + options_.disk_sync.draw(random_));
   if (fault.error != 0) {
+    ++filesystem_failures_;
     for (const auto& [inode, changes] : sync.inodes) inode->fail_sync(changes, random_);
     co_return fail(errno_error(fault.error, "syncfs"));
   }
@@ -299,6 +349,7 @@ std::optional<Bytes> SimulatedDisk::durable(std::string_view path) const {
 
 void SimulatedDisk::crash(bool lose_unsynced) {
   changes_until_crash_ = 0;
+  filesystem_failures_ = 0;
   files_.crash(lose_unsynced, random_);
 }
 

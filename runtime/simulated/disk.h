@@ -67,6 +67,7 @@ class SimulatedDisk final : public Disk {
   SimulatedFiles files_;
   FaultHook hook_;
   std::uint64_t changes_ = 0;
+  std::uint64_t filesystem_failures_ = 0;  // Failed syncs of it all, of this life.
   std::uint64_t changes_until_crash_ = 0;  // 0: none is planned.
 };
 

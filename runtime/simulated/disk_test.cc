@@ -2,15 +2,28 @@
 
 #include <cerrno>
 
-#include <boost/test/unit_test.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 
 #include "common/prng.h"
+#include "runtime/aligned_buffer.h"
+#include "runtime/disk_block_contract.h"
 #include "runtime/simulated/run.h"
 
 namespace qlab::runtime {
+
+std::ostream& boost_test_print_type(std::ostream& out, IoPath io_path) {
+  return out << disk_contract::name_of(io_path);
+}
+
 namespace {
 
+namespace contract = disk_contract;
+
 constexpr NodeId one{1};
+
+const auto all_paths = boost::unit_test::data::make(contract::all_io_paths);
+const auto any_position = boost::unit_test::data::make(contract::any_position_paths);
 
 // A node whose disk is used from outside, one call after the other.
 struct DiskWorld {
@@ -266,6 +279,131 @@ BOOST_AUTO_TEST_CASE(a_truncation_is_durable_and_what_it_dropped_never_comes_bac
     BOOST_REQUIRE(run(w.world, one, file->truncate(3)).has_value());
     w.power_cycle();
     BOOST_TEST(w.disk().durable("log")->size() <= 3u, "seed " << seed);
+  }
+}
+
+// Blocks filled with one byte.
+std::unique_ptr<AlignedBuffer> blocks_of(std::size_t count, char byte) {
+  auto buffer = std::make_unique<AlignedBuffer>(count * direct_alignment);
+  std::ranges::fill(buffer->bytes(), static_cast<std::byte>(byte));
+  return buffer;
+}
+
+BOOST_DATA_TEST_CASE(a_durable_write_survives_a_crash_on_every_path, all_paths, io_path) {
+  for (std::uint64_t seed = 0; seed < 32; ++seed) {
+    DiskWorld w(seed);
+    const auto file = w.open("log", {.io_path = io_path, .create = true});
+    BOOST_REQUIRE(w.disk().sync_directory("").has_value());
+    const auto old = blocks_of(3, 'o');
+    const auto young = blocks_of(1, 'y');
+    // What the durable write replaces was not durable, and does not come back over it.
+    BOOST_REQUIRE(run(w.world, one, file->write(0, {old->bytes()})).has_value());
+    BOOST_REQUIRE(run(w.world, one, file->write_durably(4096, {young->bytes()})).has_value());
+    w.power_cycle();
+    const Bytes found = *w.disk().read_file("log");
+    BOOST_REQUIRE_GE(found.size(), 2 * direct_alignment);
+    BOOST_TEST(std::ranges::equal(ByteView(found).subspan(4096, 4096), young->bytes()),
+               "seed " << seed);
+  }
+}
+
+// RWF_DSYNC: who relies on more finds it missing.
+BOOST_DATA_TEST_CASE(a_durable_write_in_the_ring_makes_no_other_durable,
+                     boost::unit_test::data::make({IoPath::direct, IoPath::uring}), io_path) {
+  int lost = 0;
+  for (std::uint64_t seed = 0; seed < 32; ++seed) {
+    DiskWorld w(seed);
+    const auto file = w.open("log", {.io_path = io_path, .create = true});
+    BOOST_REQUIRE(w.disk().sync_directory("").has_value());
+    const auto block = blocks_of(1, 'x');
+    BOOST_REQUIRE(run(w.world, one, file->write(0, {block->bytes()})).has_value());
+    BOOST_REQUIRE(run(w.world, one, file->write_durably(4096, {block->bytes()})).has_value());
+    w.power_cycle();
+    const Bytes found = *w.disk().read_file("log");
+    BOOST_REQUIRE_EQUAL(found.size(), 2 * direct_alignment);
+    lost += !std::ranges::equal(ByteView(found).first(4096), block->bytes());
+  }
+  BOOST_TEST(lost > 4);
+}
+
+BOOST_DATA_TEST_CASE(what_was_prepared_is_durable, all_paths, io_path) {
+  for (const Fill fill : {Fill::extents, Fill::zeros}) {
+    DiskWorld w;
+    const auto file = w.open("log", {.io_path = io_path, .create = true});
+    BOOST_REQUIRE(w.disk().sync_directory("").has_value());
+    BOOST_REQUIRE(run(w.world, one, file->prepare(8192, fill)).has_value());
+    w.power_cycle();
+    BOOST_TEST((*w.disk().durable("log") == Bytes(8192)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_of_the_file_system_makes_data_and_names_of_all_files_durable) {
+  for (std::uint64_t seed = 0; seed < 32; ++seed) {
+    DiskWorld w(seed);
+    BOOST_REQUIRE(w.disk().make_directories("d").has_value());
+    for (const char* name : {"a", "b", "d/c"}) w.write(*w.open(name), 0, name);
+    BOOST_REQUIRE(w.disk().rename("b", "e").has_value());
+    BOOST_REQUIRE(run(w.world, one, w.disk().sync_filesystem()).has_value());
+    w.power_cycle();
+    BOOST_TEST(w.read("a") == "a");
+    BOOST_TEST(w.read("e") == "b");
+    BOOST_TEST(w.read("d/c") == "d/c");
+    BOOST_TEST(!*w.disk().exists("b"));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(after_a_failed_sync_of_the_file_system_any_unsynced_write_may_be_lost) {
+  int lost = 0;
+  for (std::uint64_t seed = 0; seed < 32; ++seed) {
+    DiskWorld w(seed);
+    const auto file = w.open("log");
+    BOOST_REQUIRE(w.disk().sync_directory("").has_value());
+    w.write(*file, 0, "hello");
+    w.disk().set_fault_hook(contract::fail_next(DiskOperation::sync_filesystem, EIO));
+    BOOST_TEST((run(w.world, one, w.disk().sync_filesystem()).error().code == Errc::io));
+    BOOST_TEST(w.read("log") == "hello");
+    w.sync(*w.open("log"));
+    w.power_cycle();
+    lost += w.read("log") != "hello";
+    BOOST_TEST(run(w.world, one, w.disk().sync_filesystem()).has_value());  // Another life.
+  }
+  BOOST_TEST(lost > 4);
+}
+
+BOOST_DATA_TEST_CASE(a_file_keeps_the_text_contract, any_position, io_path) {
+  for (const auto& check : {contract::writes_are_read_back, contract::large_writes_arrive_whole,
+                            contract::opening_minds_create_and_exclusive}) {
+    DiskWorld w;
+    run(w.world, one, check(w.disk(), io_path));
+  }
+}
+
+BOOST_DATA_TEST_CASE(a_file_keeps_the_block_contract, all_paths, io_path) {
+  for (const auto& check : {contract::blocks_are_read_back, contract::preparing_adds_zeros,
+                            contract::paths_never_leave_the_root}) {
+    DiskWorld w;
+    run(w.world, one, check(w.disk(), io_path));
+  }
+  DiskWorld w;
+  run(w.world, one, contract::durable_writes_overlap(w.world.node(one), io_path));
+}
+
+BOOST_DATA_TEST_CASE(faults_are_met_as_the_contract_says, all_paths, io_path) {
+  for (const auto& check :
+       {contract::a_full_disk_prepares_nothing, contract::every_operation_meets_the_hook,
+        contract::a_failed_sync_of_the_file_system_poisons}) {
+    DiskWorld w;
+    const auto set_hook = [&](FaultHook hook) { w.disk().set_fault_hook(std::move(hook)); };
+    run(w.world, one, check(w.disk(), io_path, set_hook));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_disk_keeps_its_contract) {
+  for (const auto& check :
+       {contract::a_misaligned_direct_write_is_refused, contract::buffers_are_aligned,
+        contract::names_come_and_go, contract::small_files_are_replaced_whole}) {
+    DiskWorld w;
+    run(w.world, one, check(w.disk()));
   }
 }
 

@@ -81,11 +81,35 @@ std::vector<Inode::ChangeId> Inode::begin_sync() const {
 }
 
 void Inode::end_sync(const std::vector<ChangeId>& changes) {
-  std::erase_if(changes_, [&](const Change& c) {
-    if (!std::binary_search(changes.begin(), changes.end(), c.id)) return false;
+  std::vector<Change> left;
+  for (Change& c : changes_) {
+    if (!std::binary_search(changes.begin(), changes.end(), c.id)) {
+      left.push_back(std::move(c));
+      continue;
+    }
     apply(c);
-    return true;
-  });
+    if (!c.truncates) forget(left, c.position, c.position + c.bytes.size());
+  }
+  changes_ = std::move(left);
+}
+
+void Inode::forget(std::vector<Change>& earlier, std::uint64_t from, std::uint64_t to) {
+  std::vector<Change> kept;
+  for (Change& c : earlier) {
+    const std::uint64_t end = c.position + c.bytes.size();
+    if (c.truncates || end <= from || c.position >= to) {
+      kept.push_back(std::move(c));
+      continue;
+    }
+    const auto keep = [&](std::uint64_t first, std::uint64_t last) {
+      if (first >= last) return;
+      const ByteView bytes = ByteView(c.bytes).subspan(first - c.position, last - first);
+      kept.push_back({c.id, first, Bytes(bytes.begin(), bytes.end()), false, c.ended});
+    };
+    keep(c.position, from);
+    keep(to, end);
+  }
+  earlier = std::move(kept);
 }
 
 void Inode::fail_sync(const std::vector<ChangeId>& changes, Prng& random) {

@@ -49,6 +49,7 @@ class Inode {
   void end_truncate(ChangeId change);
 
   std::vector<ChangeId> begin_sync() const;
+  // Any of the changes that have ended; what they overwrote of others is not to come back.
   void end_sync(const std::vector<ChangeId>& changes);
   // The pages are marked clean all the same: readers see them until a crash, no later sync writes
   // them, and which sectors got to the disk is drawn.
@@ -70,6 +71,8 @@ class Inode {
   };
   enum class Survival : std::uint8_t { nothing, all, prefix, sectors, sectors_and_size };
 
+  // Takes the bytes in [from, to) out of earlier writes.
+  static void forget(std::vector<Change>& earlier, std::uint64_t from, std::uint64_t to);
   void apply(const Change& change);
   void apply_sectors(const Change& change, Prng& random);
   void apply_torn(const Change& change, Prng& random);
