@@ -93,7 +93,8 @@ Result<void> DiskParts::open_ring() {
 
 // Without a ring, or with its tables full, it is memory like any other: never an error.
 Result<std::unique_ptr<IoBuffer>> RealDisk::make_buffer(std::size_t size) {
-  CHECK(size > 0 && size % direct_alignment == 0);
+  CHECK(size > 0);
+  CHECK(size % direct_alignment == 0);
   try {
     if (!parts_.open_ring()) return std::make_unique<AlignedBuffer>(size);
     return std::make_unique<RegisteredBuffer>(size, parts_.ring->tables());
