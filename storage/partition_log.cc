@@ -12,19 +12,14 @@ namespace {
 // Indexes hold offsets relative to their segment's base in 31 bits.
 constexpr std::int64_t relative_offset_max = std::numeric_limits<std::int32_t>::max();
 
-// The headers of whole batches whose checksums were looked at before: the payload is not touched.
-Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
-  std::vector<BatchHeader> headers;
-  while (!batches.empty()) {
-    TRY(const BatchHeader header, decode_batch_header(batches));
-    if (header.total_bytes() > batches.size()) {
-      return fail(Errc::invalid, "an append ends within its last batch");
-    }
-    headers.push_back(header);
-    batches = batches.subspan(header.total_bytes());
+// The header at the front of whole batches whose checksums were looked at before: the payload is
+// not touched.
+Result<BatchHeader> front_header(ByteView batches) {
+  TRY(const BatchHeader header, decode_batch_header(batches));
+  if (header.total_bytes() > batches.size()) {
+    return fail(Errc::invalid, "an append ends within its last batch");
   }
-  if (headers.empty()) return fail(Errc::invalid, "an append holds no batch");
-  return headers;
+  return header;
 }
 
 }  // namespace
@@ -102,111 +97,109 @@ std::uint64_t PartitionLog::size_bytes() const {
 Task<Result<AppendResult>> PartitionLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
   std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
   if (!turn) turn.emplace(co_await appends_.enter_alone());
-  CO_TRY(std::vector<BatchHeader> headers, stamp_next(batches, epoch));
-  std::optional<Result<AppendResult>> written = try_write(batches, headers);
+  CO_TRY(const AppendResult range, stamp(batches, epoch));
+  std::optional<Result<AppendResult>> written = try_write(batches, range);
   if (written) co_return std::move(*written);
-  co_return co_await write(std::move(batches), std::move(headers));
+  co_return co_await write(std::move(batches), range);
 }
 
 Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
   std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
   if (!turn) turn.emplace(co_await appends_.enter_alone());
-  CO_TRY(std::vector<BatchHeader> headers, check_next(batches));
-  std::optional<Result<AppendResult>> written = try_write(batches, headers);
+  CO_TRY(const AppendResult range, check_stamps(batches));
+  std::optional<Result<AppendResult>> written = try_write(batches, range);
   if (written) co_return std::move(*written);
-  co_return co_await write(std::move(batches), std::move(headers));
+  co_return co_await write(std::move(batches), range);
 }
 
 // Gives the batches the next offsets and the epoch, in place.
-Result<std::vector<BatchHeader>> PartitionLog::stamp_next(std::span<std::byte> batches,
-                                                          LeaderEpoch epoch) const {
+Result<AppendResult> PartitionLog::stamp(std::span<std::byte> batches, LeaderEpoch epoch) const {
   TRY_VOID(usable());
   if (epoch < epochs_.latest()) {
     return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", directory_, epoch,
                 epochs_.latest());
   }
-  TRY(std::vector<BatchHeader> headers, headers_of(batches));
   Offset next = end_;
-  for (BatchHeader& header : headers) {
+  while (!batches.empty()) {
+    TRY(const BatchHeader header, front_header(batches));
     stamp_batch(batches, next, epoch);
-    header.base_offset = next;
-    header.leader_epoch = epoch;
-    next = header.next_offset();
+    next = next.plus(header.last_offset_delta).next();
     batches = batches.subspan(header.total_bytes());
   }
-  TRY_VOID(check_span(headers.back().last_offset()));
-  return headers;
+  return range_to(next);
 }
 
 // Checks that the batches have the next offsets, in epochs that do not fall.
-Result<std::vector<BatchHeader>> PartitionLog::check_next(ByteView batches) const {
+Result<AppendResult> PartitionLog::check_stamps(ByteView batches) const {
   TRY_VOID(usable());
-  TRY(std::vector<BatchHeader> headers, headers_of(batches));
-  Offset expected = end_;
+  Offset next = end_;
   LeaderEpoch epoch = epochs_.latest();
-  for (const BatchHeader& header : headers) {
-    if (header.base_offset != expected) {
+  while (!batches.empty()) {
+    TRY(const BatchHeader header, front_header(batches));
+    if (header.base_offset != next) {
       return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
-                  directory_, header.base_offset, expected);
+                  directory_, header.base_offset, next);
     }
     if (header.leader_epoch < epoch) {
       return fail(Errc::fenced, "{}: the batch at offset {} has leader epoch {} after {}",
-                  directory_, expected, header.leader_epoch, epoch);
+                  directory_, next, header.leader_epoch, epoch);
     }
-    expected = header.next_offset();
+    next = header.next_offset();
     epoch = header.leader_epoch;
+    batches = batches.subspan(header.total_bytes());
   }
-  TRY_VOID(check_span(headers.back().last_offset()));
-  return headers;
+  return range_to(next);
 }
 
-// Every segment can hold the batches up to `last`, which one append brings.
-Result<void> PartitionLog::check_span(Offset last) const {
-  if (last - end_ <= relative_offset_max) return {};
-  return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit", directory_,
-              end_, last, relative_offset_max);
+// What an append up to `next` takes of the log's offsets.
+Result<AppendResult> PartitionLog::range_to(Offset next) const {
+  if (next == end_) return fail(Errc::invalid, "an append holds no batch");
+  if (next - end_ > relative_offset_max) {
+    return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit",
+                directory_, end_, next, relative_offset_max);
+  }
+  return AppendResult{end_, next};
 }
 
-std::optional<Result<AppendResult>> PartitionLog::try_write(
-    ByteView batches, const std::vector<BatchHeader>& headers) {
-  if (is_full_for(batches.size(), headers.back().last_offset())) return std::nullopt;
+std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, AppendResult range) {
+  if (is_full_for(batches.size(), range.next)) return std::nullopt;
   CHECK(active().noted_end() == active().size());
   std::optional<Result<void>> written = active().data().try_append(batches);
   if (!written) return std::nullopt;
-  return note_written(std::move(*written), headers);
+  return note_written(std::move(*written), batches, range);
 }
 
-Task<Result<AppendResult>> PartitionLog::write(Bytes batches, std::vector<BatchHeader> headers) {
-  const bool full = is_full_for(batches.size(), headers.back().last_offset());
+Task<Result<AppendResult>> PartitionLog::write(Bytes batches, AppendResult range) {
+  const bool full = is_full_for(batches.size(), range.next);
   if (full) CO_TRY_VOID(co_await roll());
   CHECK(active().noted_end() == active().size());
   Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
-  co_return note_written(std::move(written), headers);
+  co_return note_written(std::move(written), batches, range);
 }
 
 // Indexes what was written, or poisons the log.
-Result<AppendResult> PartitionLog::note_written(Result<void> written,
-                                                const std::vector<BatchHeader>& headers) {
+Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView batches,
+                                                AppendResult range) {
   if (!written) {
     if (written.error().code == Errc::no_space) return fail(std::move(written).error());
     return fail(fail_for_good(std::move(written).error()));
   }
-  std::uint64_t position = active().noted_end();
-  for (const BatchHeader& header : headers) {
-    const BatchAt batch{position, header};
-    active().note(batch);
+  LogSegment& segment = active();
+  while (!batches.empty()) {
+    TRY(const BatchHeader header, decode_batch_header(batches));
+    segment.note({segment.noted_end(), header});
     epochs_.assign(header.leader_epoch, header.base_offset);
-    position = batch.end();
+    batches = batches.subspan(header.total_bytes());
   }
-  end_ = headers.back().next_offset();
+  end_ = range.next;
   if (options_.durability == Durability::group) dirty_.notify_all();
-  return AppendResult{headers.front().base_offset, end_};
+  return range;
 }
 
-bool PartitionLog::is_full_for(std::size_t bytes, Offset last) const {
+bool PartitionLog::is_full_for(std::size_t bytes, Offset next) const {
   if (active().noted_end() == 0) return false;
   return active().noted_end() + bytes > options_.segment_bytes ||
-         last - active().base() > relative_offset_max;
+         next - active().base() > relative_offset_max;
 }
 
 // Begins the next segment and has the full one sealed.

@@ -51,16 +51,14 @@ class PartitionLog final : public Log {
  private:
   using SegmentPtr = std::shared_ptr<LogSegment>;
 
-  Result<std::vector<BatchHeader>> stamp_next(std::span<std::byte> batches,
-                                              LeaderEpoch epoch) const;
-  Result<std::vector<BatchHeader>> check_next(ByteView batches) const;
-  Result<void> check_span(Offset last) const;
+  Result<AppendResult> stamp(std::span<std::byte> batches, LeaderEpoch epoch) const;
+  Result<AppendResult> check_stamps(ByteView batches) const;
+  Result<AppendResult> range_to(Offset next) const;
   // Writes within the call where nothing need be waited for; nothing when something must be.
-  std::optional<Result<AppendResult>> try_write(ByteView batches,
-                                                const std::vector<BatchHeader>& headers);
-  Task<Result<AppendResult>> write(Bytes batches, std::vector<BatchHeader> headers);
-  Result<AppendResult> note_written(Result<void> written, const std::vector<BatchHeader>& headers);
-  bool is_full_for(std::size_t bytes, Offset last) const;
+  std::optional<Result<AppendResult>> try_write(ByteView batches, AppendResult range);
+  Task<Result<AppendResult>> write(Bytes batches, AppendResult range);
+  Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
+  bool is_full_for(std::size_t bytes, Offset next) const;
   Task<Result<void>> roll();
   Task<void> seal(RecoveryPoint end);
   Task<Result<void>> sync_up_to(Offset segment);
