@@ -67,6 +67,12 @@ class LogFixture {
     setup_.world->kill();
     boot();
   }
+  // Requires: the simulated world.
+  void cut_power() {
+    auto& world = static_cast<SimulatedTestWorld&>(*setup_.world).world();
+    world.crash(SimulatedTestWorld::node, {.lose_unsynced = true, .silent = false});
+    boot();
+  }
   // On the real world, which cannot, it is closed.
   Log& kill_and_reopen() {
     if (!setup_.world->can_kill()) return reopen();

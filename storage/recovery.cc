@@ -16,7 +16,8 @@ class Recovery {
         engine_(engine),
         directory_(std::move(directory)),
         options_(options),
-        began_(runtime.now()) {}
+        began_(runtime.now()),
+        phase_began_(began_) {}
 
   Task<Result<RecoveredLog>> run();
 
@@ -28,6 +29,14 @@ class Recovery {
     Error why;
   };
 
+  // Zeros from `position` to the end of a segment: space that was prepared and never used.
+  struct Spare {
+    std::size_t segment;
+    std::uint64_t position;
+  };
+
+  // Ends a phase: the time since the last call was spent in it.
+  void spent_in(RecoveryPhase phase);
   Result<void> read_checkpoints();
   Result<void> list_segments();
   Result<void> drop_remains_of_reset();
@@ -35,10 +44,15 @@ class Recovery {
   Task<Result<void>> scan_segments();
   Task<Result<void>> scan(std::size_t index, ScanStart start);
   Result<void> accept(std::size_t index, const BatchAt& batch);
-  Result<void> check_point(std::size_t index, std::uint64_t position) const;
+  Task<Result<void>> walk(std::size_t index, BatchScanner& scanner);
+  Task<Result<void>> judge(std::size_t index, Error why);
+  Result<void> check_point(std::size_t index) const;
+  Task<Result<void>> drop_spare();
   Task<Result<void>> cut();
   Task<Result<std::string>> describe_what_is_behind();
+  Task<Result<void>> rewrite();
   Task<Result<void>> make_durable();
+  Task<Result<void>> store();
 
   // Bytes of a segment that are known to be durable.
   std::uint64_t durable_bytes(const LogSegment& segment) const;
@@ -49,28 +63,47 @@ class Recovery {
   const std::string directory_;
   const LogOptions options_;
   const Time began_;
+  Time phase_began_;
 
   std::optional<RecoveryPoint> read_point_;  // As the file has it.
   RecoveryPoint point_;                      // The same, or what stands for it when there is none.
   RecoveryPoint durable_;                    // The further one of point and mark.
   std::vector<Offset> bases_;                // Of the data files, sorted.
-  Offset expected_;                          // Base offset of the next batch.
+  Offset expected_;                          // Base offset of the next batch, and
+  std::uint64_t position_ = 0;               // where it lies in the segment that is walked.
   bool epochs_known_ = true;                 // False when the checkpoint is no help.
   std::optional<Hole> hole_;
+  std::vector<Spare> spare_;
   RecoveredLog log_;
 };
 
 Task<Result<RecoveredLog>> Recovery::run() {
   if (persistent()) CO_TRY_VOID(read_checkpoints());
+  spent_in(RecoveryPhase::checkpoint);
   CO_TRY_VOID(list_segments());
   CO_TRY_VOID(drop_remains_of_reset());
+  spent_in(RecoveryPhase::list);
   CO_TRY_VOID(co_await open_segments());
+  spent_in(RecoveryPhase::open);
   CO_TRY_VOID(co_await scan_segments());
+  CO_TRY_VOID(co_await drop_spare());
   if (hole_) CO_TRY_VOID(co_await cut());
+  spent_in(RecoveryPhase::cut);
+  CO_TRY_VOID(co_await rewrite());
+  spent_in(RecoveryPhase::rewrite);
   CO_TRY_VOID(co_await make_durable());
+  spent_in(RecoveryPhase::sync);
+  CO_TRY_VOID(co_await store());
+  spent_in(RecoveryPhase::store);
   log_.report.segments = log_.segments.size();
   log_.report.elapsed = runtime_.now() - began_;
   co_return std::move(log_);
+}
+
+void Recovery::spent_in(RecoveryPhase phase) {
+  const Time now = runtime_.now();
+  log_.report.phases[static_cast<std::size_t>(phase)] += now - phase_began_;
+  phase_began_ = now;
 }
 
 Result<void> Recovery::read_checkpoints() {
@@ -172,7 +205,9 @@ Task<Result<void>> Recovery::scan_segments() {
       if (loaded) start = *loaded;
       if (!loaded && loaded.error().code == Errc::io) co_return fail(loaded.error());
     }
+    spent_in(RecoveryPhase::index);
     CO_TRY_VOID(co_await scan(i, start));
+    spent_in(RecoveryPhase::scan);
   }
   co_return Result<void>{};
 }
@@ -185,29 +220,52 @@ Task<Result<void>> Recovery::scan(std::size_t index, ScanStart start) {
                    segment.size(), durable);
   }
   expected_ = start.offset;
-  BatchScanner scanner(segment.data(), start.position, segment.size(), BatchCheck::checksum);
-  while (true) {
-    const std::uint64_t position = scanner.position();
-    CO_TRY_VOID(check_point(index, position));
-    const auto batch = co_await scanner.next();
-    if (batch && !*batch) break;
-    Result<void> good = batch ? accept(index, **batch) : fail(batch.error());
-    if (good) continue;
-    if (!is_bad_batch(good.error())) co_return good;
-    const std::string where =
-        fmt::format("{} at position {}: {}", segment.path(), position, good.error().context);
-    if (position < durable) {
-      co_return fail(Errc::corrupt, "{}; this was durable, so nothing is cut", where);
-    }
-    hole_ = Hole{index, position, Error{good.error().code, where}};
-    break;
-  }
+  ReadAhead ahead(runtime_, segment.data(), start.position, segment.size());
+  BatchScanner scanner(segment.data(), start.position, segment.size(), BatchCheck::checksum, ahead);
+  const Result<void> walked = co_await walk(index, scanner);
+  co_await ahead.close();
   log_.report.bytes_scanned += scanner.position() - start.position;
+  if (walked || !is_bad_batch(walked.error())) co_return walked;
+  co_return co_await judge(index, walked.error());
+}
+
+// To the end of the segment, or to its first bad batch; that lies at position_.
+Task<Result<void>> Recovery::walk(std::size_t index, BatchScanner& scanner) {
+  while (true) {
+    position_ = scanner.position();
+    CO_TRY_VOID(check_point(index));
+    CO_TRY(const auto batch, co_await scanner.next());
+    if (!batch) co_return Result<void>{};
+    CO_TRY_VOID(accept(index, *batch));
+  }
+}
+
+// What a bad batch means: the end of what was written, before prepared space; corruption; or the
+// end of the log.
+Task<Result<void>> Recovery::judge(std::size_t index, Error why) {
+  LogSegment& segment = *log_.segments[index];
+  const std::uint64_t position = position_;
+  CO_TRY(const bool zeros, co_await is_zero(runtime_, segment.data(), position, segment.size()));
+  const bool sealed = segment.base() < durable_.segment;
+  // A segment is sealed by a durable mark in the next one before its prepared space is given back.
+  const bool complete =
+      sealed ? bases_[index + 1] == expected_ : position >= durable_bytes(segment);
+  if (zeros && complete) {
+    spare_.push_back({index, position});
+    co_return Result<void>{};
+  }
+  const std::string where =
+      fmt::format("{} at position {}: {}", segment.path(), position, why.context);
+  if (position < durable_bytes(segment)) {
+    co_return fail(Errc::corrupt, "{}; this was durable, so nothing is cut", where);
+  }
+  hole_ = Hole{index, position, Error{why.code, where}};
   co_return Result<void>{};
 }
 
 // The recovery point names a batch boundary and its offset; a scan that crosses it must agree.
-Result<void> Recovery::check_point(std::size_t index, std::uint64_t position) const {
+Result<void> Recovery::check_point(std::size_t index) const {
+  const std::uint64_t position = position_;
   for (const RecoveryPoint& known : {point_, durable_}) {
     if (log_.segments[index]->base() != known.segment || position != known.position) continue;
     if (expected_ != known.offset) {
@@ -234,6 +292,13 @@ Result<void> Recovery::accept(std::size_t index, const BatchAt& batch) {
   return {};
 }
 
+Task<Result<void>> Recovery::drop_spare() {
+  for (const Spare& spare : spare_) {
+    CO_TRY_VOID(co_await log_.segments[spare.segment]->data().truncate(spare.position));
+  }
+  co_return Result<void>{};
+}
+
 // Leaves what is below the recovery point and the durable mark as it is, so both stay true.
 Task<Result<void>> Recovery::cut() {
   CO_TRY(const std::string behind, co_await describe_what_is_behind());
@@ -254,21 +319,42 @@ Task<Result<void>> Recovery::cut() {
 Task<Result<std::string>> Recovery::describe_what_is_behind() {
   std::uint64_t batches = 0;
   Offset last = expected_;
+  log_.report.torn_tails = 1;
   for (std::size_t i = hole_->segment; i < log_.segments.size(); ++i) {
     LogSegment& segment = *log_.segments[i];
     std::uint64_t from = i == hole_->segment ? hole_->position : 0;
     log_.report.bytes_truncated += segment.size() - from;
     while (true) {
-      CO_TRY(const auto found,
-             co_await find_batch(segment.data(), from, segment.size(), expected_));
+      CO_TRY(auto found, co_await find_batch(segment.data(), from, segment.size(), expected_));
       if (!found) break;
-      batches += 1;
-      last = std::max(last, found->header.next_offset());
-      from = found->end();
+      if (found->position > from || i == hole_->segment) ++log_.report.corrupt_ranges;
+      BatchScanner whole(segment.data(), found->position, segment.size(), BatchCheck::checksum);
+      auto next = co_await whole.next();
+      while (next && *next) {
+        batches += 1;
+        last = std::max(last, (*next)->header.next_offset());
+        next = co_await whole.next();
+      }
+      if (!next && !is_bad_batch(next.error())) co_return fail(next.error());
+      from = whole.position();
     }
   }
   if (batches == 0) co_return std::string{};
   co_return fmt::format(", among them {} whole batches that end at offset {}", batches, last);
+}
+
+// What the page cache shows above the last known sync may be what a failed sync left there: clean,
+// and not on the disk. Written again, the sync that follows covers it.
+Task<Result<void>> Recovery::rewrite() {
+  if (!persistent()) co_return Result<void>{};
+  for (const auto& segment : log_.segments) {
+    if (segment->base() < durable_.segment) continue;
+    const std::uint64_t from = durable_bytes(*segment);
+    if (from == segment->size()) continue;
+    log_.report.bytes_rewritten += segment->size() - from;
+    CO_TRY_VOID(co_await segment->data().rewrite(from));
+  }
+  co_return Result<void>{};
 }
 
 // The data first, then index files and epochs, and last the recovery point that vouches for them.
@@ -290,6 +376,10 @@ Task<Result<void>> Recovery::make_durable() {
     }
     segment->mark_durable(segment->size());
   }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Recovery::store() {
   const bool new_and_empty = !read_point_ && log_.point.is_empty();
   if (!persistent() || new_and_empty || (read_point_ == log_.point && epochs_known_)) {
     co_return Result<void>{};
