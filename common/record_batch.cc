@@ -219,6 +219,12 @@ Result<std::vector<Record>> decode_records(ByteView batch, std::size_t bytes_max
   std::vector<Record> records;
   for (std::int32_t i = 0; i < header.record_count; ++i) {
     TRY(Record record, decode_record(in, header.base_timestamp));
+    const std::int32_t least = records.empty() ? 0 : records.back().offset_delta + 1;
+    if (record.offset_delta < least || record.offset_delta > header.last_offset_delta) {
+      return fail(Errc::corrupt,
+                  "batch at offset {}: record {} has offset delta {}, not in [{}, {}]",
+                  header.base_offset, i, record.offset_delta, least, header.last_offset_delta);
+    }
     records.push_back(std::move(record));
   }
   return records;

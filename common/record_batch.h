@@ -98,7 +98,7 @@ Result<Bytes> rebuild_batch(const BatchHeader& header, const std::vector<Record>
 // How far the records of one batch may expand: 128 times what a producer sends at most by default.
 inline constexpr std::size_t decompressed_bytes_max = 128u << 20;
 
-// The records of one batch.
+// The records of one batch, whose offsets grow and lie within it.
 // Errors: corrupt, also when they expand beyond `bytes_max`; unsupported, for an unknown codec.
 Result<std::vector<Record>> decode_records(ByteView batch,
                                            std::size_t bytes_max = decompressed_bytes_max);

@@ -39,6 +39,23 @@ BOOST_AUTO_TEST_CASE(records_come_back_as_they_were_encoded) {
   BOOST_TEST(!records->at(1).headers.at(0).value.has_value());
 }
 
+BOOST_AUTO_TEST_CASE(records_that_claim_offsets_of_other_batches_are_corrupt) {
+  Record early = record_of("a", "1");
+  Record late = record_of("b", "2");
+  BatchHeader header;
+  header.last_offset_delta = 5;
+  const auto code_of = [&](std::int32_t first, std::int32_t second) {
+    early.offset_delta = first;
+    late.offset_delta = second;
+    const auto records = decode_records(rebuild_batch(header, {early, late}).value());
+    return records ? Errc::invalid : records.error().code;
+  };
+  BOOST_TEST((code_of(1, 5) == Errc::invalid));
+  BOOST_TEST((code_of(1, 6) == Errc::corrupt));
+  BOOST_TEST((code_of(2, 2) == Errc::corrupt));
+  BOOST_TEST((code_of(-1, 2) == Errc::corrupt));
+}
+
 BOOST_AUTO_TEST_CASE(stamping_offset_and_epoch_leaves_the_crc_valid) {
   Bytes batch = encode_batch({record_of("a", "1")});
   stamp_batch(batch, Offset{7}, LeaderEpoch{3});
