@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/check.h"
+#include "storage/directory_removal.h"
 #include "storage/kafka_files.h"
 
 namespace qlab::storage {
@@ -420,10 +421,14 @@ Task<Result<void>> PartitionLog::remove() {
   co_await background_.close();
   const Turnstile::Guard alone = co_await structure_.enter_alone();  // As in close().
   CO_TRY_VOID(co_await close_files());
-  for (const SegmentPtr& segment : segments_) {
-    CO_TRY_VOID(remove_segment_files(runtime_, engine_, directory_, segment->base()));
+  std::string aside = directory_;
+  if (persistent()) {
+    CO_TRY(aside, set_aside(runtime_.disk(), directory_));
   }
-  if (persistent()) CO_TRY_VOID(runtime_.disk().remove_all(directory_));
+  for (const SegmentPtr& segment : segments_) {
+    CO_TRY_VOID(remove_segment_files(runtime_, engine_, aside, segment->base()));
+  }
+  if (persistent()) CO_TRY_VOID(runtime_.disk().remove_all(aside));
   co_return Result<void>{};
 }
 

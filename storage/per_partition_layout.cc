@@ -2,6 +2,7 @@
 
 #include "common/logging.h"
 #include "runtime/disk.h"
+#include "storage/directory_removal.h"
 
 namespace qlab::storage {
 namespace {
@@ -33,7 +34,10 @@ class PerPartitionLayout final : public Layout {
     co_return opened;
   }
 
-  Task<Result<void>> start() override { co_return Result<void>{}; }
+  Task<Result<void>> start() override {
+    if (!engine_.is_persistent()) co_return Result<void>{};
+    co_return delete_what_was_set_aside(runtime_.disk());
+  }
   Task<Result<void>> stop() override { co_return Result<void>{}; }
   LayoutRecovery recovery() const override { return recovery_; }
 
@@ -47,7 +51,7 @@ class PerPartitionLayout final : public Layout {
       if (as_text(text) == metadata_text(name.topic)) return {};
       log(LogLevel::info, "storage", "{} is of a topic that was deleted, removing it",
           name.partition);
-      TRY_VOID(disk.remove_all(name.partition));
+      TRY_VOID(remove_directory(disk, name.partition));
     }
     TRY_VOID(disk.make_directories(name.partition));
     return disk.write_file_atomically(path, as_view(metadata_text(name.topic)));
