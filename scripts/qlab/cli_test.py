@@ -29,7 +29,7 @@ def test_every_command_explains_itself_with_an_example(name):
 @pytest.mark.parametrize("words", [
     ["compare", "a", "b"], ["serve"], ["fault", "pause", "2", "--for", "10s"],
     ["topic", "create", "t"], ["sim", "--module", "zab"], ["check", "run"],
-    ["bench", "storage", "--json"], ["peer", "list"],
+    ["bench", "wire"], ["peer", "list"],
     ["cluster", "up", "--plane", "zk"], ["cluster", "up", "--layout", "shared"],
 ])
 def test_what_is_not_there_says_what_will_come_and_fails(words):
@@ -43,6 +43,8 @@ def test_what_is_not_there_says_what_will_come_and_fails(words):
     (["build", "--profile", "fast"], "'fast' is not one of 'release', 'asan', 'tsan'"),
     (["build", "-j", "0"], "0 is not in the range 1<=x<=1024"),
     (["run", "no-such-experiment"], "no experiment 'no-such-experiment'; there are:"),
+    (["bench", "floppy"], "'floppy' is not one of 'storage', 'consensus', 'wire', 'broker'"),
+    (["bench", "storage", "--only", "nothing"], "no row 'nothing'; there are: sync_append_4k"),
     (["cluster", "up", "--brokers", "0"], "0 is not in the range 1<=x<=9"),
     (["cluster", "up", "--engine", "floppy"], "'floppy' is not one of 'buffered'"),
     (["cluster", "up", "--brokers", "1", "--controllers", "3"], "3 of 1 brokers"),

@@ -101,12 +101,12 @@ def launch(path: pathlib.Path, *words: str, **env: str) -> subprocess.CompletedP
 
 def test_the_launcher_passes_over_a_python_without_the_modules(path):
     put(path, "python3", f"#!/bin/sh\nexec {sys.executable} -S -E \"$@\"\n")
-    done = launch(path, "bench", PYTHON="")
+    done = launch(path, "check", PYTHON="")
     assert "is not there yet" in done.stderr
     assert done.returncode == 4
 
 
 def test_the_launcher_says_when_the_python_asked_for_will_not_do(path):
-    done = launch(path, "bench", PYTHON="no-such-python")
+    done = launch(path, "check", PYTHON="no-such-python")
     assert "PYTHON=no-such-python does not see" in done.stderr
     assert done.returncode == 4

@@ -40,10 +40,6 @@ check = _later(
     "check", "check results/RUN", "run the checkers again on a stored history",
     "it will run the history checkers again on a stored run",
     "`./qlab run` checks the history of every run when it ends")
-bench = _later(
-    "bench", "bench storage --json", "measure one part alone",
-    "it will measure storage against the limit of the disk, and consensus, wire and broker each "
-    "alone")
 peer = _later(
     "peer", "peer install zookeeper", "install systems to compare with",
     "it will install and list Apache Kafka, Apache ZooKeeper and etcd as systems that experiments "

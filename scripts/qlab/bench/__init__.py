@@ -1,0 +1,1 @@
+"""`./qlab bench`: one part alone, beside the physical limit."""
