@@ -96,6 +96,15 @@ Result<Bytes> read_up_to(int fd, std::uint64_t position, std::size_t count, std:
   return bytes;
 }
 
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to, std::string_view what) {
+  int error = EINTR;
+  while (error == EINTR) {
+    error = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
+  }
+  if (error != 0) return fail(errno_error(error, fmt::format("allocate {}", what)));
+  return {};
+}
+
 Result<std::uint64_t> size_of(int fd, std::string_view what) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return fail(errno_error(errno, fmt::format("stat {}", what)));

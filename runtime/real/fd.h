@@ -57,6 +57,9 @@ Result<void> write_all(int fd, std::uint64_t position, const std::vector<ByteVie
 // Up to `count` bytes; fewer only at the end of the file.
 Result<Bytes> read_up_to(int fd, std::uint64_t position, std::size_t count, std::string_view what);
 
+// Space for [from, to), as zeros; the file is at least `to` long then. Errors: no_space, io.
+Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to, std::string_view what);
+
 Result<std::uint64_t> size_of(int fd, std::string_view what);
 
 }  // namespace qlab::runtime

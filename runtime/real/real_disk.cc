@@ -67,9 +67,6 @@ Result<void> RealDisk::pass(DiskOperation operation, std::string_view path) cons
 Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions options) {
   CO_TRY(const fs::path full, resolve(path));
   CO_TRY_VOID(pass(DiskOperation::open, path));
-  if (options.io_path == IoPath::mapped) {
-    co_return fail(Errc::unsupported, "{}: this way to the disk is not there", path);
-  }
   int flags = O_RDWR;
   if (options.create) flags |= O_CREAT;
   if (options.create && options.exclusive) flags |= O_EXCL;
@@ -80,6 +77,9 @@ Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions
   if (direct) {
     CO_TRY_VOID(set_direct(fd.get(), full));
     co_return make_direct_file(std::move(fd), std::move(path), parts_);
+  }
+  if (options.io_path == IoPath::mapped) {
+    co_return make_mapped_file(std::move(fd), std::move(path), parts_);
   }
   if (in_ring) co_return make_uring_file(std::move(fd), std::move(path), parts_);
   co_return make_blocking_file(std::move(fd), std::move(path), parts_);

@@ -19,9 +19,8 @@ namespace {
 
 namespace contract = disk_contract;
 
-const auto all_paths =
-    boost::unit_test::data::make({IoPath::blocking, IoPath::uring, IoPath::direct});
-const auto any_position = boost::unit_test::data::make({IoPath::blocking, IoPath::uring});
+const auto all_paths = boost::unit_test::data::make(contract::all_io_paths);
+const auto any_position = boost::unit_test::data::make(contract::any_position_paths);
 
 }  // namespace
 

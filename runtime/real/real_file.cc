@@ -28,12 +28,6 @@ Result<void> truncate_and_sync(int fd, std::uint64_t size, const std::string& na
   return {};
 }
 
-Result<void> allocate(int fd, std::uint64_t from, std::uint64_t to, const std::string& name) {
-  const int error = ::posix_fallocate(fd, static_cast<off_t>(from), static_cast<off_t>(to - from));
-  if (error != 0) return fail(errno_error(error, fmt::format("allocate {}", name)));
-  return {};
-}
-
 // Right for any file, O_DIRECT or not: all but the rest of the last block is written in whole
 // blocks.
 Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to, const std::string& name) {
@@ -49,9 +43,8 @@ Result<void> write_zeros(int fd, std::uint64_t from, std::uint64_t to, const std
   return {};
 }
 
-Result<void> extend(int fd, std::uint64_t size, Fill fill, const std::string& name) {
-  TRY(const std::uint64_t old_size, size_of(fd, name));
-  if (size <= old_size) return {};
+Result<void> extend(int fd, std::uint64_t old_size, std::uint64_t size, Fill fill,
+                    const std::string& name) {
   auto added = fill == Fill::zeros ? write_zeros(fd, old_size, size, name)
                                    : allocate(fd, old_size, size, name);
   if (added && ::fsync(fd) != 0) added = fail(errno_error(errno, fmt::format("sync {}", name)));
@@ -98,9 +91,12 @@ Task<Result<void>> RealFile::truncate(std::uint64_t size) {
   CO_TRY_VOID(may_sync());
   const DiskFault fault = parts_.ask(DiskOperation::truncate, name_, size);
   CO_TRY_VOID(co_await pass(fault, "truncate"));
+  CO_TRY(const std::uint64_t old_size, this->size());
+  if (size < old_size) resized(size);  // Nobody reads what goes while it goes.
   auto job = [fd = fd_.get(), size, name = name_] { return truncate_and_sync(fd, size, name); };
-  auto outcome = co_await parts_.helper.run(std::move(job));
-  co_return remember(std::move(outcome));
+  auto outcome = remember(co_await parts_.helper.run(std::move(job)));
+  if (outcome) resized(size);
+  co_return outcome;
 }
 
 Task<Result<void>> RealFile::prepare(std::uint64_t size, Fill fill) {
@@ -108,8 +104,14 @@ Task<Result<void>> RealFile::prepare(std::uint64_t size, Fill fill) {
   const DiskFault fault = parts_.ask(DiskOperation::prepare, name_, size);
   CO_TRY_VOID(co_await pass(fault, "prepare"));
   size = align_up(size, write_unit());
-  auto job = [fd = fd_.get(), size, fill, name = name_] { return extend(fd, size, fill, name); };
-  co_return co_await parts_.preparer.run(std::move(job));
+  CO_TRY(const std::uint64_t old_size, this->size());
+  if (size <= old_size) co_return Result<void>{};
+  auto job = [fd = fd_.get(), old_size, size, fill, name = name_] {
+    return extend(fd, old_size, size, fill, name);
+  };
+  auto outcome = co_await parts_.preparer.run(std::move(job));
+  resized(outcome ? size : old_size);
+  co_return outcome;
 }
 
 Result<std::uint64_t> RealFile::size() const {
@@ -133,6 +135,7 @@ Result<void> RealFile::may_sync() const {
 
 Result<void> RealFile::remember(Result<void> outcome) {
   if (!outcome && !sync_failure_.has_value()) sync_failure_ = outcome.error();
+  if (sync_failure_.has_value()) return fail(*sync_failure_);
   return outcome;
 }
 

@@ -54,7 +54,7 @@ class RealFile : public File {
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) final;
   Task<Result<void>> truncate(std::uint64_t size) final;
   Task<Result<void>> prepare(std::uint64_t size, Fill fill) final;
-  Result<std::uint64_t> size() const final;
+  Result<std::uint64_t> size() const override;
   Task<Result<void>> close() final;
 
  protected:
@@ -66,12 +66,15 @@ class RealFile : public File {
 
   // What positions and sizes of writes have to be multiples of.
   virtual std::size_t write_unit() const { return 1; }
+  // The kernel has made the file as long as this, or is about to cut it.
+  virtual void resized(std::uint64_t) {}
   // Lets go of the descriptor before it is closed.
   virtual Result<void> before_close() { return {}; }
 
   // Errors: closed; the error that poisoned the file.
   Result<void> may_sync() const;
-  // Passes a sync's outcome on and remembers the first failure.
+  // Passes a sync's outcome on and remembers the first failure, which is also that of every sync
+  // under way then: the kernel tells of it once.
   Result<void> remember(Result<void> outcome);
 
   Fd fd_;
@@ -97,6 +100,12 @@ std::unique_ptr<File> make_blocking_file(Fd fd, std::string name, DiskParts& par
 
 // IoPath::uring: everything but truncate through the shard's ring. Requires: parts.ring is there.
 std::unique_ptr<File> make_uring_file(Fd fd, std::string name, DiskParts& parts);
+
+// IoPath::mapped: copies to and from windows of the file that are mapped when they are first used,
+// msync on the shard's helper. Space is allocated ahead and cut off at the end; a process that was
+// killed leaves it, as zeros. A page that cannot be had is an error io (guarded_copy.h).
+// Errors: io.
+Result<std::unique_ptr<File>> make_mapped_file(Fd fd, std::string name, DiskParts& parts);
 
 // IoPath::direct: O_DIRECT through the shard's ring, by number and from registered memory where
 // that is to be had (RingTables). Reads of any position and size go through a bounce buffer.
