@@ -39,6 +39,7 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
 # Part of a folder -> what it may include beyond its folder's row.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "runtime/real/": ("wire/",),
+    "storage/bench/micro/": ("wire/",),
 }
 
 # What the tests of a folder may include beyond its row: a protocol's, the language of its scripts
