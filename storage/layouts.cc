@@ -2,6 +2,7 @@
 
 #include "storage/layout.h"
 #include "storage/per_partition_layout.h"
+#include "storage/shared/shared_layout.h"
 
 namespace qlab::storage {
 namespace {
@@ -13,6 +14,7 @@ struct Entry {
 
 constexpr Entry layouts[] = {
     {"per_partition", make_per_partition_layout},
+    {"shared", make_shared_layout},
 };
 
 }  // namespace

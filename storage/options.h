@@ -56,6 +56,8 @@ struct LogOptions {
   std::size_t dedupe_buffer_bytes = 128u << 20;  // log.cleaner.dedupe.buffer.size, [1 MiB, 16 GiB]:
                                                  // of the key map of one compaction.
 
+  bool operator==(const LogOptions&) const = default;
+
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;
 };

@@ -1,29 +1,12 @@
 #include <algorithm>
 
 #include "storage/partition_log.h"
+#include "storage/record_time.h"
 
 namespace qlab::storage {
 namespace {
 
 using Found = std::optional<Log::TimestampOffset>;
-
-constexpr std::int16_t log_append_time = 0x08;  // Attribute bit 3: all records have max_timestamp.
-
-// The first record of a batch whose timestamp is >= `timestamp`. A compressed batch is not opened:
-// it answers with its first offset.
-Result<Found> first_in_batch(ByteView batch, const BatchHeader& header, std::int64_t timestamp) {
-  const bool one_timestamp = (header.attributes & log_append_time) != 0;
-  if (one_timestamp || header.codec() != Codec::none) {
-    return Log::TimestampOffset{header.base_offset, header.max_timestamp, header.leader_epoch};
-  }
-  TRY(const std::vector<Record> records, decode_records(batch));
-  for (const Record& record : records) {
-    if (record.timestamp < timestamp) continue;
-    return Log::TimestampOffset{header.base_offset.plus(record.offset_delta), record.timestamp,
-                                header.leader_epoch};
-  }
-  return Found{};
-}
 
 }  // namespace
 
@@ -95,7 +78,7 @@ Task<Result<Found>> PartitionLog::find_in_segment(SegmentPtr segment, std::int64
     CO_TRY(const Bytes bytes,
            co_await segment->data().read((*batch)->position, header.total_bytes()));
     CO_TRY_VOID(check_batch(bytes));
-    CO_TRY(const Found found, first_in_batch(bytes, header, timestamp));
+    CO_TRY(const Found found, first_at_time(bytes, timestamp));
     if (found) co_return found;
   }
 }

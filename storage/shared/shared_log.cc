@@ -1,0 +1,77 @@
+#include "storage/shared/shared_log.h"
+
+namespace qlab::storage::shared {
+namespace {
+
+// A call on a closed log.
+template <class T>
+Task<Result<T>> refuse() {
+  co_return fail(Errc::closed, "the log is closed");
+}
+
+}  // namespace
+
+void SharedLog::note_append() {
+  if (options_->durability == Durability::group) store_->flush_within(options_->group_interval);
+}
+
+Task<Result<AppendResult>> SharedLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
+  if (closed_) return refuse<AppendResult>();
+  note_append();
+  return store_->append_as_leader(id_, std::move(batches), epoch);
+}
+
+Task<Result<AppendResult>> SharedLog::append_as_follower(Bytes batches) {
+  if (closed_) return refuse<AppendResult>();
+  note_append();
+  const bool may_have_gaps = compacts(options_->cleanup_policy);
+  return store_->append_as_follower(id_, std::move(batches), may_have_gaps);
+}
+
+Task<Result<Offset>> SharedLog::sync() {
+  return closed_ ? refuse<Offset>() : store_->sync(id_);
+}
+
+Task<Result<ReadResult>> SharedLog::read(Offset from, Offset limit, std::size_t bytes_max) {
+  return closed_ ? refuse<ReadResult>() : store_->read(id_, from, limit, bytes_max);
+}
+
+Task<Result<std::optional<Log::TimestampOffset>>> SharedLog::find_timestamp(std::int64_t timestamp,
+                                                                            Offset limit) {
+  return closed_ ? refuse<std::optional<TimestampOffset>>()
+                 : store_->find_timestamp(id_, timestamp, limit);
+}
+
+Task<Result<void>> SharedLog::truncate_to(Offset end) {
+  return closed_ ? refuse<void>() : store_->truncate_to(id_, end);
+}
+
+Task<Result<void>> SharedLog::reset_to(Offset start) {
+  return closed_ ? refuse<void>() : store_->reset_to(id_, start);
+}
+
+Task<Result<void>> SharedLog::delete_before(Offset) {
+  co_return fail(Errc::unsupported, "this layout deletes no records");
+}
+
+Task<Result<RetentionOutcome>> SharedLog::apply_retention(WallMillis, Offset) {
+  co_return fail(Errc::unsupported, "this layout deletes no records");
+}
+
+Task<Result<CompactionOutcome>> SharedLog::compact(WallMillis, Offset) {
+  co_return fail(Errc::unsupported, "this layout deletes no records");
+}
+
+Task<Result<void>> SharedLog::close() {
+  if (closed_) co_return Result<void>{};
+  closed_ = true;
+  CO_TRY_VOID(co_await store_->sync(id_));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> SharedLog::remove() {
+  if (std::exchange(closed_, true)) co_return Result<void>{};
+  co_return co_await store_->remove(id_);
+}
+
+}  // namespace qlab::storage::shared

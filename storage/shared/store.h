@@ -1,0 +1,103 @@
+#pragma once
+// One shard's shared log with the streams in it: what every handle (shared_log.h) asks.
+//
+// A change of a stream is a frame of the shared log. It takes effect, in memory as at a replay,
+// when its frame is written; whoever needs it durable waits for a sync as well.
+//
+// Thread: one shard.
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "storage/log.h"
+#include "storage/shared/manifest.h"
+#include "storage/shared/options.h"
+#include "storage/shared/streams.h"
+#include "storage/shared/wal.h"
+#include "storage/turnstile.h"
+
+namespace qlab::storage {
+struct LogName;
+}
+
+namespace qlab::storage::shared {
+
+// Everything of the store lies here.
+inline constexpr std::string_view store_directory = "shared";
+
+class Store final : private WalObserver {
+ public:
+  Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options);
+  ~Store() override;
+
+  // As Layout::start() and stop().
+  Task<Result<void>> start();
+  Task<Result<void>> stop();
+
+  // The stream of that name; a new one when there is none, or one under another topic id, which is
+  // removed. Errors: as Layout::open().
+  Task<Result<StreamId>> open(std::string name, TopicId topic);
+
+  // As the calls of Log, for one stream. Requires: it was opened and not removed.
+  Task<Result<AppendResult>> append_as_leader(StreamId id, Bytes batches, LeaderEpoch epoch);
+  Task<Result<AppendResult>> append_as_follower(StreamId id, Bytes batches, bool may_have_gaps);
+  Task<Result<Offset>> sync(StreamId id);
+  Task<Result<ReadResult>> read(StreamId id, Offset from, Offset limit, std::size_t bytes_max);
+  Task<Result<std::optional<Log::TimestampOffset>>> find_timestamp(StreamId id,
+                                                                   std::int64_t timestamp,
+                                                                   Offset limit);
+  Task<Result<void>> truncate_to(StreamId id, Offset end);
+  Task<Result<void>> reset_to(StreamId id, Offset start);
+  Task<Result<void>> remove(StreamId id);
+
+  // An empty one when there is none of that id.
+  const Stream& stream(StreamId id);
+  const RecoveryReport& recovery() const { return report_; }
+  LayoutRecovery layout_recovery() const;
+  // One that is equal and lives as long as the store.
+  const LogOptions* keep(const LogOptions& options);
+  // Sees to it that what is written now is durable then.
+  void flush_within(Duration interval);
+
+ private:
+  // WalObserver.
+  void on_written(const WalGroup& group) override;
+  void on_refused(const WalGroup& group) override;
+  void on_durable(const WalGroup& group) override;
+  Task<Result<void>> wait_for_room() override;
+
+  Task<Result<AppendResult>> append(StreamId id, Bytes batches, std::vector<BatchHeader> headers);
+  void log_stream(WalGroup& group, StreamId id, Stream& stream);
+  // Waits until nobody else cuts the stream and nothing of it is about to be written, and keeps
+  // appends away until release().
+  Task<Result<void>> claim(StreamId id);
+  void release(StreamId id);
+  Task<Result<void>> cut(StreamId id, FrameKind kind, Truncation truncation);
+  Task<Result<void>> truncate_claimed(StreamId id, Offset end);
+  Task<Result<ReadResult>> read_batches(StreamId id, std::vector<UnsettledBatch> wanted,
+                                        Offset from);
+  Task<void> flush_in_groups();
+  bool is_persistent() const { return engine_.is_persistent(); }
+
+  runtime::Runtime& runtime_;
+  Engine& engine_;
+  const SharedOptions options_;
+  const std::string directory_{store_directory};
+  StreamTable streams_;
+  Wal wal_;
+  Manifest manifest_;
+  RecoveryReport report_;
+  std::list<LogOptions> kept_options_;
+
+  Turnstile readers_;        // Alone: whoever ends the store.
+  runtime::Event released_;  // A stream is not busy any more.
+  std::optional<Time> flush_due_;
+  runtime::Event flush_changed_;
+  bool stopping_ = false;
+  bool flushing_ = false;
+  runtime::Gate background_;
+};
+
+}  // namespace qlab::storage::shared
