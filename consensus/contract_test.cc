@@ -264,7 +264,8 @@ BOOST_DATA_TEST_CASE(a_group_of_one_acknowledges_what_is_durable, modules) {
   for (int i = 0; i < 50; ++i) {
     const std::string body = fmt::format("entry number {}", i);
     BOOST_TEST((group.propose(group.leader(), body).fate == Fate::committed));
-    const auto durable = group.world.node(NodeId{1}).disk().durable("metadata/log");
+    const auto durable =
+        group.world.node(NodeId{1}).disk().durable("metadata/log-00000000000000000001");
     BOOST_REQUIRE(durable.has_value());
     BOOST_TEST(as_text(*durable).find(body) != std::string_view::npos);
   }

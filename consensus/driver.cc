@@ -2,6 +2,7 @@
 
 #include "common/check.h"
 #include "common/logging.h"
+#include "consensus/config.h"
 #include "consensus/driver_impl.h"
 #include "consensus/message.h"
 #include "runtime/trace.h"
@@ -27,6 +28,23 @@ Result<void> check_same_life(const VoteStore& votes, const LogView& log) {
   return {};
 }
 
+Result<void> result_of(const out::Outcome& outcome) {
+  switch (outcome.fate) {
+    case Fate::committed:
+      return {};
+    case Fate::overloaded:
+      return fail(Errc::overloaded, "another change is under way");
+    case Fate::superseded:
+    case Fate::unknown:
+      return fail(Errc::unknown_outcome, "leadership was lost before it was known");
+    case Fate::rejected:
+      break;
+  }
+  if (!outcome.reason.empty()) return fail(Errc::invalid, "{}", outcome.reason);
+  if (outcome.hint) return fail(Errc::not_leader, "node {} leads", *outcome.hint);
+  return fail(Errc::not_leader, "another node leads");
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<Driver>>> Driver::open(runtime::Runtime& runtime,
@@ -38,40 +56,52 @@ Task<Result<std::unique_ptr<Driver>>> Driver::open(runtime::Runtime& runtime,
   }
   CO_TRY(auto votes,
          VoteStore::open(disk, fmt::format("{}/vote", options.directory), options.self));
-  CO_TRY(const auto files, engine.list(options.directory));
-  const bool has_log = std::find(files.begin(), files.end(), "log") != files.end();
+  CO_TRY(const bool has_log, LogStore::exists(engine, options.directory));
   if (votes.state() && !has_log) {
-    co_return fail(Errc::invalid, "{}/log is missing, and a vote is beside it", options.directory);
+    co_return fail(Errc::invalid, "the log in {} is missing, and a vote is beside it",
+                   options.directory);
   }
-  CO_TRY(auto log, co_await LogStore::open(engine, fmt::format("{}/log", options.directory),
-                                           runtime.random().next(), !votes.state()));
+  CO_TRY(auto snapshots, co_await SnapshotStore::open(disk, options.directory));
+  const LogStoreOptions log_options{.salt = runtime.random().next(),
+                                    .fresh = !votes.state(),
+                                    .file_bytes = options.log_file_bytes,
+                                    .disk = disk};
+  CO_TRY(auto log,
+         co_await LogStore::open(engine, options.directory, snapshots->newest(), log_options));
   CO_TRY_VOID(check_same_life(votes, log->view()));
   if (!votes.state()) {
     CO_TRY_VOID(votes.save(HardState{}));
   }
   if (log->bytes_cut() > 0) {
     qlab::log(LogLevel::warn, "consensus",
-              "cut a torn tail of {} bytes from {}/log, never acknowledged", log->bytes_cut(),
-              options.directory);
+              "cut a torn tail of {} bytes from the log in {}, never acknowledged",
+              log->bytes_cut(), options.directory);
   }
-  co_return std::unique_ptr<Driver>(std::make_unique<DriverImpl>(
-      runtime, machine, factory, std::move(options), std::move(log), std::move(votes)));
+  Stores stores{std::move(log), std::move(votes), std::move(snapshots)};
+  auto driver = std::make_unique<DriverImpl>(runtime, machine, factory, std::move(options),
+                                             std::move(stores));
+  CO_TRY_VOID(co_await driver->restore());
+  co_return std::unique_ptr<Driver>(std::move(driver));
 }
 
 DriverImpl::DriverImpl(runtime::Runtime& runtime, StateMachine& machine,
-                       const ModuleFactory& factory, DriverOptions options,
-                       std::unique_ptr<LogStore> log, VoteStore votes)
+                       const ModuleFactory& factory, DriverOptions options, Stores stores)
     : runtime_(runtime),
       machine_(machine),
       options_(std::move(options)),
-      log_(std::move(log)),
-      votes_(std::move(votes)),
-      writes_(*log_, votes_),
+      log_(std::move(stores.log)),
+      votes_(std::move(stores.votes)),
+      snapshots_(std::move(stores.snapshots)),
+      writes_(*log_, votes_, *snapshots_),
       work_(runtime),
       gate_(runtime) {
+  told_image_ = snapshots_->newest().last;
+  commit_ = applied_ = told_image_.index;
+  note_configs(log_->view().read(log_->view().first(), SIZE_MAX));
+  config_ = config_at(log_->view().last().index);
   module_ = factory(ModuleContext{options_.self, options_.tuning,
-                                  Recovery{*votes_.state(), options_.config, LogIndex{0}},
-                                  log_->view(), runtime_.random().fork(), runtime_.now()});
+                                  Recovery{*votes_.state(), config_, applied_}, log_->view(),
+                                  runtime_.random().fork(), runtime_.now()});
 }
 
 void DriverImpl::start(std::function<void(Error)> on_fatal) {
@@ -90,6 +120,7 @@ Task<void> DriverImpl::stop() {
   co_await gate_.close();
   // Nothing waits for it: what is not durable has not been acknowledged.
   static_cast<void>(co_await log_->close());
+  static_cast<void>(co_await snapshots_->close());
 }
 
 // Nothing is stepped any more; whoever waits is told.
@@ -104,6 +135,8 @@ void DriverImpl::end() {
   const Error why{Errc::closed, "the consensus group was stopped"};
   for (auto& [request, read] : std::exchange(reads_, {})) read.set(fail(why));
   for (auto& [index, read] : std::exchange(reads_ready_, {})) read.set(fail(why));
+  for (auto& [request, change] : std::exchange(changes_, {})) change.set(fail(why));
+  reads_of_image_.clear();
 }
 
 void DriverImpl::give_up(Error why) {
@@ -158,15 +191,26 @@ Task<void> DriverImpl::write_loop() {
       co_return;
     }
     release_held();
+    if (installing_ && installing_->seq <= writes_.durable()) {
+      const auto installed = co_await finish_install();
+      if (phase_ != Phase::running) co_return;
+      if (!installed) {
+        give_up(installed.error());
+        co_return;
+      }
+    }
     input(in::WriteDone{writes_.durable()});
+    tell_of_image();
   }
 }
 
 void DriverImpl::carry_out(const out::Append& effect) {
+  note_configs(effect.entries);
   writes_.append(effect.seq, effect.entries);
 }
 void DriverImpl::carry_out(const out::Truncate& effect) {
   CHECK(effect.from > commit_);
+  configs_.erase(configs_.lower_bound(effect.from), configs_.end());
   writes_.truncate(effect.seq, effect.from);
 }
 void DriverImpl::carry_out(const out::SaveHardState& effect) {
@@ -219,6 +263,9 @@ void DriverImpl::carry_out(const out::CloseLink& effect) {
 }
 
 void DriverImpl::carry_out(const out::Outcome& effect) {
+  if (auto change = changes_.extract(effect.request); !change.empty()) {
+    return change.mapped().set(result_of(effect));
+  }
   const auto read = reads_.extract(effect.request);
   if (read.empty()) return proposals_.decide(effect);
   Error why{Errc::not_leader, "another node leads"};
@@ -272,7 +319,7 @@ void DriverImpl::carry_out(const out::Trace& effect) {
 
 // Applies what is committed, a batch at a time so that a long log does not hold up the shard.
 void DriverImpl::apply_committed() {
-  if (phase_ != Phase::running || applying_) return;
+  if (phase_ != Phase::running || applying_ || installing_) return;
   applying_ = true;
   if (applied_ < commit_) {
     auto entries = log_->view().read(applied_.next(), apply_bytes_max);
@@ -281,7 +328,9 @@ void DriverImpl::apply_committed() {
     machine_.apply(entries);
     applied_ = entries.back().id.index;
     CHECK(applied_ <= commit_);
+    for (const Entry& entry : entries) bytes_since_snapshot_ += entry.body->size();
     input(in::Applied{applied_});
+    take_snapshot_if_due();
   }
   applying_ = false;
   if (activating_ && applied_ >= activating_->ready_at) {
@@ -362,6 +411,34 @@ Task<Result<void>> DriverImpl::read_barrier() {
   reads_.emplace(requests_, read);
   input(in::Read{requests_});
   co_return co_await read.wait();
+}
+
+// One request of the module's that ends with an outcome and has nothing to apply.
+Task<Result<void>> DriverImpl::ask(std::function<Input(RequestId)> make) {
+  if (phase_ != Phase::running) co_return fail(Errc::closed, "the consensus group was stopped");
+  requests_ = requests_.next();
+  runtime::Completion<Result<void>> answer(runtime_.executor());
+  changes_.emplace(requests_, answer);
+  input(make(requests_));
+  co_return co_await answer.wait();
+}
+
+Task<Result<void>> DriverImpl::reconfigure(Config target) {
+  if (!module_->capabilities().reconfigure) {
+    co_return fail(Errc::unsupported, "this module does not change its configuration");
+  }
+  CO_TRY_VOID(check_config(target));
+  const auto make = [target](RequestId request) { return in::Reconfigure{request, target}; };
+  co_return co_await ask(make);
+}
+
+Task<Result<void>> DriverImpl::transfer(std::optional<NodeId> to) {
+  if (!module_->capabilities().transfer) {
+    co_return fail(Errc::unsupported, "this module does not hand leadership over");
+  }
+  const NodeId target = to.value_or(no_node);
+  const auto make = [target](RequestId request) { return in::Transfer{request, target}; };
+  co_return co_await ask(make);
 }
 
 void DriverImpl::resign(Epoch epoch) {

@@ -31,6 +31,11 @@ struct DriverOptions {
   Tuning tuning;
   std::string directory;  // Of log and hard state, below the disk's root.
   runtime::Channel channel = runtime::Channel::metadata_consensus;
+  // An image is made when that many bytes of entries were applied since the last one; 0: never.
+  std::uint64_t snapshot_interval_bytes = 0;
+  // Entries kept before the newest image, for followers that lag a little.
+  std::uint64_t snapshot_keep_entries = 1000;
+  std::uint64_t log_file_bytes = 64u << 20;  // See LogStoreOptions.
   Duration linger{};  // How long proposals wait for company before one Propose is made of them.
 };
 
@@ -68,10 +73,18 @@ class Driver {
                                       std::optional<Epoch> expect_epoch) = 0;
   // Returns once every entry committed before the call is applied here, or an error (not_leader).
   virtual Task<Result<void>> read_barrier() = 0;
+  // Makes `target` the configuration. Errors: not_leader, with the leader if known; invalid, when
+  // the module refuses it or it is no configuration; overloaded, when another change is under way;
+  // unknown outcomes are closed.
+  virtual Task<Result<void>> reconfigure(Config target) = 0;
+  // Hands leadership to `to`, or to whoever is best. Errors: not_leader; timed_out, and we lead on.
+  virtual Task<Result<void>> transfer(std::optional<NodeId> to) = 0;
   virtual void resign(Epoch epoch) = 0;
 
   virtual Status status() const = 0;
   virtual LogIndex applied() const = 0;
+  virtual const Config& config() const = 0;          // In force, committed or not.
+  virtual const SnapshotMeta& snapshot() const = 0;  // The newest image here.
   virtual std::uint64_t digest() const = 0;
 };
 

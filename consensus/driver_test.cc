@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "consensus/config.h"
 #include "consensus/group_test.h"
 #include "consensus/message.h"
 #include "consensus/vote_store.h"
@@ -300,6 +301,116 @@ BOOST_AUTO_TEST_CASE(a_log_ahead_of_its_vote_is_refused) {
   BOOST_TEST(open().has_value());
 }
 
+DriverOptions options_with_images() {
+  DriverOptions options;
+  options.self = {one, Uuid{1, 1}};
+  options.config.members = {Member{one}};
+  options.snapshot_interval_bytes = 10;
+  options.snapshot_keep_entries = 2;
+  options.log_file_bytes = 100;
+  return options;
+}
+
+BOOST_AUTO_TEST_CASE(an_image_stands_for_the_log_that_it_covers) {
+  BOOST_REQUIRE(open(options_with_images()));
+  act({out::SaveHardState{WriteSeq{1}, voted(1)}});
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    act({out::Append{WriteSeq{static_cast<std::uint64_t>(i) + 1}, {entry(1, i)}},
+         out::Commit{LogIndex{i}, WriteSeq{static_cast<std::uint64_t>(i) + 1}}});
+    world.run_for(seconds(1));
+  }
+  BOOST_TEST(driver->snapshot().last.index == LogIndex{20});
+  BOOST_TEST(count<in::SnapshotTaken>() > 2u);
+  auto& disk = world.node(one).disk();
+  BOOST_TEST(!*disk.exists("metadata/log-00000000000000000001"));
+  close();
+  machine = Recorder{};
+  BOOST_REQUIRE(open(options_with_images()));
+  BOOST_TEST(machine.applied.size() == 20u);
+  BOOST_TEST(driver->applied() == LogIndex{20});
+}
+
+BOOST_AUTO_TEST_CASE(a_leaders_image_takes_the_place_of_what_is_here) {
+  BOOST_REQUIRE(open(options_with_images()));
+  // What the image has: eight entries of another history.
+  Recorder leader;
+  std::vector<Entry> entries;
+  for (std::int64_t i = 1; i <= 8; ++i) entries.push_back(entry(2, i));
+  leader.apply(entries);
+  const auto image = std::make_shared<const Bytes>(leader.snapshot()->next(SIZE_MAX));
+  const auto half = static_cast<std::ptrdiff_t>(image->size() / 2);
+  const auto first = std::make_shared<const Bytes>(image->begin(), image->begin() + half);
+  const auto second = std::make_shared<const Bytes>(image->begin() + half, image->end());
+  SnapshotMeta meta{entries.back().id, options_with_images().config, image->size()};
+
+  act({out::SaveHardState{WriteSeq{1}, voted(2)},
+       out::Append{WriteSeq{2}, {entry(1, 1), entry(1, 2)}},
+       out::Commit{LogIndex{1}, WriteSeq{2}}});
+  world.run_for(seconds(1));
+  act({out::StoreSnapshot{WriteSeq{3}, meta, 0, first},
+       out::StoreSnapshot{WriteSeq{4}, meta, first->size(), second},
+       out::InstallSnapshot{WriteSeq{5}, meta}, out::Append{WriteSeq{6}, {entry(2, 9)}},
+       out::Commit{LogIndex{9}, WriteSeq{6}}});
+  world.run_for(seconds(1));
+  BOOST_TEST(fatal.empty());
+  BOOST_TEST(count<in::SnapshotInstalled>() == 1u);
+  BOOST_REQUIRE(machine.applied.size() == 9u);
+  BOOST_TEST((machine.applied[0].id.epoch == Epoch{2}));
+  BOOST_TEST(driver->applied() == LogIndex{9});
+  close();
+  machine = Recorder{};
+  BOOST_REQUIRE(open(options_with_images()));
+  BOOST_TEST(machine.applied.size() >= 8u);
+}
+
+BOOST_AUTO_TEST_CASE(pieces_of_an_image_are_read_in_the_order_asked_for) {
+  BOOST_REQUIRE(open(options_with_images()));
+  act({out::SaveHardState{WriteSeq{1}, voted(1)},
+       out::Append{WriteSeq{2}, {entry(1, 1), entry(1, 2), entry(1, 3), entry(1, 4)}},
+       out::Commit{LogIndex{4}, WriteSeq{2}}});
+  world.run_for(seconds(1));
+  const LogId last = driver->snapshot().last;
+  BOOST_REQUIRE(last.index == LogIndex{4});
+  act({out::ReadSnapshot{two, last, 0, 7}, out::ReadSnapshot{two, last, 7, 1000},
+       out::ReadSnapshot{two, {Epoch{1}, LogIndex{3}}, 0, 7}});
+  world.run_for(seconds(1));
+  std::vector<std::size_t> sizes;
+  for (const Input& input : strings.inputs) {
+    const auto* chunk = std::get_if<in::SnapshotChunk>(&input);
+    if (chunk != nullptr) sizes.push_back(chunk->bytes ? chunk->bytes->size() : SIZE_MAX);
+  }
+  const std::size_t size = driver->snapshot().size;
+  BOOST_TEST((sizes == std::vector<std::size_t>{7, size - 7, SIZE_MAX}));
+}
+
+BOOST_AUTO_TEST_CASE(the_configuration_is_that_of_the_last_entry_that_has_one) {
+  BOOST_REQUIRE(open(options_with_images()));
+  Config grown = options_with_images().config;
+  grown.members.push_back(Member{two});
+  const auto body = std::make_shared<const Bytes>(encode_config(grown));
+  act({out::SaveHardState{WriteSeq{1}, voted(1)},
+       out::Append{WriteSeq{2}, {{{Epoch{1}, LogIndex{1}}, EntryKind::config, body}}},
+       out::ConfigActive{grown, {Epoch{1}, LogIndex{1}}}});
+  world.run_for(seconds(1));
+  BOOST_TEST((driver->config() == grown));
+  close();
+  BOOST_REQUIRE(open(options_with_images()));
+  BOOST_TEST((driver->config() == grown));
+  act({out::Truncate{WriteSeq{1}, LogIndex{1}}});
+  world.run_for(seconds(1));
+  close();
+  BOOST_REQUIRE(open(options_with_images()));
+  BOOST_TEST((driver->config() == options_with_images().config));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_module_cannot_do_is_said_and_not_tried) {
+  BOOST_REQUIRE(open(options_with_images()));
+  const auto changed = run(world, one, driver->reconfigure(options_with_images().config));
+  BOOST_TEST((changed.error().code == Errc::unsupported));
+  const auto moved = run(world, one, driver->transfer(std::nullopt));
+  BOOST_TEST((moved.error().code == Errc::unsupported));
+}
+
 BOOST_AUTO_TEST_CASE(a_vote_without_its_log_is_refused_and_one_ahead_of_it_is_not) {
   BOOST_REQUIRE(open());
   act({out::SaveHardState{WriteSeq{1}, voted(5)}});
@@ -307,8 +418,8 @@ BOOST_AUTO_TEST_CASE(a_vote_without_its_log_is_refused_and_one_ahead_of_it_is_no
   close();
   BOOST_REQUIRE(open());  // Voted in epoch 5, and died before its first entry came.
   close();
-  BOOST_REQUIRE(world.node(one).disk().remove("metadata/log").has_value());
-  BOOST_TEST(open().error().context == "metadata/log is missing, and a vote is beside it");
+  BOOST_REQUIRE(world.node(one).disk().remove("metadata/log-00000000000000000001").has_value());
+  BOOST_TEST(open().error().context == "the log in metadata is missing, and a vote is beside it");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,5 +1,7 @@
 #include "consensus/effect_words.h"
 
+#include "consensus/config.h"
+
 namespace qlab::consensus {
 namespace {
 
@@ -10,6 +12,21 @@ std::string show(LogId id) {
 }
 std::string show(std::optional<NodeId> node) {
   return node ? fmt::format("{}", *node) : std::string("none");
+}
+// `1,2,3w,4o`, and a joint one `1,2,3<-1,2,4`.
+std::string show(const std::vector<Member>& members) {
+  std::string text;
+  for (const Member& member : members) {
+    if (!text.empty()) text += ",";
+    text += fmt::format("{}", member.id);
+    if (member.role == MemberRole::observer) text += "o";
+    if (member.role == MemberRole::witness) text += "w";
+  }
+  return text;
+}
+std::string show(const Config& config) {
+  return config.outgoing.empty() ? show(config.members)
+                                 : show(config.members) + "<-" + show(config.outgoing);
 }
 std::string after(WriteSeq seq) {
   return seq == WriteSeq{0} ? std::string() : fmt::format(" after=w{}", seq);
@@ -33,11 +50,23 @@ struct InputWords {
     return fmt::format("propose r{} entries={}", i.request, i.bodies.size());
   }
   std::string operator()(const in::Read& i) const { return fmt::format("read r{}", i.request); }
+  std::string operator()(const in::Reconfigure& i) const {
+    return fmt::format("reconfigure r{} {}", i.request, show(i.target));
+  }
   std::string operator()(const in::Transfer& i) const {
     return fmt::format("transfer r{} to={}", i.request, i.to);
   }
   std::string operator()(const in::Resign& i) const {
     return fmt::format("resign epoch={}", i.epoch);
+  }
+  std::string operator()(const in::SnapshotTaken&) const { return "snapshot_taken"; }
+  std::string operator()(const in::SnapshotChunk& i) const {
+    return fmt::format("snapshot_chunk for={} of={} position={} bytes={}", i.for_peer,
+                       show(i.snapshot), i.position,
+                       i.bytes ? std::to_string(i.bytes->size()) : std::string("gone"));
+  }
+  std::string operator()(const in::SnapshotInstalled& i) const {
+    return fmt::format("snapshot_installed {}", show(i.last));
   }
 };
 
@@ -60,6 +89,21 @@ struct EffectWords {
     if (e.state.leader) text += fmt::format(" leader={}", *e.state.leader);
     return text;
   }
+  std::string operator()(const out::ReadSnapshot& e) const {
+    return fmt::format("read_snapshot {} for={} position={}", show(e.snapshot), e.for_peer,
+                       e.position);
+  }
+  std::string operator()(const out::StoreSnapshot& e) const {
+    return fmt::format("store_snapshot w{} {} position={} bytes={}", e.seq, show(e.meta.last),
+                       e.position, e.bytes->size());
+  }
+  std::string operator()(const out::InstallSnapshot& e) const {
+    return fmt::format("install_snapshot w{} {}", e.seq, show(e.meta.last));
+  }
+  std::string operator()(const out::ConfigActive& e) const {
+    return fmt::format("config_active {} at={}", show(e.config), show(e.at));
+  }
+  std::string operator()(const out::Fatal& e) const { return fmt::format("fatal {}", e.reason); }
   std::string operator()(const out::Send& e) const {
     return fmt::format("-> {} {}{}", e.to, words(*e.message), after(e.after));
   }
@@ -73,6 +117,7 @@ struct EffectWords {
     std::string text = fmt::format("outcome r{} {}", e.request, name_of(e.fate));
     if (e.fate == Fate::committed) text += " at=" + show(e.at);
     if (e.fate == Fate::rejected) text += " hint=" + show(e.hint);
+    if (!e.reason.empty()) text += fmt::format(" reason={}", e.reason);
     return text;
   }
   std::string operator()(const out::ReadReady& e) const {
@@ -118,6 +163,10 @@ std::string_view name_of(Fate fate) {
 
 std::string words_of(const Entry& entry) {
   if (entry.kind == EntryKind::no_op) return show(entry.id) + ":no_op";
+  if (entry.kind == EntryKind::config) {
+    const auto config = decode_config(*entry.body);
+    return fmt::format("{}:config={}", show(entry.id), config ? show(*config) : "damaged");
+  }
   return fmt::format("{}:{}", show(entry.id), as_text(*entry.body));
 }
 

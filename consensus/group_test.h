@@ -38,7 +38,60 @@ struct Recorder final : StateMachine {
     leader = known;
   }
 
+  // Its image is everything it was ever given.
+  struct Image final : SnapshotSource {
+    Bytes next(std::size_t bytes_max) override {
+      const std::size_t count = std::min(bytes_max, bytes.size() - at);
+      at += count;
+      const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+      return Bytes(end - static_cast<std::ptrdiff_t>(count), end);
+    }
+    Bytes bytes;
+    std::size_t at = 0;
+  };
+  std::unique_ptr<SnapshotSource> snapshot() override {
+    BytesWriter out;
+    for (const Entry& entry : applied) {
+      out.put(entry.id.epoch.value());
+      out.put(entry.id.index.value());
+      out.put(static_cast<std::uint8_t>(entry.kind));
+      out.put(static_cast<std::uint32_t>(entry.body->size()));
+      out.put_bytes(*entry.body);
+    }
+    auto image = std::make_unique<Image>();
+    image->bytes = out.take();
+    return image;
+  }
+  void begin_restore(LogId last) override {
+    CHECK(!active.has_value());
+    applied.clear();
+    received.clear();
+    restoring = last;
+  }
+  Result<void> restore_piece(ByteView piece) override {
+    received.insert(received.end(), piece.begin(), piece.end());
+    return {};
+  }
+  Result<void> restored() override {
+    BytesReader in(received);
+    while (in.ok() && in.left() > 0) {
+      Entry entry;
+      entry.id.epoch = Epoch{in.get<std::int64_t>()};
+      entry.id.index = LogIndex{in.get<std::int64_t>()};
+      entry.kind = static_cast<EntryKind>(in.get<std::uint8_t>());
+      const ByteView body = in.get_bytes(in.get<std::uint32_t>());
+      entry.body = std::make_shared<const Bytes>(body.begin(), body.end());
+      applied.push_back(std::move(entry));
+    }
+    TRY_VOID(in.status());
+    CHECK(!applied.empty());
+    CHECK(applied.back().id == restoring);
+    return {};
+  }
+
   std::vector<Entry> applied;
+  Bytes received;
+  LogId restoring;
   std::optional<Epoch> active;
   std::vector<Epoch> activations;
   std::size_t applied_at_activation = 0;

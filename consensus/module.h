@@ -35,11 +35,15 @@ namespace qlab::consensus {
 class LogView {
  public:
   virtual ~LogView() = default;
+  // The newest image here; everything before first() is in it, and more may be.
+  virtual const SnapshotMeta& snapshot() const = 0;
   virtual LogIndex first() const = 0;  // Of the oldest entry kept; last() + 1 when there is none.
-  virtual LogId last() const = 0;  // Appended, not necessarily durable; {0, 0} for an empty log.
+  virtual LogId last() const = 0;      // Appended, not necessarily durable; {0, 0} at first.
   // Epoch of an entry in [first() - 1, last()]; nothing outside.
   virtual std::optional<Epoch> epoch_of(LogIndex index) const = 0;
-  // The largest epoch <= `epoch` in the log, and its last index. {0, 0}: none. Serves Raft's fast
+  // The largest epoch <= `epoch` in the log, and its last index. Epochs before that of entry
+  // first() - 1 are forgotten: then that entry, if it is of `epoch` or before, else {0, 0}: none.
+  // Serves Raft's fast
   // backtracking, KRaft's divergence check and ZAB's TRUNC alike.
   virtual LogId end_of_epoch(Epoch epoch) const = 0;
   // Entries from `from`, at most `bytes_max` of bodies but at least one if there is one.
@@ -54,6 +58,21 @@ struct Tuning {
   std::size_t batch_bytes_max = 1u << 20;                        // Bodies in one message.
   std::size_t inflight_messages_max = 64;                        // Unanswered appends to one peer.
   std::size_t uncommitted_bytes_max = 64u << 20;  // Beyond it proposals are overloaded.
+  std::size_t inflight_bytes_max = 16u << 20;     // Bodies in unanswered appends to one peer.
+  std::size_t snapshot_chunk_bytes = 1u << 20;
+  // KRaft: without an answer to a fetch for that long a follower suspects its leader. 0: as the
+  // election timeout. A fetch with nothing to answer is parked for a fraction of it.
+  Duration fetch_timeout{};
+  // ZAB: how long discovery and synchronisation may take, how long a learner may be silent, and how
+  // long a vote must stand before it counts. 0: a multiple of the election timeout.
+  Duration init_limit{};
+  Duration sync_limit{};
+  Duration finalize_wait{};
+  // Serve reads without a round while the last one is younger than the election timeout less the
+  // drift that two clocks may gather in it (Raft dissertation 6.4.1).
+  bool lease_reads = false;
+  std::uint32_t clock_drift_ppm = 1000;  // Parts in a million by which two clocks may differ.
+  bool forward_proposals = false;        // A follower hands proposals to its leader.
   bool pre_vote = true;
   bool check_quorum = true;
   // A broken link to the leader makes followers campaign at once (with jitter) instead of waiting
@@ -64,7 +83,7 @@ struct Tuning {
 // What the driver found on the disk at start.
 struct Recovery {
   HardState hard_state;
-  Config config;     // As configured, or as of the last config entry.
+  Config config;     // As of the last config entry, or of the snapshot, or as configured.
   LogIndex applied;  // The state machine already has everything up to here; 0: nothing.
 };
 
@@ -98,16 +117,37 @@ struct Propose {
 struct Read {
   RequestId request;
 };
+// Make `target` the configuration. Its outcome comes when it is in force and nothing of the old one
+// is needed any more.
+struct Reconfigure {
+  RequestId request;
+  Config target;
+};
+// Hand leadership to a voter; no_node: to whoever is best.
 struct Transfer {
   RequestId request;
   NodeId to;
+};
+// The driver made an image: LogView::snapshot() has grown, and first() may have.
+struct SnapshotTaken {};
+// What a ReadSnapshot asked for.
+struct SnapshotChunk {
+  NodeId for_peer;
+  LogId snapshot;
+  std::uint64_t position = 0;
+  std::shared_ptr<const Bytes> bytes;  // Null: that image is gone, and a newer one is there.
+};
+// An InstallSnapshot is durable, and the state machine is what it says.
+struct SnapshotInstalled {
+  LogId last;
 };
 struct Resign {
   Epoch epoch;  // Only if we lead in it.
 };
 }  // namespace in
 using Input = std::variant<in::Timer, in::Receive, in::LinkUp, in::LinkDown, in::WriteDone,
-                           in::Applied, in::Propose, in::Read, in::Transfer, in::Resign>;
+                           in::Applied, in::Propose, in::Read, in::Reconfigure, in::Transfer,
+                           in::Resign, in::SnapshotTaken, in::SnapshotChunk, in::SnapshotInstalled>;
 
 namespace out {
 struct Append {
@@ -123,6 +163,26 @@ struct SaveHardState {
   WriteSeq seq;
   HardState state;
 };
+// Asks for a piece of the newest image, for a peer: in::SnapshotChunk comes, in the order asked.
+struct ReadSnapshot {
+  NodeId for_peer;
+  LogId snapshot;
+  std::uint64_t position = 0;
+  std::size_t count = 0;
+};
+// Keeps a piece of a leader's image. One at position 0 begins it anew.
+struct StoreSnapshot {
+  WriteSeq seq;
+  SnapshotMeta meta;
+  std::uint64_t position = 0;
+  std::shared_ptr<const Bytes> bytes;
+};
+// The image is whole: it takes the place of the log up to meta.last; what follows there stays if
+// the log has that very entry, and goes if not. In LogView when the step's effects have been taken.
+struct InstallSnapshot {
+  WriteSeq seq;
+  SnapshotMeta meta;
+};
 struct Send {
   NodeId to;
   std::shared_ptr<const Message> message;
@@ -137,12 +197,14 @@ struct Commit {
   LogIndex up_to;  // The state machine may apply up to here.
   WriteSeq after;
 };
-// Of a proposal; also of a read or transfer that will not be served (rejected).
+// Of a proposal or a reconfiguration; of a transfer (committed: another leads); of a read that will
+// not be served (rejected).
 struct Outcome {
   RequestId request;
   Fate fate = Fate::unknown;
-  LogId at;                    // Of the last entry proposed, when committed.
-  std::optional<NodeId> hint;  // Who leads, when rejected and known.
+  LogId at;                      // Of the last entry proposed, when committed.
+  std::optional<NodeId> hint;    // Who leads, when rejected and known.
+  std::string_view reason = {};  // Why it was rejected, when not for want of leadership; static.
 };
 struct ReadReady {
   RequestId request;
@@ -165,9 +227,18 @@ struct Activate {
   Epoch epoch;
   LogIndex ready_at;
 };
+// The configuration that counts from now on, though it may not be committed.
+struct ConfigActive {
+  Config config;
+  LogId at;
+};
 // We lead no longer: drop what was decided and is not committed.
 struct Deactivate {
   Epoch epoch;
+};
+// Something that cannot be, named: the driver stops.
+struct Fatal {
+  std::string_view reason;  // Static storage.
 };
 struct Trace {
   std::string_view action;  // As the paper names it; static storage.
@@ -178,9 +249,10 @@ struct Trace {
 };
 }  // namespace out
 using Effect =
-    std::variant<out::Append, out::Truncate, out::SaveHardState, out::Send, out::CloseLink,
-                 out::Commit, out::Outcome, out::ReadReady, out::ElectionStarted, out::LeaderKnown,
-                 out::Activate, out::Deactivate, out::Trace>;
+    std::variant<out::Append, out::Truncate, out::SaveHardState, out::ReadSnapshot,
+                 out::StoreSnapshot, out::InstallSnapshot, out::Send, out::CloseLink, out::Commit,
+                 out::Outcome, out::ReadReady, out::ElectionStarted, out::LeaderKnown,
+                 out::Activate, out::ConfigActive, out::Deactivate, out::Fatal, out::Trace>;
 
 struct PeerStatus {
   NodeId id;
@@ -199,7 +271,10 @@ struct Status {
 struct Capabilities {
   bool needs_fifo_links = false;  // Refuses the simulator's datagram mode.
   bool reads = false;
+  bool lease_reads = false;
   bool transfer = false;
+  bool reconfigure = false;
+  bool snapshots = false;
 };
 
 // Invariant: (recovery, tuning, randomness, sequence of inputs) determines the sequence of effects.

@@ -50,6 +50,7 @@ class Run {
   Result<void> nodes(const std::vector<std::string>& words);
   Result<void> one_node(const std::string& verb, NodeId id, const std::vector<std::string>& words);
   Result<void> link(const std::string& verb, const std::vector<std::string>& words);
+  Result<Config> members(const std::string& text) const;
   void propose(NodeId id, const std::vector<std::string>& words);
   void show_status();
   void show_step(NodeId id, const Input& input, const std::vector<Effect>& effects);
@@ -145,6 +146,20 @@ Result<void> Run::one_node(const std::string& verb, NodeId id,
     world_->crash(id);
   } else if (verb == "propose") {
     propose(id, words);
+  } else if (verb == "snapshot") {
+    std::int64_t keep = 0;
+    if (words.size() > 2) {
+      TRY(keep, number(words[2]));
+    }
+    world_->take_snapshot(id, static_cast<std::uint64_t>(keep));
+  } else if (verb == "transfer") {
+    if (words.size() < 3) return fail(Errc::invalid, "transfer wants a leader and a successor");
+    TRY(const NodeId to, node(words[2]));
+    world_->step(id, in::Transfer{RequestId{++requests_}, to});
+  } else if (verb == "reconfigure") {
+    if (words.size() < 3) return fail(Errc::invalid, "reconfigure wants a leader and members");
+    TRY(Config target, members(words[2]));
+    world_->step(id, in::Reconfigure{RequestId{++requests_}, std::move(target)});
   } else if (verb == "read") {
     world_->step(id, in::Read{RequestId{++requests_}});
   } else if (verb == "resign") {
@@ -153,6 +168,22 @@ Result<void> Run::one_node(const std::string& verb, NodeId id,
     return fail(Errc::invalid, "there is no command {}", verb);
   }
   return {};
+}
+
+// `1,2,3w,4o`: voters, w for a witness, o for an observer.
+Result<Config> Run::members(const std::string& text) const {
+  Config config;
+  for (std::string& word : split(text, ',')) {
+    Member member;
+    if (word.ends_with('w')) member.role = MemberRole::witness;
+    if (word.ends_with('o')) member.role = MemberRole::observer;
+    if (member.role != MemberRole::voter) word.pop_back();
+    TRY(member.id, node(word));
+    const auto known = world_->nodes().find(member.id);
+    if (known != world_->nodes().end()) member.directory = known->second.key.directory;
+    config.members.push_back(member);
+  }
+  return config;
 }
 
 // `deliver 1->2 [count]`, `drop 1->2 [count]`: without a count, all that is on the way now.

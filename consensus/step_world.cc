@@ -1,6 +1,7 @@
 #include "consensus/step_world.h"
 
 #include "common/check.h"
+#include "consensus/config.h"
 
 namespace qlab::consensus {
 
@@ -19,11 +20,13 @@ void StepWorld::start(NodeId id) {
   CHECK(node.module == nullptr);
   node.log = node.disk_log;
   node.issued = node.durable = WriteSeq{0};
-  node.commit = LogIndex{0};
+  node.commit = node.log.snapshot().last.index;
   node.active.reset();
-  node.module = factory_(ModuleContext{node.key, options_.tuning,
-                                       Recovery{node.disk_hard_state, options_.config, LogIndex{0}},
-                                       node.log, random_.fork(), now_});
+  node.module = factory_(
+      ModuleContext{node.key, options_.tuning,
+                    Recovery{node.disk_hard_state,
+                             config_of(node, node.log.last().index, options_.config), node.commit},
+                    node.log, random_.fork(), now_});
   for (const auto& [peer, other] : nodes_) {
     if (peer != id && other.module != nullptr) connect(id, peer);
   }
@@ -41,6 +44,7 @@ void StepWorld::crash(NodeId id) {
   node.module.reset();
   node.writes.clear();
   node.held.clear();
+  node.reads.clear();
   node.links.clear();
 }
 
@@ -73,6 +77,51 @@ void StepWorld::step(NodeId id, const Input& input) {
   if (observer_) observer_(id, input, effects);
   for (const Effect& effect : effects) carry_out(id, effect);
   node.module->check_invariants();
+  answer_reads(id);
+}
+
+// What one step asks for is answered by the next.
+void StepWorld::answer_reads(NodeId id) {
+  Node& node = nodes_.at(id);
+  while (node.module != nullptr && !node.reads.empty()) {
+    const out::ReadSnapshot asked = node.reads.front();
+    node.reads.pop_front();
+    const SnapshotMeta& image = node.log.snapshot();
+    in::SnapshotChunk chunk{asked.for_peer, asked.snapshot, asked.position, nullptr};
+    if (image.last == asked.snapshot) {
+      const std::uint64_t left = image.size - std::min(image.size, asked.position);
+      chunk.bytes = std::make_shared<const Bytes>(std::min<std::uint64_t>(left, asked.count));
+    }
+    step(id, chunk);
+  }
+}
+
+Config StepWorld::config_of(const Node& node, LogIndex at, const Config& otherwise) {
+  const SnapshotMeta& image = node.log.snapshot();
+  Config config = image.last.index > LogIndex{0} ? image.config : otherwise;
+  for (const Entry& entry : node.log.read(node.log.first(), SIZE_MAX)) {
+    if (entry.id.index > at) break;
+    if (entry.id.index <= image.last.index || entry.kind != EntryKind::config) continue;
+    config = decode_config(*entry.body).value();
+  }
+  return config;
+}
+
+void StepWorld::take_snapshot(NodeId id, std::uint64_t keep) {
+  Node& node = nodes_.at(id);
+  const LogIndex last = node.commit;
+  if (last <= node.log.snapshot().last.index) return;
+  const SnapshotMeta meta{{node.log.epoch_of(last).value(), last},
+                          config_of(node, last, options_.config),
+                          options_.image_bytes};
+  const LogIndex from{
+      std::max<std::int64_t>(1, last.next().value() - static_cast<std::int64_t>(keep))};
+  for (EntryLog* log : {&node.log, &node.disk_log}) {
+    if (log->last().index < last) continue;  // Committed by others, and not on our disk yet.
+    log->set_snapshot(meta);
+    log->trim(std::max(from, log->first()));
+  }
+  step(id, in::SnapshotTaken{});
 }
 
 void StepWorld::carry_out(NodeId id, const Effect& effect) {
@@ -92,6 +141,18 @@ void StepWorld::carry_out(NodeId id, const Effect& effect) {
   } else if (const auto* save = std::get_if<out::SaveHardState>(&effect)) {
     number(save->seq);
     node.writes.push_back(effect);
+  } else if (const auto* store = std::get_if<out::StoreSnapshot>(&effect)) {
+    number(store->seq);
+    node.writes.push_back(effect);
+  } else if (const auto* install = std::get_if<out::InstallSnapshot>(&effect)) {
+    number(install->seq);
+    CHECK(install->meta.last.index > node.commit);
+    node.log.install(install->meta);
+    node.writes.push_back(effect);
+  } else if (const auto* read = std::get_if<out::ReadSnapshot>(&effect)) {
+    node.reads.push_back(*read);
+  } else if (const auto* fatal = std::get_if<out::Fatal>(&effect)) {
+    CHECK_MSG(false, fmt::format("node {} gave up: {}", id, fatal->reason));
   } else if (const auto* send = std::get_if<out::Send>(&effect)) {
     hold(node, send->after, effect);
   } else if (const auto* commit = std::get_if<out::Commit>(&effect)) {
@@ -137,6 +198,13 @@ void StepWorld::apply_to_disk(Node& node, const Effect& write) {
   } else if (const auto* save = std::get_if<out::SaveHardState>(&write)) {
     node.disk_hard_state = save->state;
     node.durable = save->seq;
+  } else if (const auto* store = std::get_if<out::StoreSnapshot>(&write)) {
+    node.durable = store->seq;
+  } else if (const auto* install = std::get_if<out::InstallSnapshot>(&write)) {
+    node.disk_log.install(install->meta);
+    node.durable = install->seq;
+    node.commit = std::max(node.commit, install->meta.last.index);
+    node.installed = install->meta.last;
   }
 }
 
@@ -152,6 +220,9 @@ void StepWorld::write(NodeId id, std::size_t count) {
     const Effect effect = std::move(node.held.begin()->second);
     node.held.erase(node.held.begin());
     release(id, effect);
+  }
+  if (const auto installed = std::exchange(node.installed, std::nullopt)) {
+    step(id, in::SnapshotInstalled{*installed});
   }
   step(id, in::WriteDone{node.durable});
 }

@@ -26,6 +26,7 @@ class StepWorld {
     Config config;
     Tuning tuning;
     std::uint64_t seed = 1;
+    std::uint64_t image_bytes = 10;
   };
   struct Node {
     ReplicaKey key;
@@ -33,12 +34,14 @@ class StepWorld {
     EntryLog log;
     WriteSeq issued;
     WriteSeq durable;
-    std::deque<Effect> writes;              // Append, Truncate, SaveHardState; oldest first.
+    std::deque<Effect> writes;              // Oldest first.
     std::multimap<WriteSeq, Effect> held;   // Sends and commits that wait for a write.
     std::map<NodeId, std::uint32_t> links;  // Our streams that are up.
-    EntryLog disk_log;                      // What a crash leaves.
+    EntryLog disk_log;                      // What a crash leaves, image included.
+    std::deque<out::ReadSnapshot> reads;    // Of the image, not answered yet.
     HardState disk_hard_state;
-    LogIndex commit;  // Released to the state machine.
+    std::optional<LogId> installed;  // An image that nobody was told of yet.
+    LogIndex commit;                 // Released to the state machine.
     std::optional<Epoch> active;
   };
 
@@ -56,8 +59,11 @@ class StepWorld {
   // Fires every timer that comes due, in order; with `settling`, all is quiet before each.
   void advance(Duration duration, bool settling = false);
   void write(NodeId id, std::size_t count);  // Finishes the oldest `count` writes.
-  bool deliver(NodeId from, NodeId to);      // The oldest message; false: there is none.
-  bool drop(NodeId from, NodeId to);         // Loses the oldest message: not what a FIFO link does.
+  // Makes an image of what is committed, and forgets the log before the last `keep` entries of it.
+  // An image is `image_bytes` of nothing in particular.
+  void take_snapshot(NodeId id, std::uint64_t keep);
+  bool deliver(NodeId from, NodeId to);  // The oldest message; false: there is none.
+  bool drop(NodeId from, NodeId to);     // Loses the oldest message: not what a FIFO link does.
   bool settle(std::size_t rounds_max = 1000);  // Writes and delivers until all is quiet.
 
   bool is_up(NodeId id) const { return nodes_.at(id).module != nullptr; }
@@ -76,6 +82,8 @@ class StepWorld {
   void hold(Node& node, WriteSeq after, const Effect& effect);
   void release(NodeId id, const Effect& effect);
   void apply_to_disk(Node& node, const Effect& write);
+  void answer_reads(NodeId id);
+  static Config config_of(const Node& node, LogIndex at, const Config& otherwise);
 
   Factory factory_;
   Options options_;

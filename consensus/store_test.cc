@@ -5,6 +5,7 @@
 #include "consensus/group_test.h"
 #include "consensus/log_store.h"
 #include "consensus/message.h"
+#include "consensus/snapshot_store.h"
 #include "consensus/vote_store.h"
 #include "consensus/write_queue.h"
 
@@ -12,6 +13,7 @@ namespace qlab::consensus {
 namespace {
 
 constexpr NodeId one{1};
+constexpr std::string_view file_path = "d/log-00000000000000000001";
 
 Entry entry(std::int64_t epoch, std::int64_t index, std::string_view words) {
   const ByteView body = as_view(words);
@@ -26,8 +28,11 @@ struct Stores {
     BOOST_REQUIRE(disk().make_directories("d").has_value());
   }
   runtime::SimulatedDisk& disk() { return world.node(one).disk(); }
+  LogStoreOptions options(bool fresh) {
+    return {.salt = 42, .fresh = fresh, .file_bytes = file_bytes, .disk = &disk()};
+  }
   Result<std::unique_ptr<LogStore>> open(bool fresh) {
-    return run(world, one, LogStore::open(*engine, "d/log", 42, fresh));
+    return run(world, one, LogStore::open(*engine, "d", {}, options(fresh)));
   }
   void write(LogStore& log, std::vector<Entry> entries, bool sync) {
     log.append(entries);
@@ -37,24 +42,47 @@ struct Stores {
   // Closes the log, changes one byte of its file, or cuts it, and leaves it durable.
   void damage(LogStore& log, std::size_t at, bool cut) {
     BOOST_REQUIRE(run(world, one, log.close()).has_value());
-    Bytes bytes = *disk().read_file("d/log");
+    Bytes bytes = *disk().read_file(file_path);
     if (cut) {
       bytes.resize(at);
     } else {
       bytes[at] ^= std::byte{1};
     }
-    BOOST_REQUIRE(disk().write_file_atomically("d/log", bytes).has_value());
+    BOOST_REQUIRE(disk().write_file_atomically(file_path, bytes).has_value());
   }
-  std::size_t size() { return disk().read_file("d/log")->size(); }
+  std::size_t size() { return disk().read_file(file_path)->size(); }
 
   runtime::SimulatedWorld world;
   std::unique_ptr<storage::Engine> engine;
+  std::uint64_t file_bytes = 1u << 20;
 };
+
+SnapshotMeta image(std::int64_t epoch, std::int64_t index) {
+  Config config;
+  config.members = {Member{one}};
+  return {{Epoch{epoch}, LogIndex{index}}, config, 0};
+}
+
+std::shared_ptr<const Bytes> bytes_of(std::string_view text) {
+  const ByteView bytes = as_view(text);
+  return std::make_shared<const Bytes>(bytes.begin(), bytes.end());
+}
 
 std::string words(const LogView& log) {
   std::string text;
   for (const Entry& e : log.read(log.first(), SIZE_MAX)) {
     text += fmt::format("{}/{}:{} ", e.id.epoch, e.id.index, as_text(*e.body));
+  }
+  return text;
+}
+
+// The image, and the entries that are not in it.
+std::string state_words(const LogView& log) {
+  const LogId last = log.snapshot().last;
+  std::string text = fmt::format("image {}/{} ", last.epoch, last.index);
+  for (const Entry& e : log.read(log.first(), SIZE_MAX)) {
+    if (e.id.index > last.index)
+      text += fmt::format("{}/{}:{} ", e.id.epoch, e.id.index, as_text(*e.body));
   }
   return text;
 }
@@ -85,10 +113,10 @@ BOOST_FIXTURE_TEST_CASE(a_tail_that_a_crash_tore_is_cut_wherever_it_tore, Stores
   const std::size_t durable = size();
   write(**log, {entry(1, 2, "torn"), entry(1, 3, "torn too")}, true);
   const std::size_t all = size();
-  const Bytes whole = *disk().read_file("d/log");
+  const Bytes whole = *disk().read_file(file_path);
   BOOST_REQUIRE(run(world, one, (*log)->close()).has_value());
   for (std::size_t keep = durable; keep < all; ++keep) {
-    BOOST_REQUIRE(disk().write_file_atomically("d/log", ByteView(whole).first(keep)).has_value());
+    BOOST_REQUIRE(disk().write_file_atomically(file_path, ByteView(whole).first(keep)).has_value());
     const auto again = open(false);
     BOOST_REQUIRE(again.has_value());
     BOOST_TEST((*again)->view().last().index.value() >= 1);
@@ -151,10 +179,88 @@ BOOST_FIXTURE_TEST_CASE(a_damaged_header_is_refused_unless_nothing_was_promised,
   damage(**log, 3, false);
   log = open(false);
   BOOST_REQUIRE(!log.has_value());
-  BOOST_TEST(log.error().context == "the header of d/log is damaged");
+  BOOST_TEST(log.error().context == "the header of d/log-00000000000000000001 is damaged");
   log = open(true);
   BOOST_REQUIRE(log.has_value());
   BOOST_TEST(words((*log)->view()) == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_log_of_many_files_is_found_again_cut_and_trimmed, Stores) {
+  file_bytes = 120;
+  auto log = open(true);
+  for (int i = 1; i <= 20; ++i)
+    write(**log, {entry(1 + i / 6, i, fmt::format("entry {}", i))}, true);
+  const std::size_t files = disk().list("d")->size();
+  BOOST_TEST(files > 5u);
+  (*log)->truncate(LogIndex{17});
+  BOOST_REQUIRE(run(world, one, (*log)->cut(LogIndex{17})).has_value());
+  BOOST_REQUIRE(run(world, one, (*log)->trim(image(2, 10), LogIndex{9})).has_value());
+  BOOST_TEST((*log)->view().first() == LogIndex{9});
+  BOOST_TEST((*log)->view().epoch_of(LogIndex{8}).value() == Epoch{2});
+  BOOST_TEST(!(*log)->view().epoch_of(LogIndex{7}).has_value());
+  BOOST_TEST(disk().list("d")->size() < files);
+  const std::string before = words((*log)->view());
+  BOOST_REQUIRE(run(world, one, (*log)->close()).has_value());
+  log = run(world, one, LogStore::open(*engine, "d", image(2, 10), options(false)));
+  BOOST_REQUIRE_MESSAGE(log.has_value(), (log ? "" : log.error().message()));
+  BOOST_TEST(words((*log)->view()).ends_with(before.substr(before.find("2/11"))));
+  BOOST_TEST(((*log)->view().last() == LogId{Epoch{3}, LogIndex{16}}));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_log_without_its_image_is_refused, Stores) {
+  file_bytes = 60;
+  auto log = open(true);
+  for (int i = 1; i <= 9; ++i) write(**log, {entry(1, i, fmt::format("entry {}", i))}, true);
+  BOOST_REQUIRE(run(world, one, (*log)->trim(image(1, 8), LogIndex{8})).has_value());
+  BOOST_REQUIRE(run(world, one, (*log)->close()).has_value());
+  log = open(false);
+  BOOST_REQUIRE(!log.has_value());
+  BOOST_TEST((log.error().code == Errc::corrupt));
+  BOOST_TEST(log.error().context.find("its snapshot ends at 0") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_missing_file_in_the_middle_of_a_log_is_refused, Stores) {
+  file_bytes = 60;
+  auto log = open(true);
+  for (int i = 1; i <= 9; ++i) write(**log, {entry(1, i, fmt::format("entry {}", i))}, true);
+  BOOST_REQUIRE(run(world, one, (*log)->close()).has_value());
+  const auto names = *disk().list("d");
+  BOOST_REQUIRE(names.size() > 3);
+  BOOST_REQUIRE(disk().remove("d/" + names[1]).has_value());
+  log = open(false);
+  BOOST_REQUIRE(!log.has_value());
+  BOOST_TEST(log.error().context.find("follows entry") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_image_is_found_again_whole_and_damage_is_named, Stores) {
+  const std::string text(600'000, 'i');
+  {
+    auto store = *run(world, one, SnapshotStore::open(&disk(), "d"));
+    auto writer = *run(world, one, store->begin(image(2, 7), "taken"));
+    for (std::size_t at = 0; at < text.size(); at += 70'000) {
+      BOOST_REQUIRE(run(world, one, writer->add(bytes_of(text.substr(at, 70'000)))).has_value());
+    }
+    BOOST_REQUIRE(run(world, one, store->finish(std::move(writer))).has_value());
+    // One that is not finished leaves nothing.
+    auto other = *run(world, one, store->begin(image(2, 9), "received"));
+    BOOST_REQUIRE(run(world, one, other->add(bytes_of("part"))).has_value());
+  }
+  auto store = *run(world, one, SnapshotStore::open(&disk(), "d"));
+  BOOST_TEST((store->newest().last == LogId{Epoch{2}, LogIndex{7}}));
+  BOOST_TEST(store->newest().size == text.size());
+  BOOST_TEST((store->newest().config == image(2, 7).config));
+  const auto part = run(world, one, store->read(store->newest().last, 262'000, 300'000));
+  BOOST_TEST(as_text(**part) == text.substr(262'000, 300'000));
+  BOOST_TEST(!run(world, one, store->read({Epoch{1}, LogIndex{7}}, 0, 1))->has_value());
+  BOOST_TEST(disk().list("d")->size() == 1u);
+  const std::string path = "d/" + disk().list("d")->front();
+  Bytes bytes = *disk().read_file(path);
+  bytes[300'000] ^= std::byte{1};
+  BOOST_REQUIRE(disk().write_file_atomically(path, bytes).has_value());
+  store = *run(world, one, SnapshotStore::open(&disk(), "d"));
+  const auto damaged = run(world, one, store->read(store->newest().last, 0, text.size()));
+  BOOST_REQUIRE(!damaged.has_value());
+  BOOST_TEST(damaged.error().context.find("block 1 is damaged") != std::string::npos);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_vote_is_found_again_and_only_by_its_owner, Stores) {
@@ -202,9 +308,11 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
       Prng random(seed);
       auto votes = *VoteStore::open(&s.disk(), "d/vote", {one, {}});
       BOOST_REQUIRE(votes.save(HardState{}).has_value());
+      s.file_bytes = 150;
       auto log = *s.open(true);
-      WriteQueue queue(*log, votes);
-      std::vector<std::pair<std::string, Epoch>> states{{"", Epoch{0}}};
+      auto snapshots = *run(s.world, one, SnapshotStore::open(&s.disk(), "d"));
+      WriteQueue queue(*log, votes, *snapshots);
+      std::vector<std::pair<std::string, Epoch>> states{{"image 0/0 ", Epoch{0}}};
       Epoch epoch{1};
       s.disk().crash_at_change(1 + random.below(25));
       std::shared_ptr<runtime::TaskOutcome<Result<void>>> flush;
@@ -218,13 +326,25 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
           if (what < 0.2) {
             epoch = epoch.next();
             queue.save(seq, {epoch, epoch, {}, {}});
-          } else if (what < 0.35 && last > 0) {
-            queue.truncate(seq, LogIndex{random.between(1, last)});
+          } else if (what < 0.35 && last >= log->view().first().value()) {
+            queue.truncate(seq, LogIndex{random.between(log->view().first().value(), last)});
+          } else if (what < 0.4) {
+            // An image of another history, or of this one.
+            const std::int64_t index = log->view().snapshot().last.index.value() +
+                                       static_cast<std::int64_t>(1 + random.below(6));
+            const auto known = log->view().epoch_of(LogIndex{index});
+            const bool same = known.has_value() && random.chance(0.5);
+            if (!same) epoch = epoch.next();
+            const SnapshotMeta meta = image(same ? known->value() : epoch.value(), index);
+            queue.store(seq, meta, 0, bytes_of("image"));
+            states.push_back(states.back());
+            seq = seq.next();
+            queue.install(seq, meta);
           } else {
             queue.append(seq, {entry(epoch.value(), last + 1, fmt::format("w{}", seq))});
           }
           const Epoch saved = what < 0.2 ? epoch : states.back().second;
-          states.emplace_back(words(log->view()), saved);
+          states.emplace_back(state_words(log->view()), saved);
           const Epoch now = log->view().last().epoch;
           if (now > epoch) epoch = now;
         }
@@ -237,12 +357,22 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
       if (s.world.node(one).is_up()) s.world.crash(one);
       s.world.boot(one, [](runtime::Runtime&) { return std::make_shared<int>(0); });
       auto engine = std::move(*storage::make_engine("buffered", s.world.node(one)));
-      const auto left = run(s.world, one, LogStore::open(*engine, "d/log", 42, false));
+      const auto snapshots_left = run(s.world, one, SnapshotStore::open(&s.disk(), "d"));
+      BOOST_REQUIRE(snapshots_left.has_value());
+      const auto left =
+          run(s.world, one,
+              LogStore::open(*engine, "d", (*snapshots_left)->newest(), s.options(false)));
       BOOST_REQUIRE_MESSAGE(left.has_value(), (left ? "" : left.error().message()));
-      const std::pair found{words((*left)->view()),
+      const std::pair found{state_words((*left)->view()),
                             VoteStore::open(&s.disk(), "d/vote", {one, {}})->state()->epoch};
       bool is_prefix = false;
-      for (std::size_t i = durable; i < states.size(); ++i) is_prefix |= states[i] == found;
+      for (std::size_t i = durable; i < states.size(); ++i) {
+        is_prefix |= states[i] == found;
+        // A cut takes whole files first, from the end: half of it is a cut further back.
+        is_prefix |= i > 0 && states[i].second == found.second &&
+                     found.first.starts_with(states[i].first) &&
+                     states[i - 1].first.starts_with(found.first);
+      }
       BOOST_TEST(is_prefix,
                  "durable " << durable << " of " << states.size() - 1 << " found " << found.first);
     }

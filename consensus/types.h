@@ -42,15 +42,39 @@ struct HardState {
   bool operator==(const HardState&) const = default;
 };
 
-enum class MemberRole : std::uint8_t { voter, observer };
+enum class MemberRole : std::uint8_t {
+  voter = 0,
+  observer = 1,  // Raft's learner: is fed, counts for nothing.
+  witness = 2,   // Votes and acknowledges, keeps no bodies, never leads.
+};
 struct Member {
   NodeId id;
   MemberRole role = MemberRole::voter;
+  DirectoryId directory = {};  // Whose disk; zero: any (a configuration written by hand).
+  // ZooKeeper's hierarchical quorums: more than half of the weight in more than half of the groups
+  // that have any. All in one group with one weight: a majority.
+  std::uint32_t weight = 1;
+  std::uint32_t group = 0;
   auto operator<=>(const Member&) const = default;
 };
 struct Config {
-  std::vector<Member> members;  // Sorted by id.
+  std::vector<Member> members;  // Sorted by id, each once.
+  // Not empty: the change from these to `members` is under way, and a quorum of both is needed
+  // (Raft, joint consensus).
+  std::vector<Member> outgoing = {};
+  // How many members elect and commit; 0: a majority. Together they exceed the number of voters
+  // (Flexible Paxos).
+  std::uint32_t election_quorum = 0;
+  std::uint32_t commit_quorum = 0;
   bool operator==(const Config&) const = default;
+};
+
+// An image of the state after `last` was applied. It stands for the log up to there.
+struct SnapshotMeta {
+  LogId last;              // {0, 0}: there is none.
+  Config config;           // In force at `last`.
+  std::uint64_t size = 0;  // Bytes of the image.
+  bool operator==(const SnapshotMeta&) const = default;
 };
 
 // A message between two modules of the same kind. `kind` and `head` are the module's own (its

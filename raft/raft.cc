@@ -159,6 +159,10 @@ void Raft::on(const in::WriteDone& input) {
   }
 }
 
+void Raft::on(const in::Reconfigure& input) {
+  answer(input.request, Fate::rejected);
+}
+
 void Raft::on(const in::Transfer& input) {
   answer(input.request, Fate::rejected);
 }

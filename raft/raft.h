@@ -71,8 +71,12 @@ class Raft final : public consensus::Module {
   void on(const in::Applied&) {}
   void on(const in::Propose& input);
   void on(const in::Read& input);
+  void on(const in::Reconfigure& input);
   void on(const in::Transfer& input);
   void on(const in::Resign& input);
+  void on(const in::SnapshotTaken&) {}
+  void on(const in::SnapshotChunk&) {}
+  void on(const in::SnapshotInstalled&) {}
 
   // Shared (raft.cc).
   void emit(consensus::Effect effect) { effects_->push_back(std::move(effect)); }
