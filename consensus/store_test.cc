@@ -299,6 +299,29 @@ BOOST_FIXTURE_TEST_CASE(a_vote_with_any_byte_damaged_is_refused, Stores) {
   }
 }
 
+// An image of another history, or of this one.
+SnapshotMeta another_image(const LogView& log, Epoch& epoch, Prng& random) {
+  const std::int64_t index =
+      log.snapshot().last.index.value() + static_cast<std::int64_t>(1 + random.below(6));
+  const auto known = log.epoch_of(LogIndex{index});
+  const bool same = known.has_value() && random.chance(0.5);
+  if (!same) epoch = epoch.next();
+  return image(same ? known->value() : epoch.value(), index);
+}
+
+using States = std::vector<std::pair<std::string, Epoch>>;
+bool is_a_prefix(const States& states, std::size_t durable, const States::value_type& found) {
+  for (std::size_t i = durable; i < states.size(); ++i) {
+    if (states[i] == found) return true;
+    // A cut takes whole files first, from the end: half of it is a cut further back.
+    if (i > 0 && states[i].second == found.second && found.first.starts_with(states[i].first) &&
+        states[i - 1].first.starts_with(found.first)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Writes of all kinds, a crash at any of them, and what is left is what the writes up to one of
 // them left: never fewer than were reported durable.
 BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
@@ -312,7 +335,7 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
       auto log = *s.open(true);
       auto snapshots = *run(s.world, one, SnapshotStore::open(&s.disk(), "d"));
       WriteQueue queue(*log, votes, *snapshots);
-      std::vector<std::pair<std::string, Epoch>> states{{"image 0/0 ", Epoch{0}}};
+      States states{{"image 0/0 ", Epoch{0}}};
       Epoch epoch{1};
       s.disk().crash_at_change(1 + random.below(25));
       std::shared_ptr<runtime::TaskOutcome<Result<void>>> flush;
@@ -329,13 +352,7 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
           } else if (what < 0.35 && last >= log->view().first().value()) {
             queue.truncate(seq, LogIndex{random.between(log->view().first().value(), last)});
           } else if (what < 0.4) {
-            // An image of another history, or of this one.
-            const std::int64_t index = log->view().snapshot().last.index.value() +
-                                       static_cast<std::int64_t>(1 + random.below(6));
-            const auto known = log->view().epoch_of(LogIndex{index});
-            const bool same = known.has_value() && random.chance(0.5);
-            if (!same) epoch = epoch.next();
-            const SnapshotMeta meta = image(same ? known->value() : epoch.value(), index);
+            const SnapshotMeta meta = another_image(log->view(), epoch, random);
             queue.store(seq, meta, 0, bytes_of("image"));
             states.push_back(states.back());
             seq = seq.next();
@@ -365,14 +382,7 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
       BOOST_REQUIRE_MESSAGE(left.has_value(), (left ? "" : left.error().message()));
       const std::pair found{state_words((*left)->view()),
                             VoteStore::open(&s.disk(), "d/vote", {one, {}})->state()->epoch};
-      bool is_prefix = false;
-      for (std::size_t i = durable; i < states.size(); ++i) {
-        is_prefix |= states[i] == found;
-        // A cut takes whole files first, from the end: half of it is a cut further back.
-        is_prefix |= i > 0 && states[i].second == found.second &&
-                     found.first.starts_with(states[i].first) &&
-                     states[i - 1].first.starts_with(found.first);
-      }
+      const bool is_prefix = is_a_prefix(states, durable, found);
       BOOST_TEST(is_prefix,
                  "durable " << durable << " of " << states.size() - 1 << " found " << found.first);
     }
