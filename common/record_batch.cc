@@ -92,13 +92,17 @@ void seal_batch(BytesWriter& out) {
 
 }  // namespace
 
+// These two fill the result in place: a header that is copied right after its fields were stored
+// one by one waits for them, which took as long as the decoding.
 Result<BatchHeader> decode_batch_header(ByteView bytes) {
+  Result<BatchHeader> result;
   if (bytes.size() < batch_header_bytes) {
-    return fail(Errc::torn, "a batch header has {} bytes; {} are here", batch_header_bytes,
-                bytes.size());
+    result = fail(Errc::torn, "a batch header has {} bytes; {} are here", batch_header_bytes,
+                  bytes.size());
+    return result;
   }
   const std::byte* const at = bytes.data();
-  BatchHeader header;
+  BatchHeader& header = *result;
   header.base_offset = Offset{load_big<std::int64_t>(at)};
   header.batch_length = load_big<std::int32_t>(at + 8);
   header.leader_epoch = LeaderEpoch{load_big<std::int32_t>(at + batch_prefix_bytes)};
@@ -113,33 +117,33 @@ Result<BatchHeader> decode_batch_header(ByteView bytes) {
   header.base_sequence = load_big<std::int32_t>(at + 53);
   header.record_count = load_big<std::int32_t>(at + 57);
   if (header.magic != 2) {
-    return fail(Errc::corrupt, "record batch magic is {}; only 2 is spoken", header.magic);
+    result = fail(Errc::corrupt, "record batch magic is {}; only 2 is spoken", header.magic);
+  } else if (header.batch_length <
+             static_cast<std::int32_t>(batch_header_bytes - batch_prefix_bytes)) {
+    result =
+        fail(Errc::corrupt, "record batch length {} is less than its header", header.batch_length);
+  } else if (header.last_offset_delta < 0 || header.record_count < 0) {
+    result = fail(Errc::corrupt, "record batch has last offset delta {} and {} records",
+                  header.last_offset_delta, header.record_count);
+  } else if (header.base_offset.value() < 0) {
+    result = fail(Errc::corrupt, "record batch base offset {} is negative", header.base_offset);
   }
-  if (header.batch_length < static_cast<std::int32_t>(batch_header_bytes - batch_prefix_bytes)) {
-    return fail(Errc::corrupt, "record batch length {} is less than its header",
-                header.batch_length);
-  }
-  if (header.last_offset_delta < 0 || header.record_count < 0) {
-    return fail(Errc::corrupt, "record batch has last offset delta {} and {} records",
-                header.last_offset_delta, header.record_count);
-  }
-  if (header.base_offset.value() < 0) {
-    return fail(Errc::corrupt, "record batch base offset {} is negative", header.base_offset);
-  }
-  return header;
+  return result;
 }
 
 Result<BatchHeader> check_batch(ByteView bytes) {
-  TRY(const BatchHeader header, decode_batch_header(bytes));
-  if (header.total_bytes() > bytes.size()) {
-    return fail(Errc::torn, "batch at offset {} has {} bytes; {} are here", header.base_offset,
-                header.total_bytes(), bytes.size());
+  Result<BatchHeader> header = decode_batch_header(bytes);
+  if (!header) return header;
+  const std::size_t total = header->total_bytes();
+  if (total > bytes.size()) {
+    header = fail(Errc::torn, "batch at offset {} has {} bytes; {} are here", header->base_offset,
+                  total, bytes.size());
+    return header;
   }
-  const ByteView covered = bytes.subspan(batch_crc_start, header.total_bytes() - batch_crc_start);
-  const std::uint32_t crc = crc32c(covered);
-  if (crc != header.crc) {
-    return fail(Errc::corrupt, "batch at offset {} has CRC {:#010x}; its bytes give {:#010x}",
-                header.base_offset, header.crc, crc);
+  const std::uint32_t crc = crc32c(bytes.subspan(batch_crc_start, total - batch_crc_start));
+  if (crc != header->crc) {
+    header = fail(Errc::corrupt, "batch at offset {} has CRC {:#010x}; its bytes give {:#010x}",
+                  header->base_offset, header->crc, crc);
   }
   return header;
 }
@@ -147,9 +151,10 @@ Result<BatchHeader> check_batch(ByteView bytes) {
 Result<std::vector<BatchHeader>> check_batches(ByteView bytes) {
   std::vector<BatchHeader> headers;
   while (!bytes.empty()) {
-    TRY(const BatchHeader header, check_batch(bytes));
-    headers.push_back(header);
-    bytes = bytes.subspan(header.total_bytes());
+    const Result<BatchHeader> header = check_batch(bytes);
+    if (!header) return fail(header.error());
+    headers.push_back(*header);
+    bytes = bytes.subspan(header->total_bytes());
   }
   return headers;
 }

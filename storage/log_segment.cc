@@ -32,15 +32,15 @@ Error LogSegment::corrupt_at(std::uint64_t position, const Error& why) const {
   return {Errc::corrupt, fmt::format("{} at position {}: {}", path(), position, why.context)};
 }
 
-void LogSegment::note(const BatchAt& batch) {
-  const Offset last = batch.header.last_offset();
-  noted_end_ = std::max(noted_end_, batch.end());
-  if (batch.header.max_timestamp > newest_.timestamp) {
-    newest_ = {batch.header.max_timestamp, last};
+void LogSegment::note(std::uint64_t position, const BatchHeader& header) {
+  const Offset last = header.last_offset();
+  noted_end_ = std::max(noted_end_, position + header.total_bytes());
+  if (header.max_timestamp > newest_.timestamp) {
+    newest_ = {header.max_timestamp, last};
     indexes_stored_ = false;
   }
-  if (batch.position > offsets_.last_position() + interval_) {
-    offsets_.append({last, batch.position});
+  if (position > offsets_.last_position() + interval_) {
+    offsets_.append({last, position});
     indexes_stored_ = false;
     add_newest_to_index();
   }

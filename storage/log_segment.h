@@ -37,7 +37,8 @@ class LogSegment {
 
   // Notes a batch that lies in the data file: indexes it when its turn has come.
   // Requires: batches are noted in order; one that was noted before may come again.
-  void note(const BatchAt& batch);
+  void note(std::uint64_t position, const BatchHeader& header);
+  void note(const BatchAt& batch) { note(batch.position, batch.header); }
 
   std::uint64_t position_near(Offset offset) const { return offsets_.position_near(offset); }
   // From where a scan finds the first batch with a timestamp >= `timestamp`.

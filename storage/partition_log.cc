@@ -16,9 +16,9 @@ constexpr std::int64_t relative_offset_max = std::numeric_limits<std::int32_t>::
 // The header at the front of whole batches whose checksums were looked at before: the payload is
 // not touched.
 Result<BatchHeader> front_header(ByteView batches) {
-  TRY(const BatchHeader header, decode_batch_header(batches));
-  if (header.total_bytes() > batches.size()) {
-    return fail(Errc::invalid, "an append ends within its last batch");
+  Result<BatchHeader> header = decode_batch_header(batches);
+  if (header && header->total_bytes() > batches.size()) {
+    header = fail(Errc::invalid, "an append ends within its last batch");
   }
   return header;
 }
@@ -122,10 +122,11 @@ Result<AppendResult> PartitionLog::stamp(std::span<std::byte> batches, LeaderEpo
   }
   Offset next = end_;
   while (!batches.empty()) {
-    TRY(const BatchHeader header, front_header(batches));
+    const Result<BatchHeader> header = front_header(batches);
+    if (!header) return fail(header.error());
     stamp_batch(batches, next, epoch);
-    next = next.plus(header.last_offset_delta).next();
-    batches = batches.subspan(header.total_bytes());
+    next = next.plus(header->last_offset_delta).next();
+    batches = batches.subspan(header->total_bytes());
   }
   return range_to(next);
 }
@@ -187,10 +188,13 @@ Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView b
   }
   LogSegment& segment = active();
   while (!batches.empty()) {
-    TRY(const BatchHeader header, decode_batch_header(batches));
-    segment.note({segment.noted_end(), header});
-    epochs_.assign(header.leader_epoch, header.base_offset);
-    batches = batches.subspan(header.total_bytes());
+    // Not copied: a load of what was just stored piecemeal waits for every store before it, and
+    // those of the batch itself may still be on their way to memory.
+    const Result<BatchHeader> header = decode_batch_header(batches);
+    CHECK(header.has_value());
+    segment.note(segment.noted_end(), *header);
+    epochs_.assign(header->leader_epoch, header->base_offset);
+    batches = batches.subspan(header->total_bytes());
   }
   end_ = range.next;
   if (options_.durability == Durability::group) dirty_.notify_all();
