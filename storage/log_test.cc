@@ -343,6 +343,27 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_an_append_and_the_log_goes_on) {
   BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
 }
 
+BOOST_AUTO_TEST_CASE(a_sync_that_found_the_disk_full_is_tried_again) {
+  LogFixture fixture(make_setup(false, "direct"));
+  fixture.open();
+  fixture.append(make_batch(1));
+  bool full = true;
+  fixture.setup().world->set_fault_hook([&](const runtime::DiskAccess& access) {
+    const bool hit = full && access.operation == runtime::DiskOperation::write;
+    return runtime::DiskFault{.delay = {}, .error = hit ? ENOSPC : 0, .torn = hit ? 30u : 0u};
+  });
+  const auto synced = await(*fixture.setup().world, [&] { return fixture.log().sync(); });
+  BOOST_TEST(number(code_of(synced)) == number(Errc::no_space));
+  BOOST_TEST(number(code_of(fixture.try_append(make_batch(2)))) == number(Errc::no_space));
+  BOOST_TEST(fixture.log().durable_end().value() == 0);
+  full = false;
+  BOOST_TEST(fixture.sync() == 1);
+  fixture.append(make_batch(2));
+  BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
+  fixture.kill_and_reopen();
+  BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_a_truncation_or_a_reset_and_the_log_goes_on) {
   LogFixture fixture(simulated_disk());
   fixture.open();

@@ -252,6 +252,8 @@ Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
   std::reverse(dirty.begin(), dirty.end());
   for (const SegmentPtr& each : dirty) {
     const Result<std::uint64_t> durable = co_await each->data().sync();
+    // What does not fit waits in the engine, and the next sync tries it again.
+    if (!durable && durable.error().code == Errc::no_space) co_return fail(durable.error());
     if (!durable) co_return fail(fail_for_good(durable.error()));
     each->mark_durable(*durable);
   }
@@ -281,7 +283,8 @@ Task<void> PartitionLog::flush_in_groups() {
       const bool stopped = co_await stopped_.wait_until(due);
       if (stopped) co_return;
       const Result<Offset> synced = co_await sync();
-      if (!synced) co_return;  // The next append says why.
+      const bool goes_on = synced || synced.error().code == Errc::no_space;
+      if (!goes_on) co_return;  // The next append says why.
     }
   }
 }
