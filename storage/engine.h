@@ -21,6 +21,15 @@ namespace qlab::storage {
 
 using runtime::Task;
 
+// Hears that a segment has given back what it held of the system.
+class ReleaseListener {
+ public:
+  virtual void on_released() = 0;
+
+ protected:
+  ~ReleaseListener() = default;
+};
+
 // One append-only file of a log.
 //
 // Thread: the shard that opened it. Appends, reads and syncs may be under way at the same time;
@@ -45,9 +54,7 @@ class Segment {
   }
 
   // Makes durable at least what was appended before this call. Calls that overlap share one sync of
-  // the disk (group commit). Returns the durable size. Errors: no_space, from an engine that writes
-  // only now: what does not fit stays in the segment and is readable, and the next sync or append
-  // tries it again; io, and the segment is poisoned.
+  // the disk (group commit). Returns the durable size. Errors: io, and the segment is poisoned.
   virtual Task<Result<std::uint64_t>> sync() = 0;
 
   // Up to `count` bytes from `position`; fewer only at size().
@@ -70,6 +77,11 @@ class Segment {
   // Notes that Disk::sync_filesystem(), begun when `size` bytes had been appended, made them and
   // the entry in the directory durable. No effect unless Engine::is_synced_by_filesystem().
   virtual void note_durable(std::uint64_t) {}
+  // Gives back what it holds of the system, a descriptor above all, until a call needs it again.
+  // Calls that come meanwhile wait. No effect where nothing is held. Errors: as sync() and close().
+  virtual Task<Result<void>> release() { co_return Result<void>{}; }
+  // Who is told whenever it was released, by this or by others; nobody when null.
+  virtual void set_listener(ReleaseListener*) {}
   // Without a sync. Requires: no call is under way; every later one fails with closed.
   virtual Task<Result<void>> close() = 0;
 };

@@ -1,7 +1,9 @@
 #include "storage/log_segment.h"
 
 #include <algorithm>
+#include <limits>
 
+#include "common/check.h"
 #include "storage/kafka_files.h"
 
 namespace qlab::storage {
@@ -22,7 +24,9 @@ LogSegment::LogSegment(std::unique_ptr<Segment> data, std::string directory, Off
       interval_(interval),
       offsets_(base),
       times_(base),
-      newest_(no_timestamp) {}
+      newest_(no_timestamp) {
+  data_->set_listener(this);
+}
 
 std::string LogSegment::path() const {
   return path_in(directory_, segment_file_name(base_, data_suffix));
@@ -30,6 +34,54 @@ std::string LogSegment::path() const {
 
 Error LogSegment::corrupt_at(std::uint64_t position, const Error& why) const {
   return {Errc::corrupt, fmt::format("{} at position {}: {}", path(), position, why.context)};
+}
+
+void LogSegment::index_later(runtime::Runtime& runtime, std::uint64_t position, Offset end) {
+  CHECK(noted_end_ == 0);
+  runtime_ = &runtime;
+  noted_end_ = position;
+  index_end_ = end;
+  indexed_ = false;
+}
+
+void LogSegment::seal(runtime::Runtime& runtime) {
+  runtime_ = &runtime;
+  sealed_ = true;
+}
+
+// Indexes that no file has are kept.
+void LogSegment::on_released() {
+  if (!sealed_ || !indexed_ || !indexes_stored_) return;
+  clear_indexes();
+  indexed_ = false;
+  index_end_ = Offset{std::numeric_limits<std::int64_t>::max()};
+}
+
+Task<Result<void>> LogSegment::index() {
+  while (indexing_) {
+    if (!index_event_) index_event_ = std::make_unique<runtime::Event>(*runtime_);
+    co_await index_event_->wait();
+  }
+  if (indexed_) co_return Result<void>{};
+  indexing_ = true;
+  const Result<void> indexed = co_await load_or_build();
+  indexing_ = false;
+  if (index_event_) index_event_->notify_all();
+  index_event_.reset();
+  co_return indexed;
+}
+
+Task<Result<void>> LogSegment::load_or_build() {
+  const auto loaded = co_await load_indexes(runtime_->disk(), noted_end_, index_end_);
+  const bool readable =
+      loaded || is_bad_batch(loaded.error()) || loaded.error().code == Errc::not_found;
+  if (!readable) co_return fail(loaded.error());
+  co_return co_await note_tail();
+}
+
+std::int64_t LogSegment::max_timestamp() const {
+  CHECK(indexed_);
+  return newest_.timestamp;
 }
 
 void LogSegment::note(std::uint64_t position, const BatchHeader& header) {
@@ -55,6 +107,11 @@ std::uint64_t LogSegment::position_near_time(std::int64_t timestamp) const {
 }
 
 Task<Result<std::optional<BatchAt>>> LogSegment::find(Offset offset) {
+  if (!indexed_) CO_TRY_VOID(co_await index());
+  co_return co_await find_indexed(offset);
+}
+
+Task<Result<std::optional<BatchAt>>> LogSegment::find_indexed(Offset offset) {
   const std::uint64_t near = position_near(offset);
   auto found = co_await find_from(near, offset);
   // An index is only believed as far as the data agrees: a scan from the front needs none.
@@ -84,12 +141,16 @@ Task<Result<void>> LogSegment::note_tail() {
       if (!is_bad_batch(batch.error())) co_return fail(std::move(batch).error());
       co_return fail(corrupt_at(scanner.position(), batch.error()));
     }
-    if (!*batch) co_return Result<void>{};
+    if (!*batch) {
+      indexed_ = true;
+      co_return Result<void>{};
+    }
     note(**batch);
   }
 }
 
 void LogSegment::forget_from(std::uint64_t position, Offset offset) {
+  sealed_ = false;
   indexes_stored_ = false;
   noted_end_ = position;
   offsets_.truncate(position);
@@ -99,8 +160,8 @@ void LogSegment::forget_from(std::uint64_t position, Offset offset) {
 }
 
 void LogSegment::clear_indexes() {
-  offsets_.clear();
-  times_.clear();
+  offsets_ = OffsetIndex(base_);
+  times_ = TimeIndex(base_);
   newest_ = no_timestamp;
   indexes_stored_ = false;
 }
@@ -154,7 +215,7 @@ Task<Result<ScanStart>> LogSegment::check_last_entries() {
   }
   if (!times_.entries().empty()) {
     const TimeIndex::Entry last = times_.entries().back();
-    const auto batch = co_await find(last.offset);
+    const auto batch = co_await find_indexed(last.offset);
     if (!batch && !is_bad_batch(batch.error())) co_return fail(batch.error());
     if (!batch || !*batch || (*batch)->header.last_offset() != last.offset ||
         (*batch)->header.max_timestamp != last.timestamp) {
@@ -166,7 +227,7 @@ Task<Result<ScanStart>> LogSegment::check_last_entries() {
 }
 
 Task<Result<void>> LogSegment::store_indexes(runtime::Disk& disk) {
-  if (indexes_stored_) co_return Result<void>{};
+  if (indexes_stored_ || !indexed_) co_return Result<void>{};
   add_newest_to_index();
   const Bytes offsets = offsets_.encode();
   const Bytes times = times_.encode();

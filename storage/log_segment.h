@@ -3,12 +3,15 @@
 //
 // The indexes live in the heap. Their files are written when the segment is sealed and when the log
 // is closed, and are believed only below the recovery point and only as far as the data agrees.
+// They are loaded when they are first needed; those of a full segment go when its file is closed,
+// and come back with the next call that needs them.
 
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "common/record_batch.h"
+#include "runtime/async.h"
 #include "runtime/disk.h"
 #include "storage/batch_scanner.h"
 #include "storage/engine.h"
@@ -24,7 +27,7 @@ struct ScanStart {
 };
 
 // Thread: the log's shard.
-class LogSegment {
+class LogSegment final : private ReleaseListener {
  public:
   // `interval` is the number of bytes between two index entries.
   LogSegment(std::unique_ptr<Segment> data, std::string directory, Offset base,
@@ -40,16 +43,27 @@ class LogSegment {
   void note(std::uint64_t position, const BatchHeader& header);
   void note(const BatchAt& batch) { note(batch.position, batch.header); }
 
+  // Its batches are known to end at `position`, where `end` is the next offset, and are not looked
+  // at before the indexes are needed. Requires: nothing was noted; `runtime` outlives it.
+  void index_later(runtime::Runtime& runtime, std::uint64_t position, Offset end);
+  bool is_indexed() const { return indexed_; }
+  // Loads the indexes, or builds them from the batches. Errors: corrupt, naming the file; io.
+  Task<Result<void>> index();
+  // Nothing is appended any more: the indexes may go with the open file.
+  void seal(runtime::Runtime& runtime);
+
+  // Requires, of these three: is_indexed().
   std::uint64_t position_near(Offset offset) const { return offsets_.position_near(offset); }
   // From where a scan finds the first batch with a timestamp >= `timestamp`.
   std::uint64_t position_near_time(std::int64_t timestamp) const;
-  std::int64_t max_timestamp() const { return newest_.timestamp; }  // -1 when there is none.
+  std::int64_t max_timestamp() const;  // -1 when there is none.
 
   // The first batch that ends beyond `offset`; nothing when there is none.
   // Errors: corrupt, naming the file; io.
   Task<Result<std::optional<BatchAt>>> find(Offset offset);
 
-  // Notes all batches from the last index entry on again, checking their headers.
+  // Notes all batches from the last index entry on again, checking their headers; is_indexed()
+  // then.
   Task<Result<void>> note_tail();
   // One past the last batch noted.
   std::uint64_t noted_end() const { return noted_end_; }
@@ -62,7 +76,8 @@ class LogSegment {
   // lies. Returns where their last entry points. Errors: corrupt or not_found, and the indexes are
   // empty: the segment wants a scan from its front; io.
   Task<Result<ScanStart>> load_indexes(runtime::Disk& disk, std::uint64_t position, Offset offset);
-  // Writes the index files. Durability: when the task ends. Errors: no_space, io.
+  // Writes the index files, unless they say all that the heap does. Durability: when the task ends.
+  // Errors: no_space, io.
   Task<Result<void>> store_indexes(runtime::Disk& disk);
   bool indexes_stored() const { return indexes_stored_; }
 
@@ -71,24 +86,33 @@ class LogSegment {
   void mark_durable(std::uint64_t size) { durable_size_ = size; }
 
  private:
+  Task<Result<std::optional<BatchAt>>> find_indexed(Offset offset);
   Task<Result<std::optional<BatchAt>>> find_from(std::uint64_t position, Offset offset);
   Result<void> decode_indexes(ByteView offsets, ByteView times, std::uint64_t position,
                               Offset offset);
   Task<Result<ScanStart>> check_last_entries();
   void clear_indexes();
+  void on_released() override;
+  Task<Result<void>> load_or_build();
   void add_newest_to_index();
   Error corrupt_at(std::uint64_t position, const Error& why) const;
 
   const std::unique_ptr<Segment> data_;
+  runtime::Runtime* runtime_ = nullptr;  // Set before the indexes may have to be loaded.
   const std::string directory_;
   const Offset base_;
   const std::uint32_t interval_;
   OffsetIndex offsets_;
   TimeIndex times_;
-  std::uint64_t noted_end_ = 0;     // noted_end_ <= size()
-  TimeIndex::Entry newest_;         // The latest timestamp and the batch that brought it.
-  bool indexes_stored_ = false;     // The files say all that the heap does.
-  std::uint64_t durable_size_ = 0;  // durable_size_ <= size()
+  std::uint64_t noted_end_ = 0;  // noted_end_ <= size()
+  TimeIndex::Entry newest_;      // The latest timestamp and the batch that brought it.
+  bool indexed_ = true;          // The indexes are in the heap.
+  bool indexing_ = false;        // They are being loaded.
+  bool sealed_ = false;
+  bool indexes_stored_ = false;  // The files say all that the heap does.
+  Offset index_end_;             // What the index files say of it and beyond is not believed.
+  std::unique_ptr<runtime::Event> index_event_;  // While somebody waits for the indexes.
+  std::uint64_t durable_size_ = 0;               // durable_size_ <= size()
 };
 
 // Writes a file through the disk's asynchronous path and makes it durable, directory entry

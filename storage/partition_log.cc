@@ -27,18 +27,27 @@ Result<BatchHeader> front_header(ByteView batches) {
 
 Task<Result<std::unique_ptr<Log>>> Log::open(runtime::Runtime& runtime, Engine& engine,
                                              std::string directory, LogOptions options) {
-  if (engine.is_persistent()) CO_TRY_VOID(runtime.disk().make_directories(directory));
-  CO_TRY(RecoveredLog recovered, co_await recover(runtime, engine, directory, options));
-  auto log = std::make_unique<PartitionLog>(runtime, engine, std::move(directory), options,
+  auto context =
+      std::make_shared<LogContext>(runtime, engine, std::numeric_limits<std::size_t>::max());
+  co_return co_await open_partition_log(std::move(context), std::move(directory), options);
+}
+
+Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
+                                                      std::string directory, LogOptions options) {
+  runtime::Runtime& runtime = context->runtime;
+  if (context->files.is_persistent()) CO_TRY_VOID(runtime.disk().make_directories(directory));
+  CO_TRY(RecoveredLog recovered, co_await recover(runtime, context->files, directory, options));
+  auto log = std::make_unique<PartitionLog>(std::move(context), std::move(directory), options,
                                             std::move(recovered));
   log->start_background();
   co_return log;
 }
 
-PartitionLog::PartitionLog(runtime::Runtime& runtime, Engine& engine, std::string directory,
+PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, std::string directory,
                            LogOptions options, RecoveredLog recovered)
-    : runtime_(runtime),
-      engine_(engine),
+    : context_(std::move(context)),
+      runtime_(context_->runtime),
+      engine_(context_->files),
       directory_(std::move(directory)),
       options_(options),
       report_(std::move(recovered.report)),
@@ -48,13 +57,13 @@ PartitionLog::PartitionLog(runtime::Runtime& runtime, Engine& engine, std::strin
       end_(recovered.point.offset),
       durable_end_(recovered.point.offset),
       point_(recovered.point),
-      mark_(runtime, directory_),
-      appends_(runtime),
-      structure_(runtime),
-      seals_(runtime),
-      dirty_(runtime),
-      stopped_(runtime),
-      background_(runtime) {
+      mark_(runtime_, directory_),
+      appends_(runtime_),
+      structure_(runtime_),
+      seals_(runtime_),
+      dirty_(runtime_),
+      stopped_(runtime_),
+      background_(runtime_) {
   CHECK(!segments_.empty());
 }
 
@@ -164,7 +173,7 @@ Result<AppendResult> PartitionLog::range_to(Offset next) const {
 }
 
 std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, AppendResult range) {
-  if (is_full_for(batches.size(), range.next)) return std::nullopt;
+  if (is_full_for(batches.size(), range.next) || !active().is_indexed()) return std::nullopt;
   CHECK(active().noted_end() == active().size());
   std::optional<Result<void>> written = active().data().try_append(batches);
   if (!written) return std::nullopt;
@@ -173,12 +182,8 @@ std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, Ap
 
 Task<Result<AppendResult>> PartitionLog::write(Bytes batches, AppendResult range) {
   const bool full = is_full_for(batches.size(), range.next);
-  if (full) {
-    const Result<void> rolled = co_await roll();
-    const bool for_good = !rolled && rolled.error().code == Errc::io;
-    if (for_good) co_return fail(fail_for_good(rolled.error()));
-    if (!rolled) co_return fail(rolled.error());
-  }
+  if (full) CO_TRY_VOID(co_await roll());
+  if (!active().is_indexed()) CO_TRY_VOID(co_await active().index());
   CHECK(active().noted_end() == active().size());
   Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
   co_return note_written(std::move(written), batches, range);
@@ -221,22 +226,23 @@ Task<Result<void>> PartitionLog::roll() {
          co_await open_segment(engine_, directory_, end_, options_.index_interval_bytes));
   if (next->size() != 0) co_return fail(Errc::exists, "{} is there already", next->path());
   const RecoveryPoint sealed_end = end_point();
+  active().seal(runtime_);
   segments_.push_back(std::move(next));
-  if (persistent()) {
-    background_.start([this, sealed_end, cuts = cuts_] { return seal(sealed_end, cuts); });
-  }
+  if (persistent()) background_.start([this, sealed_end] { return seal(sealed_end); });
   co_return Result<void>{};
 }
 
 // Makes a full segment durable, and with it everything before, in the background.
-Task<void> PartitionLog::seal(RecoveryPoint end, std::uint64_t cuts) {
+Task<void> PartitionLog::seal(RecoveryPoint end) {
   const Turnstile::Guard inside = co_await structure_.visit();
   const Turnstile::Guard turn = co_await seals_.enter_alone();
-  // What ended there may be gone, and other batches there.
-  if (failed_ || cuts != cuts_) co_return;
+  if (failed_ || end.generation != point_.generation) co_return;  // Cut meanwhile.
   const Result<void> synced = co_await sync_up_to(end.segment);
   if (!synced) co_return;  // The next append says why.
   durable_end_ = std::max(durable_end_, end.offset);
+  // Prepared space goes before the recovery point vouches for all that is in the file.
+  const Result<void> released = co_await release_up_to(end.segment);
+  if (!released) co_return;
   // Without it the next recovery scans more, and the next roll or close tries again.
   [[maybe_unused]] const Result<void> advanced = co_await advance_recovery_point(end);
 }
@@ -252,12 +258,22 @@ Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
   std::reverse(dirty.begin(), dirty.end());
   for (const SegmentPtr& each : dirty) {
     const Result<std::uint64_t> durable = co_await each->data().sync();
-    // What does not fit waits in the engine, and the next sync tries it again.
-    if (!durable && durable.error().code == Errc::no_space) co_return fail(durable.error());
     if (!durable) co_return fail(fail_for_good(durable.error()));
     each->mark_durable(*durable);
   }
   co_return usable();
+}
+
+// Closes the files of full segments. Requires: as sync_up_to().
+Task<Result<void>> PartitionLog::release_up_to(Offset segment) {
+  const std::vector<SegmentPtr> segments = segments_;
+  for (const SegmentPtr& each : segments) {
+    const bool full = each->base() >= point_.segment && each->base() <= segment;
+    if (!full) continue;
+    const Result<void> released = co_await each->data().release();
+    if (!released) co_return fail(fail_for_good(released.error()));
+  }
+  co_return Result<void>{};
 }
 
 Task<Result<Offset>> PartitionLog::sync() {
@@ -283,8 +299,7 @@ Task<void> PartitionLog::flush_in_groups() {
       const bool stopped = co_await stopped_.wait_until(due);
       if (stopped) co_return;
       const Result<Offset> synced = co_await sync();
-      const bool goes_on = synced || synced.error().code == Errc::no_space;
-      if (!goes_on) co_return;  // The next append says why.
+      if (!synced) co_return;  // The next append says why.
     }
   }
 }
@@ -349,7 +364,6 @@ Result<void> PartitionLog::lower_for_cut(std::size_t index, const BatchAt& first
 Task<Result<void>> PartitionLog::cut_at(std::size_t index, BatchAt first_dropped) {
   const Offset end = first_dropped.header.base_offset;
   LogSegment& segment = *segments_[index];
-  cuts_ += 1;
   CO_TRY_VOID(co_await remove_segments_from(index + 1));
   CO_TRY_VOID(co_await segment.data().truncate(first_dropped.position));
   segment.forget_from(first_dropped.position, end);
@@ -391,7 +405,6 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
 
 Task<Result<void>> PartitionLog::begin_anew(RecoveryPoint anew) {
   const Offset start = anew.start;
-  cuts_ += 1;
   CO_TRY_VOID(co_await remove_segments_from(0));
   CO_TRY(SegmentPtr first,
          co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));

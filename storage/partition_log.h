@@ -12,6 +12,7 @@
 #include "storage/checkpoint.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
+#include "storage/log_context.h"
 #include "storage/log_segment.h"
 #include "storage/recovery.h"
 #include "storage/turnstile.h"
@@ -20,7 +21,7 @@ namespace qlab::storage {
 
 class PartitionLog final : public Log {
  public:
-  PartitionLog(runtime::Runtime& runtime, Engine& engine, std::string directory, LogOptions options,
+  PartitionLog(std::shared_ptr<LogContext> context, std::string directory, LogOptions options,
                RecoveredLog recovered);
 
   Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) override;
@@ -60,8 +61,9 @@ class PartitionLog final : public Log {
   Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
   bool is_full_for(std::size_t bytes, Offset next) const;
   Task<Result<void>> roll();
-  Task<void> seal(RecoveryPoint end, std::uint64_t cuts);
+  Task<void> seal(RecoveryPoint end);
   Task<Result<void>> sync_up_to(Offset segment);
+  Task<Result<void>> release_up_to(Offset segment);
   Task<void> flush_in_groups();
   Task<Result<void>> advance_recovery_point(RecoveryPoint point);
   Result<void> lower_for_cut(std::size_t index, const BatchAt& first_dropped);
@@ -83,8 +85,9 @@ class PartitionLog final : public Log {
   Result<void> usable() const;
   bool persistent() const { return engine_.is_persistent(); }
 
+  const std::shared_ptr<LogContext> context_;
   runtime::Runtime& runtime_;
-  Engine& engine_;
+  Engine& engine_;  // Which keeps no more files open than it may.
   const std::string directory_;
   const LogOptions options_;
   RecoveryReport report_;
@@ -93,9 +96,8 @@ class PartitionLog final : public Log {
   EpochCache epochs_;
   Offset start_;
   Offset end_;
-  Offset durable_end_;      // start_ <= durable_end_ <= end_
-  RecoveryPoint point_;     // As on disk; offset <= durable_end_.
-  std::uint64_t cuts_ = 0;  // How often the log lost its end.
+  Offset durable_end_;   // start_ <= durable_end_ <= end_
+  RecoveryPoint point_;  // As on disk; offset <= durable_end_.
   DurableMark mark_;
   std::optional<Error> failed_;  // Why nothing is written any more; set once.
   bool closed_ = false;
@@ -107,5 +109,9 @@ class PartitionLog final : public Log {
   runtime::Event stopped_;  // closed_ was set.
   runtime::Gate background_;
 };
+
+// Opens one log of a layout. Requires and errors: as Log::open().
+Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
+                                                      std::string directory, LogOptions options);
 
 }  // namespace qlab::storage

@@ -55,6 +55,7 @@ Task<Result<Found>> PartitionLog::find_timestamp(std::int64_t timestamp, Offset 
   const std::vector<SegmentPtr> segments = segments_;
   for (const SegmentPtr& segment : segments) {
     if (segment->base() >= limit) break;
+    CO_TRY_VOID(co_await segment->index());
     if (segment->max_timestamp() < timestamp) continue;
     CO_TRY(const Found found, co_await find_in_segment(segment, timestamp, limit));
     if (found) co_return found;

@@ -3,6 +3,7 @@
 #include "common/logging.h"
 #include "runtime/disk.h"
 #include "storage/directory_removal.h"
+#include "storage/partition_log.h"
 
 namespace qlab::storage {
 namespace {
@@ -15,15 +16,19 @@ std::string metadata_text(const TopicId& id) {
 
 class PerPartitionLayout final : public Layout {
  public:
-  PerPartitionLayout(runtime::Runtime& runtime, Engine& engine)
-      : runtime_(runtime), engine_(engine) {}
+  PerPartitionLayout(runtime::Runtime& runtime, Engine& engine, LayoutOptions options)
+      : runtime_(runtime),
+        engine_(engine),
+        context_(std::make_shared<LogContext>(runtime, engine, options.open_files_max)) {
+    recovery_.parallelism = options.recovery_parallelism;
+  }
 
   std::string_view name() const override { return "per_partition"; }
 
   Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) override {
     if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
     if (recovery_.logs == 0) first_open_ = runtime_.now();
-    auto opened = co_await Log::open(runtime_, engine_, std::move(name.partition), options);
+    auto opened = co_await open_partition_log(context_, std::move(name.partition), options);
     recovery_.elapsed = runtime_.now() - first_open_;
     if (opened) {
       recovery_.add((*opened)->recovery());
@@ -59,6 +64,7 @@ class PerPartitionLayout final : public Layout {
 
   runtime::Runtime& runtime_;
   Engine& engine_;
+  const std::shared_ptr<LogContext> context_;
   LayoutRecovery recovery_;
   Time first_open_{};
 };
@@ -66,8 +72,8 @@ class PerPartitionLayout final : public Layout {
 }  // namespace
 
 std::unique_ptr<Layout> make_per_partition_layout(runtime::Runtime& runtime, Engine& engine,
-                                                  LayoutOptions) {
-  return std::make_unique<PerPartitionLayout>(runtime, engine);
+                                                  LayoutOptions options) {
+  return std::make_unique<PerPartitionLayout>(runtime, engine, options);
 }
 
 }  // namespace qlab::storage

@@ -197,8 +197,13 @@ Task<Result<void>> Recovery::scan_segments() {
     }
     ScanStart start{0, segment.base()};
     const bool trusted = persistent() && !headers_wanted && segment.base() <= point_.segment;
+    const bool whole = segment.base() < point_.segment;
+    if (trusted && !whole && segment.size() == point_.position) {
+      expected_ = point_.offset;
+      segment.index_later(runtime_, segment.size(), expected_);
+      continue;
+    }
     if (trusted) {
-      const bool whole = segment.base() < point_.segment;
       const auto loaded =
           co_await segment.load_indexes(runtime_.disk(), whole ? segment.size() : point_.position,
                                         whole ? bases_[i + 1] : point_.offset);
@@ -375,6 +380,7 @@ Task<Result<void>> Recovery::make_durable() {
       CO_TRY_VOID(co_await segment->data().sync());
     }
     segment->mark_durable(segment->size());
+    if (segment != log_.segments.back()) segment->seal(runtime_);
   }
   co_return Result<void>{};
 }

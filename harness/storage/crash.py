@@ -8,7 +8,6 @@ the files stay where the last lines say.
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import shutil
@@ -21,11 +20,7 @@ import click
 from harness.storage import methods
 from harness.storage.program import Subject
 
-METHODS = {
-    "sigkill": methods.sigkill,
-    "power_cut_ext4": functools.partial(methods.power_cut, file_system="ext4"),
-    "power_cut_xfs": functools.partial(methods.power_cut, file_system="xfs"),
-}
+METHODS = {"sigkill": methods.sigkill}
 
 
 @click.command(help=__doc__)

@@ -29,8 +29,7 @@ struct FileEnd {
   std::int64_t base = 0;
   std::uint64_t end = 0;
 };
-// Nothing when the disk refuses; none when there is no such directory.
-std::optional<std::vector<FileEnd>> data_ends(const std::string& directory);
+std::vector<FileEnd> data_ends(const std::string& directory);
 
 class Examination {
  public:

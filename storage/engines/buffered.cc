@@ -4,8 +4,7 @@
 namespace qlab::storage {
 
 std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking,
-                                      make_disk_segment(runtime));
+  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking);
 }
 
 }  // namespace qlab::storage

@@ -4,8 +4,7 @@
 namespace qlab::storage {
 
 std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring,
-                                      make_disk_segment(runtime));
+  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring);
 }
 
 }  // namespace qlab::storage

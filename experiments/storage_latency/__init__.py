@@ -1,1 +1,0 @@
-"""The experiment storage-latency; experiment.toml says what it asks."""

@@ -1,1 +1,0 @@
-"""The experiment storage-partitions; experiment.toml says what it asks."""

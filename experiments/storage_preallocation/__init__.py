@@ -1,1 +1,0 @@
-"""The experiment storage-preallocation; experiment.toml says what it asks."""

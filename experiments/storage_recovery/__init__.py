@@ -1,1 +1,0 @@
-"""The experiment storage-recovery; experiment.toml says what it asks."""
