@@ -27,7 +27,8 @@ class ConfigError(click.ClickException):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A knob of an experiment: numbers have bounds, words a list."""
+    """A knob of an experiment: numbers have bounds, words a list. A text with bounds is a list of
+    whole numbers with commas."""
 
     name: str
     default: Value
@@ -45,6 +46,8 @@ class Parameter:
             if text in self.allowed:
                 return text
             raise self._refused(text, ", ".join(self.allowed))
+        if isinstance(self.default, str):
+            return self._parse_numbers(text)
         kind = type(self.default)
         try:
             value = kind(text)
@@ -55,8 +58,23 @@ class Parameter:
             raise self._refused(text, f"{word} from {self.minimum} to {self.maximum}") from None
         return value
 
+    def _parse_numbers(self, text: str) -> str:
+        try:
+            numbers = [int(word) for word in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(self.minimum <= n <= self.maximum for n in numbers):
+            raise self._refused(text, f"whole numbers from {self.minimum} to {self.maximum}, with "
+                                      "commas between them")
+        return ",".join(str(n) for n in dict.fromkeys(numbers))
+
     def _refused(self, text: str, allowed: str) -> ConfigError:
         return ConfigError(f"--set {self.name}={text}: allowed is {allowed}")
+
+
+def numbers(value: Value) -> list[int]:
+    """The numbers of a parameter that is a list of them."""
+    return [int(word) for word in str(value).split(",")]
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ Task<void> sleep_for(Runtime& runtime, Duration duration) {
   return sleep_until(runtime, runtime.now() + duration);
 }
 
+Task<void> yield(Runtime& runtime) {
+  co_await boost::asio::post(runtime.executor(), boost::asio::use_awaitable_t<Executor>{});
+}
+
 struct Gate::State {
   explicit State(Runtime& r) : runtime(r), ended(r) {}
   Runtime& runtime;

@@ -79,6 +79,9 @@ class Event {
 Task<void> sleep_until(Runtime& runtime, Time due);
 Task<void> sleep_for(Runtime& runtime, Duration duration);
 
+// Returns once all that is ready now has gone on: whoever gathers work for one call waits so.
+Task<void> yield(Runtime& runtime);
+
 // Joins what was started: start() through it, and close() before the owner goes.
 class Gate {
  public:

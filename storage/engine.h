@@ -54,7 +54,9 @@ class Segment {
   }
 
   // Makes durable at least what was appended before this call. Calls that overlap share one sync of
-  // the disk (group commit). Returns the durable size. Errors: io, and the segment is poisoned.
+  // the disk (group commit). Returns the durable size. Errors: no_space, from an engine that writes
+  // only now: what does not fit stays in the segment and is readable, and the next sync or append
+  // tries it again; io, and the segment is poisoned.
   virtual Task<Result<std::uint64_t>> sync() = 0;
 
   // Up to `count` bytes from `position`; fewer only at size().

@@ -14,6 +14,7 @@ struct Entry {
 constexpr Entry engines[] = {
     {"buffered", make_buffered_engine},
     {"uring", make_uring_engine},
+    {"direct", make_direct_engine},
     {"memory", make_memory_engine},
 };
 

@@ -73,9 +73,13 @@ class LogFixture {
     world.crash(SimulatedTestWorld::node, {.lose_unsynced = true, .silent = false});
     boot();
   }
-  // On the real world, which cannot, it is closed.
+  // On the real world, which cannot, it is closed. What an engine keeps in memory of the process is
+  // synced before, as far as it can be.
   Log& kill_and_reopen() {
     if (!setup_.world->can_kill()) return reopen();
+    const bool survives =
+        setup_.engine->is_synced_by_filesystem() || !setup_.engine->is_persistent();
+    if (!survives) (void)await(*setup_.world, [&] { return log().sync(); });
     kill();
     return open();
   }

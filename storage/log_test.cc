@@ -226,6 +226,27 @@ BOOST_AUTO_TEST_CASE(a_truncation_reaches_across_segments_and_takes_a_split_batc
   });
 }
 
+// On the real world appends do not wait, so the cut comes before the sealing that a roll began.
+Task<Result<void>> fill_a_segment_and_cut(Log& log) {
+  for (int i = 0; i < 8; ++i) {
+    CO_TRY_VOID(co_await log.append_as_leader(make_batch(1, 1000, 200), LeaderEpoch{0}));
+  }
+  CO_TRY_VOID(co_await log.truncate_to(Offset{2}));
+  co_return Result<void>{};
+}
+
+BOOST_AUTO_TEST_CASE(a_cut_right_after_a_roll_leaves_nothing_durable_beyond_the_end) {
+  for_all([](LogFixture& fixture) {
+    must(await(*fixture.setup().world, [&] { return fill_a_segment_and_cut(fixture.log()); }));
+    fixture.append(make_batch(1, 1000, 100));
+    fixture.append(make_batch(1, 1000, 300));
+    BOOST_TEST(fixture.log().durable_end().value() <= fixture.log().end().value());
+    BOOST_TEST(fixture.sync() == 4);
+    fixture.reopen();
+    BOOST_TEST(fixture.log().end().value() == 4);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_reset_log_begins_anew_at_the_given_offset) {
   for (const char* engine : {"buffered", "uring"}) {
     LogFixture fixture(make_setup(false, engine));
@@ -318,6 +339,27 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_an_append_and_the_log_goes_on) {
   full = false;
   fixture.append(make_batch(2));
   fixture.setup().world->set_fault_hook({});
+  fixture.kill_and_reopen();
+  BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_that_found_the_disk_full_is_tried_again) {
+  LogFixture fixture(make_setup(false, "direct"));
+  fixture.open();
+  fixture.append(make_batch(1));
+  bool full = true;
+  fixture.setup().world->set_fault_hook([&](const runtime::DiskAccess& access) {
+    const bool hit = full && access.operation == runtime::DiskOperation::write;
+    return runtime::DiskFault{.delay = {}, .error = hit ? ENOSPC : 0, .torn = hit ? 30u : 0u};
+  });
+  const auto synced = await(*fixture.setup().world, [&] { return fixture.log().sync(); });
+  BOOST_TEST(number(code_of(synced)) == number(Errc::no_space));
+  BOOST_TEST(number(code_of(fixture.try_append(make_batch(2)))) == number(Errc::no_space));
+  BOOST_TEST(fixture.log().durable_end().value() == 0);
+  full = false;
+  BOOST_TEST(fixture.sync() == 1);
+  fixture.append(make_batch(2));
+  BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
   fixture.kill_and_reopen();
   BOOST_TEST(fixture.bases() == (Numbers{0, 1}));
 }

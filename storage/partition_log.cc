@@ -182,7 +182,12 @@ std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, Ap
 
 Task<Result<AppendResult>> PartitionLog::write(Bytes batches, AppendResult range) {
   const bool full = is_full_for(batches.size(), range.next);
-  if (full) CO_TRY_VOID(co_await roll());
+  if (full) {
+    const Result<void> rolled = co_await roll();
+    const bool for_good = !rolled && rolled.error().code == Errc::io;
+    if (for_good) co_return fail(fail_for_good(rolled.error()));
+    if (!rolled) co_return fail(rolled.error());
+  }
   if (!active().is_indexed()) CO_TRY_VOID(co_await active().index());
   CHECK(active().noted_end() == active().size());
   Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
@@ -228,15 +233,18 @@ Task<Result<void>> PartitionLog::roll() {
   const RecoveryPoint sealed_end = end_point();
   active().seal(runtime_);
   segments_.push_back(std::move(next));
-  if (persistent()) background_.start([this, sealed_end] { return seal(sealed_end); });
+  if (persistent()) {
+    background_.start([this, sealed_end, cuts = cuts_] { return seal(sealed_end, cuts); });
+  }
   co_return Result<void>{};
 }
 
 // Makes a full segment durable, and with it everything before, in the background.
-Task<void> PartitionLog::seal(RecoveryPoint end) {
+Task<void> PartitionLog::seal(RecoveryPoint end, std::uint64_t cuts) {
   const Turnstile::Guard inside = co_await structure_.visit();
   const Turnstile::Guard turn = co_await seals_.enter_alone();
-  if (failed_ || end.generation != point_.generation) co_return;  // Cut meanwhile.
+  // What ended there may be gone, and other batches there.
+  if (failed_ || cuts != cuts_) co_return;
   const Result<void> synced = co_await sync_up_to(end.segment);
   if (!synced) co_return;  // The next append says why.
   durable_end_ = std::max(durable_end_, end.offset);
@@ -258,6 +266,8 @@ Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
   std::reverse(dirty.begin(), dirty.end());
   for (const SegmentPtr& each : dirty) {
     const Result<std::uint64_t> durable = co_await each->data().sync();
+    // What does not fit waits in the engine, and the next sync tries it again.
+    if (!durable && durable.error().code == Errc::no_space) co_return fail(durable.error());
     if (!durable) co_return fail(fail_for_good(durable.error()));
     each->mark_durable(*durable);
   }
@@ -299,7 +309,8 @@ Task<void> PartitionLog::flush_in_groups() {
       const bool stopped = co_await stopped_.wait_until(due);
       if (stopped) co_return;
       const Result<Offset> synced = co_await sync();
-      if (!synced) co_return;  // The next append says why.
+      const bool goes_on = synced || synced.error().code == Errc::no_space;
+      if (!goes_on) co_return;  // The next append says why.
     }
   }
 }
@@ -364,6 +375,7 @@ Result<void> PartitionLog::lower_for_cut(std::size_t index, const BatchAt& first
 Task<Result<void>> PartitionLog::cut_at(std::size_t index, BatchAt first_dropped) {
   const Offset end = first_dropped.header.base_offset;
   LogSegment& segment = *segments_[index];
+  cuts_ += 1;
   CO_TRY_VOID(co_await remove_segments_from(index + 1));
   CO_TRY_VOID(co_await segment.data().truncate(first_dropped.position));
   segment.forget_from(first_dropped.position, end);
@@ -405,6 +417,7 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
 
 Task<Result<void>> PartitionLog::begin_anew(RecoveryPoint anew) {
   const Offset start = anew.start;
+  cuts_ += 1;
   CO_TRY_VOID(co_await remove_segments_from(0));
   CO_TRY(SegmentPtr first,
          co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));

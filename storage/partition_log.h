@@ -61,7 +61,7 @@ class PartitionLog final : public Log {
   Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
   bool is_full_for(std::size_t bytes, Offset next) const;
   Task<Result<void>> roll();
-  Task<void> seal(RecoveryPoint end);
+  Task<void> seal(RecoveryPoint end, std::uint64_t cuts);
   Task<Result<void>> sync_up_to(Offset segment);
   Task<Result<void>> release_up_to(Offset segment);
   Task<void> flush_in_groups();
@@ -96,8 +96,9 @@ class PartitionLog final : public Log {
   EpochCache epochs_;
   Offset start_;
   Offset end_;
-  Offset durable_end_;   // start_ <= durable_end_ <= end_
-  RecoveryPoint point_;  // As on disk; offset <= durable_end_.
+  Offset durable_end_;      // start_ <= durable_end_ <= end_
+  RecoveryPoint point_;     // As on disk; offset <= durable_end_.
+  std::uint64_t cuts_ = 0;  // How often the log lost its end.
   DurableMark mark_;
   std::optional<Error> failed_;  // Why nothing is written any more; set once.
   bool closed_ = false;

@@ -95,6 +95,15 @@ inline std::vector<TestSetup> all_setups() {
   return setups;
 }
 
+inline std::vector<std::string_view> persistent_engine_names() {
+  SimulatedTestWorld world;
+  std::vector<std::string_view> names;
+  for (const std::string_view name : engine_names()) {
+    if (make_engine(name, world.runtime()).value()->is_persistent()) names.push_back(name);
+  }
+  return names;
+}
+
 // Runs a task and gives its value.
 template <class Make>
 auto await(TestWorld& world, Make make) {

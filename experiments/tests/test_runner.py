@@ -16,7 +16,8 @@ TOY = Definition(
     axes={"engine": ("a", "b"), "size": ("1", "2")},
     axis_meanings={"engine": "which", "size": "how large"},
     parameters={"rate": Parameter("rate", 100, "load", minimum=1, maximum=1000, quick=10),
-                "mode": Parameter("mode", "x", "how", allowed=("x", "y"))},
+                "mode": Parameter("mode", "x", "how", allowed=("x", "y")),
+                "sizes": Parameter("sizes", "1,2", "many", minimum=1, maximum=9)},
     trials=4, trials_quick=2,
     measures={"speed": Measure("speed", "m/s", "how fast"),
               "broken": Measure("broken", "things", "how many", "total", must_be_zero=True)},
@@ -155,7 +156,10 @@ def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
 
 
 @pytest.mark.parametrize("overrides, says", [
-    ({"speed": "1"}, "--set speed=1: speed is unknown; allowed is engine, size, rate, mode, seed"),
+    ({"speed": "1"}, "--set speed=1: speed is unknown; allowed is engine, size, rate, mode, "
+                     "sizes, seed"),
+    ({"sizes": "1,10"}, "--set sizes=1,10: allowed is whole numbers from 1 to 9, with commas"),
+    ({"sizes": "1;2"}, "--set sizes=1;2: allowed is whole numbers from 1 to 9, with commas"),
     ({"rate": "0"}, "--set rate=0: allowed is a whole number from 1 to 1000"),
     ({"rate": "1e2"}, "--set rate=1e2: allowed is a whole number from 1 to 1000"),
     ({"mode": "z"}, "--set mode=z: allowed is x, y"),

@@ -8,6 +8,7 @@ the files stay where the last lines say.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import shutil
@@ -20,7 +21,11 @@ import click
 from harness.storage import methods
 from harness.storage.program import Subject
 
-METHODS = {"sigkill": methods.sigkill}
+METHODS = {
+    "sigkill": methods.sigkill,
+    "power_cut_ext4": functools.partial(methods.power_cut, file_system="ext4"),
+    "power_cut_xfs": functools.partial(methods.power_cut, file_system="xfs"),
+}
 
 
 @click.command(help=__doc__)

@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.storage import loops
 from harness.storage.program import STOPPED, Run, Subject, Verdict, check
 
+_REFUSAL_TIMEOUT = 20.0    # Until a writer whose disk refuses everything has ended by itself.
+_CHECK_TIMEOUT = 20.0
 _SELF_KILL_TIMEOUT = 1.5  # Seconds; then a run that has not come to its last operation is killed.
 
 
@@ -34,7 +37,7 @@ class Campaign:
     violations: list[str] = field(default_factory=list)
 
     def take(self, verdict: Verdict) -> None:
-        self.checks += verdict.checked
+        self.checks += verdict.whole
         self.named_drops += len(verdict.dropped)
         self.bytes_vanished += verdict.bytes_vanished
         self.batches += verdict.batches
@@ -74,6 +77,24 @@ class Workspace:
             shutil.copy(self.journal, before / "journal")
 
 
+_PROMISES = (b"state", b"ready", b"acknowledged", b"cut_done", b"delete_done", b"reset_done")
+
+
+def forget_promises(journal: Path, since: int) -> None:
+    """Takes what was promised out of a journal from the byte `since` on, and leaves what was begun.
+
+    A sync that is under way while a file system is shut down may return as if it had been done:
+    ext4 asks whether its transaction has ended, and an aborted one has; on XFS an aborted
+    checkpoint leaves nothing to wait for. With the power gone, nobody would have heard of it.
+    """
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    rest = [line for line in content[since:].splitlines(keepends=True)
+            if not line.startswith(_PROMISES)]
+    journal.write_bytes(content[:since] + b"".join(rest))
+
+
 def sigkill(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Campaign:
     """SIGKILL at a random moment or before a random disk operation, also while recovering. The page
     cache survives, so everything appended has to."""
@@ -86,7 +107,7 @@ def sigkill(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Ca
         verdict = _killed_run(subject, work, rng)
         campaign.take(verdict)
         campaign.rounds += 1
-        campaign.crashed_recoveries += not verdict.checked
+        campaign.crashed_recoveries += not verdict.whole
     if not campaign.violations:
         work.keep()
         campaign.take(_healthy(check(subject, work.data, work.journal, "--survives=process")))
@@ -96,20 +117,61 @@ def sigkill(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Ca
 
 def _killed_run(subject: Subject, work: Workspace, rng: random.Random) -> Verdict:
     more = ["--survives=process"]
-    in_recovery = rng.random() < 0.3
     by_itself = rng.random() < 0.5
     if by_itself:
+        in_recovery = rng.random() < 0.3
         last = rng.randrange(1, 60) if in_recovery else rng.randrange(60, 1500)
         more += ["--kill-at", str(last), f"--tear={rng.choice(('yes', 'no'))}"]
     run = Run("write", subject, work.data, work.journal, *more)
-    patience = rng.uniform(0, 0.03) if in_recovery else rng.uniform(0.03, 0.3)
-    run.ends_within(_SELF_KILL_TIMEOUT if by_itself else patience)
+    if by_itself:
+        run.ends_within(_SELF_KILL_TIMEOUT)
+    else:
+        _let_it_write(run, rng)
     return run.kill()
+
+
+def power_cut(subject: Subject, root: Path, rounds: int, rng: random.Random, *,
+              file_system: str) -> Campaign:
+    """The file system ends without a flush of its journal while logs are written, and is mounted
+    again: what was not synced is gone, and nothing else may be."""
+    campaign = Campaign(f"power_cut_{file_system}", subject)
+    work = Workspace(root)
+    began = time.monotonic()
+    with loops.LoopDisk(root, file_system) as disk:
+        while campaign.rounds < rounds and not campaign.violations:
+            with disk.mounted() as path:
+                work.keep(path / "data")
+                run = Run("write", subject, path / "data", work.journal)
+                try:
+                    _let_it_write(run, rng)
+                    said = work.journal.stat().st_size if work.journal.exists() else 0
+                    disk.cut_power()
+                finally:
+                    verdict = run.wait_or_kill(_REFUSAL_TIMEOUT)
+                forget_promises(work.journal, said)
+                campaign.take(verdict)
+                campaign.rounds += 1
+                campaign.crashed_recoveries += not verdict.whole
+        if not campaign.violations:
+            with disk.mounted() as path:
+                work.keep(path / "data")
+                campaign.take(_healthy(check(subject, path / "data", work.journal)))
+    campaign.seconds = time.monotonic() - began
+    return campaign
+
+
+def _let_it_write(run: Run, rng: random.Random) -> None:
+    """Until a random moment, which at times lies in its recovery."""
+    if rng.random() < 0.25:
+        run.ends_within(rng.uniform(0, 0.05))
+        return
+    run.wait_until_checked(_CHECK_TIMEOUT)
+    run.ends_within(rng.uniform(0.0, 0.25))
 
 
 def _healthy(verdict: Verdict) -> Verdict:
     """A verdict of a disk that has no faults: whoever says that it refuses is wrong."""
-    if verdict.status == STOPPED or not verdict.checked:
+    if verdict.status == STOPPED or not verdict.whole:
         words = "; ".join(verdict.stopped) or verdict.errors
         verdict = replace(verdict, violations=[*verdict.violations,
                                                f"stopped on a disk without faults: {words}"])

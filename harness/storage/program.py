@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +60,11 @@ class Verdict:
     batches: int = 0
     errors: str = ""                # Of stderr.
 
+    @property
+    def whole(self) -> bool:
+        """True when the check came to its end."""
+        return self.checked and not self.stopped
+
     @classmethod
     def of(cls, status: int, out: str, errors: str) -> Verdict:
         verdict = cls(status, errors=errors.strip())
@@ -93,8 +100,9 @@ class Run:
             raise ProgramError(f"{PROGRAM} is missing; build it with ./qlab build")
         self.command = [str(PROGRAM), mode, "--dir", str(directory), "--journal", str(journal),
                         *subject.arguments(), *more]
-        self._child = subprocess.Popen(self.command, text=True, stdin=subprocess.DEVNULL,
+        self._child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._said = b""
 
     def kill(self) -> Verdict:
         self._child.kill()
@@ -109,8 +117,28 @@ class Run:
             self._child.communicate()
             raise ProgramError(f"it did not end in {timeout} s: {self.command}") from late
         if self._child.returncode == REFUSED:
-            raise ProgramError(errors.strip())
-        return Verdict.of(self._child.returncode, out, errors)
+            raise ProgramError(errors.decode().strip())
+        said = (self._said + out).decode(errors="replace")
+        return Verdict.of(self._child.returncode, said, errors.decode(errors="replace"))
+
+    def wait_until_checked(self, timeout: float) -> None:
+        """Until the check of what it found is over and it writes, or it has ended."""
+        assert self._child.stdout is not None
+        until = time.monotonic() + timeout
+        while b"\n" not in self._said and (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._child.stdout], [], [], left)
+            part = os.read(self._child.stdout.fileno(), 1 << 16) if ready else b""
+            self._said += part
+            if not part:
+                return
+
+    def wait_or_kill(self, timeout: float) -> Verdict:
+        """As wait(); one that does not end in time broke a promise by that."""
+        in_time = self.ends_within(timeout)
+        verdict = self.wait() if in_time else self.kill()
+        if not in_time:
+            verdict.violations.append(f"still runs {timeout} s after its disk refused")
+        return verdict
 
     def ends_within(self, seconds: float) -> bool:
         try:

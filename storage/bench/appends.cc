@@ -3,6 +3,7 @@
 #include "common/check.h"
 #include "common/record_batch.h"
 #include "runtime/disk.h"
+#include "storage/bench/logs.h"
 
 namespace qlab::storage::bench {
 namespace {
@@ -176,50 +177,62 @@ class SegmentAppends final : public Target {
   GroupSyncs syncs_;
 };
 
+// On logs that are open.
 class LogAppends final : public Target {
  public:
-  LogAppends(runtime::Runtime& runtime, Engine& engine, const BenchOptions& options)
-      : runtime_(runtime),
-        engine_(engine),
-        options_(options),
+  LogAppends(const std::vector<std::unique_ptr<Log>>& logs, const BenchOptions& options)
+      : logs_(logs),
+        syncs_(options.log_options.durability == Durability::sync),
         chooser_(options.spread, options.partitions, options.seed),
         batch_(batch_of(options.size, options.seed)) {}
 
-  Task<Result<void>> start() override {
-    CO_TRY(layout_, make_layout(options_.layout, runtime_, engine_, options_.layout_options));
-    CO_TRY_VOID(co_await layout_->start());
-    for (std::uint64_t i = 0; i < options_.partitions; ++i) {
-      LogName name = log_name(i);
-      CO_TRY(std::unique_ptr<Log> log,
-             co_await layout_->open(std::move(name), options_.log_options));
-      logs_.push_back(std::move(log));
-    }
-    co_return Result<void>{};
-  }
+  Task<Result<void>> start() override { co_return Result<void>{}; }
 
   Task<Result<std::uint64_t>> operate() override {
     Log& log = *logs_[chooser_.next()];
     Bytes batch = batch_;
     CO_TRY_VOID(co_await log.append_as_leader(std::move(batch), LeaderEpoch{0}));
-    if (options_.log_options.durability == Durability::sync) CO_TRY_VOID(co_await log.sync());
+    if (syncs_) CO_TRY_VOID(co_await log.sync());
     co_return batch_.size();
   }
 
-  Task<Result<void>> stop() override {
-    for (const auto& log : logs_) CO_TRY_VOID(co_await log->close());
-    if (layout_) CO_TRY_VOID(co_await layout_->stop());
-    logs_.clear();
+  Task<Result<void>> stop() override { co_return Result<void>{}; }
+
+ private:
+  const std::vector<std::unique_ptr<Log>>& logs_;
+  const bool syncs_;
+  Chooser chooser_;
+  const Bytes batch_;
+};
+
+// With a layout and logs of its own.
+class LayoutAppends final : public Target {
+ public:
+  LayoutAppends(runtime::Runtime& runtime, Engine& engine, const BenchOptions& options)
+      : runtime_(runtime), engine_(engine), options_(options), appends_(logs_, options) {}
+
+  Task<Result<void>> start() override {
+    CO_TRY(layout_, make_layout(options_.layout, runtime_, engine_, options_.layout_options));
+    CO_TRY_VOID(co_await layout_->start());
+    CO_TRY(logs_, co_await open_logs(runtime_, *layout_, options_.log_options, options_.partitions,
+                                     options_.layout_options.recovery_parallelism));
     co_return Result<void>{};
+  }
+
+  Task<Result<std::uint64_t>> operate() override { return appends_.operate(); }
+
+  Task<Result<void>> stop() override {
+    CO_TRY_VOID(co_await close_logs(logs_));
+    co_return co_await layout_->stop();
   }
 
  private:
   runtime::Runtime& runtime_;
   Engine& engine_;
   const BenchOptions options_;
-  Chooser chooser_;
-  const Bytes batch_;
   std::unique_ptr<Layout> layout_;
   std::vector<std::unique_ptr<Log>> logs_;
+  LogAppends appends_;
 };
 
 }  // namespace
@@ -231,12 +244,12 @@ std::unique_ptr<Target> make_segment_appends(runtime::Runtime& runtime, Engine& 
 
 std::unique_ptr<Target> make_log_appends(runtime::Runtime& runtime, Engine& engine,
                                          const BenchOptions& options) {
-  return std::make_unique<LogAppends>(runtime, engine, options);
+  return std::make_unique<LayoutAppends>(runtime, engine, options);
 }
 
-LogName log_name(std::uint64_t index) {
-  return {.partition = fmt::format("bench-{}", index),
-          .topic = TopicId{0x6c6f'67ULL, 0x6265'6e63'68ULL}};
+std::unique_ptr<Target> make_log_appends(const std::vector<std::unique_ptr<Log>>& logs,
+                                         const BenchOptions& options) {
+  return std::make_unique<LogAppends>(logs, options);
 }
 
 Bytes random_bytes(std::uint64_t count, std::uint64_t seed) {

@@ -37,8 +37,9 @@ std::unique_ptr<Target> make_segment_appends(runtime::Runtime& runtime, Engine& 
 std::unique_ptr<Target> make_log_appends(runtime::Runtime& runtime, Engine& engine,
                                          const BenchOptions& options);
 
-// Where the log of partition `index` is.
-LogName log_name(std::uint64_t index);
+// The same, on logs that somebody else has opened and will close. Requires: they live on.
+std::unique_ptr<Target> make_log_appends(const std::vector<std::unique_ptr<Log>>& logs,
+                                         const BenchOptions& options);
 
 // A batch of one record, rarely two, that has `size` bytes in all, of random content.
 // Requires: size is at least the 72 bytes that options.cc asks for.

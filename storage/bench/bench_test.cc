@@ -120,6 +120,23 @@ BOOST_AUTO_TEST_CASE(a_measurement_counts_what_was_due_and_what_was_done_in_its_
   BOOST_CHECK_CLOSE(line["latency"]["max_us"].get<double>(), 1e6, 0.2);
 }
 
+BOOST_AUTO_TEST_CASE(merged_measurements_are_as_one) {
+  Measurement all;
+  Measurement parts[2];
+  for (Measurement* const each : {&all, &parts[0], &parts[1]}) {
+    each->begin(Time{});
+    each->end(Time{} + seconds(1));
+  }
+  for (int i = 0; i < 100; ++i) {
+    const Time due = Time{} + milliseconds(i * 9);
+    for (Measurement* const each : {&all, &parts[i % 3 == 0]}) {
+      each->succeeded(due, due, due + microseconds(i), 7);
+    }
+  }
+  parts[0].merge(parts[1]);
+  BOOST_CHECK_EQUAL(parts[0].to_json(true).dump(), all.to_json(true).dump());
+}
+
 BOOST_AUTO_TEST_CASE(steady_is_a_rate_that_stays_within_a_fifth) {
   for (const bool slows_down : {false, true}) {
     Measurement all;
@@ -233,6 +250,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_option_is_named_with_its_value_and_what_is_allowed)
       {{"append", "--size=0"}, "--size=0: allowed is 1 to 67108864 bytes"},
       {{"append", "--rate=-1"}, "--rate=-1: allowed is 0 to 1"},
       {{"append", "--order=random"}, "--order=random: this mode has no such flag"},
+      {{"recovery", "--stage=fill"}, "--stage: half of a run needs --dir"},
       {{"append", "--rate"}, "--rate needs a value"},
       {{"append", "--level=log", "--size=71"}, "--size=71: a record batch has at least 72"},
       {{"append", "--size=2m", "--segment-bytes=1m"}, "--segment-bytes=1048576 does not hold it"}};

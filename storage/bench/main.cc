@@ -11,7 +11,19 @@ namespace qlab::storage::bench {
 namespace {
 
 Result<void> run_mode(const BenchOptions& options, Output& output) {
-  return run_append(options, output);
+  switch (options.mode) {
+    case Mode::append:
+      return run_append(options, output);
+    case Mode::read:
+      return run_read(options, output);
+    case Mode::threads:
+      return run_threads(options, output);
+    case Mode::partitions:
+      return run_partitions(options, output);
+    case Mode::recovery:
+      return run_recovery(options, output);
+  }
+  return {};
 }
 
 int run(int count, char** words) {

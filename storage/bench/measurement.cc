@@ -5,12 +5,12 @@
 
 namespace qlab::storage::bench {
 
-void Measurement::begin(Time now) {
-  began_ = now;
+void Measurement::begin(Time time) {
+  began_ = time;
 }
 
-void Measurement::end(Time now) {
-  ended_ = now;
+void Measurement::end(Time time) {
+  ended_ = time;
 }
 
 void Measurement::succeeded(Time due, Time sent, Time done, std::uint64_t bytes) {
@@ -20,7 +20,7 @@ void Measurement::succeeded(Time due, Time sent, Time done, std::uint64_t bytes)
     service_.record((done - sent).count());
     lateness_.record((sent - due).count());
   }
-  if (done < *began_ || ended_) return;
+  if (done < *began_ || (ended_ && done >= *ended_)) return;
   ++operations_;
   bytes_ += bytes;
   const auto index = static_cast<std::size_t>((done - *began_) / window);
@@ -31,6 +31,18 @@ void Measurement::succeeded(Time due, Time sent, Time done, std::uint64_t bytes)
 void Measurement::failed(const Error& error) {
   if (!began_) return;
   if (errors_++ == 0) first_error_ = error.message();
+}
+
+void Measurement::merge(const Measurement& other) {
+  response_.merge(other.response_);
+  service_.merge(other.service_);
+  lateness_.merge(other.lateness_);
+  operations_ += other.operations_;
+  bytes_ += other.bytes_;
+  if (errors_ == 0) first_error_ = other.first_error_;
+  errors_ += other.errors_;
+  windows_.resize(std::max(windows_.size(), other.windows_.size()));
+  for (std::size_t i = 0; i < other.windows_.size(); ++i) windows_[i] += other.windows_[i];
 }
 
 double Measurement::elapsed_s() const {

@@ -22,8 +22,9 @@ class Measurement {
   // The interval that is measured. Latencies are those of the operations that were due in it,
   // whenever they end, or the slowest would be missing; `operations` and `bytes` are what was done
   // in it.
-  void begin(Time now);
-  void end(Time now);
+  // Either may lie in the future.
+  void begin(Time time);
+  void end(Time time);
   bool is_running() const { return began_.has_value() && !ended_.has_value(); }
   bool has_begun() const { return began_.has_value(); }
   Time began() const { return *began_; }
@@ -32,6 +33,8 @@ class Measurement {
   // when it was.
   void succeeded(Time due, Time sent, Time done, std::uint64_t bytes);
   void failed(const Error& error);
+  // Adds what `other` counted over the same interval.
+  void merge(const Measurement& other);
 
   std::uint64_t operations() const { return operations_; }
   std::uint64_t bytes() const { return bytes_; }

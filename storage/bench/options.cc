@@ -177,9 +177,10 @@ std::vector<Flag> load_flags() {
   return {
       size("size", kAll, FIELD(size), 1, 64 * kMiB, "of one append or read"),
       number<std::uint64_t>("concurrency", kLoad | kRecovery, FIELD(concurrency), 1, 65'536,
-                            "appenders, readers or threads: operations under way at a time"),
-      number<std::uint64_t>("partitions", kAppend | kPartitions, FIELD(partitions), 1, 1'000'000,
-                            "segments or logs that are appended to"),
+                            "appenders, readers, threads, or logs that are opened: operations "
+                            "under way at a time"),
+      number<std::uint64_t>("partitions", kAppend | kPartitions | kRecovery, FIELD(partitions), 1,
+                            1'000'000, "segments or logs that are appended to"),
       choice<Spread>("spread", kAppend | kPartitions, FIELD(spread),
                      {{"random", Spread::random}, {"round-robin", Spread::round_robin}},
                      "which of them is next"),
@@ -206,12 +207,15 @@ std::vector<Flag> load_flags() {
            "ends the run when so much was appended"),
       size("bytes", kRead | kRecovery | kThreads, FIELD(bytes), kMiB, std::uint64_t{1} << 40,
            "of the file or log that is read, recovered or overwritten"),
-      choice<bool>("cold", kRead | kRecovery, FIELD(cold), {{"yes", true}, {"no", false}},
-                   "drop the page cache of the files first"),
+      choice<Cold>("cold", kRead | kPartitions | kRecovery, FIELD(cold),
+                   {{"no", Cold::no}, {"files", Cold::files}, {"machine", Cold::machine}},
+                   "what is dropped before it is read: nothing, the pages of its files, or all "
+                   "caches of the machine"),
       choice<End>("end", kRecovery, FIELD(end), {{"clean", End::clean}, {"killed", End::killed}},
                   "how the process ends that wrote the log"),
-      number<std::uint64_t>("runs", kRecovery, FIELD(runs), 1, 1000,
-                            "recoveries of the same log, each with a line of its own"),
+      choice<Stage>("stage", kPartitions | kRecovery, FIELD(stage),
+                    {{"all", Stage::all}, {"fill", Stage::fill}, {"recover", Stage::recover}},
+                    "all in a fresh directory, or one half in --dir itself, which stays"),
   };
 }
 
@@ -230,8 +234,6 @@ std::vector<Flag> other_flags() {
                            "injected before each write or sync: is it seen?"),
       choice<DelayAt>("delay-at", kEngine, FIELD(delay_at),
                       {{"write", DelayAt::write}, {"sync", DelayAt::sync}}, "where"),
-      text("stage", kPartitions | kRecovery, FIELD(stage), "empty, fill",
-           "what a child process is started for; not for you"),
   };
 }
 
@@ -267,6 +269,8 @@ BenchOptions defaults(Mode mode) {
   if (mode == Mode::partitions) options.partitions = 1000;
   if (mode == Mode::read) options.size = 64 * 1024;
   if (mode == Mode::recovery) {
+    options.size = 64 * 1024;
+    options.concurrency = 16;
     options.log_options.segment_bytes = kGiB;
     options.log_options.durability = Durability::none;
   }
@@ -294,6 +298,9 @@ Result<void> check_together(const BenchOptions& options) {
   if (options.size > options.log_options.segment_bytes) {
     return fail(Errc::invalid, "--size={}: --segment-bytes={} does not hold it", options.size,
                 options.log_options.segment_bytes);
+  }
+  if (options.stage != Stage::all && options.directory.empty()) {
+    return fail(Errc::invalid, "--stage: half of a run needs --dir, where the other half finds it");
   }
   return {};
 }
@@ -377,7 +384,7 @@ std::string help() {
     out += fmt::format("\nflags of {}:\n", word);
     const BenchOptions standard = defaults(mode);
     for (const Flag& flag : all_flags()) {
-      if (!belongs(flag, mode) || flag.name == "stage") continue;
+      if (!belongs(flag, mode)) continue;
       const Json value = flag.get(standard);
       const std::string words = value.is_string() ? value.get<std::string>() : value.dump();
       out += fmt::format("  --{:<21} {}\n  {:23} [{}; default {}]\n", flag.name, flag.meaning, "",

@@ -30,11 +30,15 @@ enum class DelayAt : std::uint8_t { write, sync };
 // How a thread of the baseline makes its own append durable.
 enum class ThreadPath : std::uint8_t { fdatasync, direct };
 enum class End : std::uint8_t { clean, killed };
+// What is dropped before something is read: nothing, the pages of its files, or all clean caches.
+enum class Cold : std::uint8_t { no, files, machine };
+// What of the modes partitions and recovery is done: all in a fresh directory, or one half in a
+// directory that stays.
+enum class Stage : std::uint8_t { all, fill, recover };
 
 struct BenchOptions {
   Mode mode = Mode::append;
-  // The part of a mode that a child process does; empty: all of it. See children.h.
-  std::string stage;
+  Stage stage = Stage::all;
   std::string label;      // Copied into every line.
   std::string directory;  // Where a fresh directory is made; empty: beside the program.
   std::string hlog;       // Histograms are added to this file too, in HdrHistogram's log format.
@@ -65,9 +69,8 @@ struct BenchOptions {
   std::uint64_t bytes_max = std::uint64_t{16} << 30;  // Appended, warm-up included.
 
   std::uint64_t bytes = std::uint64_t{1} << 30;  // Of the log that is read or recovered.
-  bool cold = true;
+  Cold cold = Cold::files;
   End end = End::killed;
-  std::uint64_t runs = 1;
 
   std::int64_t delay_us = 0;  // Injected before every write or sync, to see whether it is seen.
   DelayAt delay_at = DelayAt::sync;

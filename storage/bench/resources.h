@@ -42,7 +42,9 @@ struct Resources {
   std::uint64_t faults_major = 0;
   std::uint64_t switches_voluntary = 0;
   std::uint64_t switches_involuntary = 0;
-  std::uint64_t process_bytes_written = 0;  // /proc/self/io: what we caused to be sent to disk.
+  // Of /proc/self/io: what we caused to be sent to disk. A write into the page cache counts when it
+  // makes a page dirty, and then all of it, which may be a large folio of up to megabytes.
+  std::uint64_t process_bytes_written = 0;
   BlockDevice::Counts device;
 };
 

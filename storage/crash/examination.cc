@@ -55,8 +55,11 @@ Result<BatchHeader> compare_batch(ByteView bytes, const LogIdentity& identity,
 }
 
 // One past the last byte that is not zero.
-std::uint64_t data_end(const std::filesystem::path& path) {
+std::optional<std::uint64_t> data_end(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
+  std::error_code error;
+  const std::uint64_t size = std::filesystem::file_size(path, error);
+  if (!file || error) return {};
   std::vector<char> buffer(1u << 20);
   std::uint64_t at = 0;
   std::uint64_t end = 0;
@@ -70,6 +73,7 @@ std::uint64_t data_end(const std::filesystem::path& path) {
     }
     at += count;
   }
+  if (at != size) return {};
   return end;
 }
 
@@ -79,18 +83,21 @@ bool is_refusal(const Error& error) {
   return error.code == Errc::io || error.code == Errc::no_space;
 }
 
-std::vector<FileEnd> data_ends(const std::string& directory) {
+std::optional<std::vector<FileEnd>> data_ends(const std::string& directory) {
   std::vector<FileEnd> ends;
   std::error_code error;
-  for (std::filesystem::directory_iterator at(directory, error), none; !error && at != none;
-       at.increment(error)) {
+  std::filesystem::directory_iterator at(directory, error);
+  for (const std::filesystem::directory_iterator none; !error && at != none; at.increment(error)) {
     const std::string name = at->path().filename().string();
     if (!name.ends_with(".log")) continue;
     FileEnd file;
     std::from_chars(name.data(), name.data() + name.size(), file.base);
-    file.end = data_end(at->path());
+    const auto end = data_end(at->path());
+    if (!end) return {};
+    file.end = *end;
     ends.push_back(file);
   }
+  if (error && error != std::errc::no_such_file_or_directory) return {};
   return ends;
 }
 
@@ -136,7 +143,7 @@ Task<Result<std::unique_ptr<Log>>> Examination::open_log(LogIdentity identity,
 Task<LogVerdict> Examination::open(LogIdentity identity, Promises promises, LogOptions log_options,
                                    std::unique_ptr<Log>& log) {
   const std::string directory = options_.directory + "/" + identity.partition_name();
-  const std::vector<FileEnd> before = data_ends(directory);
+  const auto before = data_ends(directory);
   LogVerdict verdict;
   auto opened = co_await open_log(identity, log_options);
   if (!opened) {
@@ -156,7 +163,8 @@ Task<LogVerdict> Examination::open(LogIdentity identity, Promises promises, LogO
   compare_bounds(*log, promises, verdict);
   // What a change under way left behind, or a log of the past, need not be named.
   const bool ours = !promises.fences.empty() && !promises.is_being_changed();
-  if (ours) compare_files(before, data_ends(directory), verdict);
+  const auto after = data_ends(directory);
+  if (ours && before && after) compare_files(*before, *after, verdict);
   const auto read =
       co_await read_and_compare(*log, identity, promises, log->start(), log->end(), &verdict.bases);
   if (!read && is_refusal(read.error())) verdict.stopped = read.error().message();
@@ -166,8 +174,9 @@ Task<LogVerdict> Examination::open(LogIdentity identity, Promises promises, LogO
 
 void Examination::compare_bounds(const Log& log, const Promises& promises,
                                  LogVerdict& verdict) const {
-  const bool was_reset = promises.reset && log.start() == promises.reset->end;
-  if (was_reset && log.end() == promises.reset->end) return;
+  for (const Fence& reset : promises.resets) {
+    if (log.start() == reset.end) return;  // It was done, and nothing was said since.
+  }
   if (log.start() < promises.start_min || log.start() > promises.start_max) {
     verdict.violations.push_back(fmt::format("starts at offset {}, and [{}, {}] was promised",
                                              log.start(), promises.start_min, promises.start_max));
@@ -209,7 +218,12 @@ Task<void> Examination::open_again(LogIdentity identity, LogOptions log_options,
   }
   auto opened = co_await open_log(identity, log_options);
   if (!opened) {
-    verdict.violations.push_back("does not open again: " + opened.error().message());
+    const std::string words = "does not open again: " + opened.error().message();
+    if (is_refusal(opened.error())) {
+      verdict.stopped = words;
+    } else {
+      verdict.violations.push_back(words);
+    }
     co_return;
   }
   log = std::move(*opened);

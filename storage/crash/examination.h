@@ -29,7 +29,8 @@ struct FileEnd {
   std::int64_t base = 0;
   std::uint64_t end = 0;
 };
-std::vector<FileEnd> data_ends(const std::string& directory);
+// Nothing when the disk refuses; none when there is no such directory.
+std::optional<std::vector<FileEnd>> data_ends(const std::string& directory);
 
 class Examination {
  public:

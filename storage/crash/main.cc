@@ -215,7 +215,7 @@ int run(int count, char** words) {
                                              .seed = options->seed});
   if (!shards) {
     fmt::print(stderr, "qlab-storage-crash: {}\n", shards.error().message());
-    return exit_refused;
+    return is_refusal(shards.error()) ? exit_stopped : exit_refused;
   }
   (*shards)->set_fault_hook(0, hook_of(*options));
   Run run((*shards)->shard(0), *options);

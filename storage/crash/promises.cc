@@ -80,6 +80,7 @@ Result<void> apply_line(const std::string& line, History& history) {
   const Numbers numbers(std::istream_iterator<std::int64_t>(words), {});
   if (verb == "snapshot" && numbers.size() == 1) {
     history.session = numbers[0];
+    for (Promises& log : history.logs) log.epoch_max = first_epoch_of(history.session);
     return {};
   }
   if (verb == "ready") return {};
@@ -104,6 +105,7 @@ void Promises::note_acknowledged(Offset next) {
 
 void Promises::begin_cut(Fence fence) {
   cut = fence;
+  epoch_max = fence.epoch;
   acknowledged = std::min(acknowledged, fence.end);
   appended = std::min(appended, fence.end);
 }
@@ -123,14 +125,16 @@ void Promises::end_delete(Offset start) {
 }
 
 void Promises::begin_reset(Fence fence) {
-  reset = fence;
+  resets.push_back(fence);
+  epoch_max = fence.epoch;
 }
 
 void Promises::end_reset() {
+  const Fence last = resets.back();
   fences.clear();
-  add_fence(*reset);
-  start_min = start_max = acknowledged = appended = reset->end;
-  reset.reset();
+  add_fence(last);
+  start_min = start_max = acknowledged = appended = last.end;
+  resets.clear();
 }
 
 void Promises::remove() {
@@ -149,7 +153,7 @@ void Promises::recovered(LeaderEpoch epoch, Offset start, Offset end) {
   start_min = start_max = start;
   acknowledged = appended = end;
   cut.reset();
-  reset.reset();
+  resets.clear();
   // Of the fences that the log has passed only the last one still says something.
   const auto passed = std::find_if(fences.rbegin(), fences.rend(),
                                    [start](const Fence& fence) { return fence.end <= start; });

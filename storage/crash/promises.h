@@ -12,7 +12,9 @@
 //   removing <p>                from here on the log of that name is another one
 //   created <p> <epoch>         which is there now, and empty
 //
-// A line ends with " ;", so that one which a kill cut short is known and ignored.
+// A line ends with " ;", so that one which a kill cut short is known and ignored. The lines that
+// promise something (state, acknowledged, ..._done) may be taken out from some point on: the rest
+// still tells all that may have been done.
 
 #include <cstdint>
 #include <optional>
@@ -42,9 +44,9 @@ struct Promises {
   LeaderEpoch epoch_max = no_leader_epoch;  // None of a later epoch was written.
   std::vector<Fence> fences;                // Epochs and ends grow.
   std::optional<Fence> cut;                 // Begun, not reported done: it may be either.
-  std::optional<Fence> reset;               // Likewise.
+  std::vector<Fence> resets;                // Likewise.
 
-  bool is_being_changed() const { return cut.has_value() || reset.has_value(); }
+  bool is_being_changed() const { return cut.has_value() || !resets.empty(); }
 
   void note_appended(Offset next);
   void note_acknowledged(Offset next);

@@ -47,11 +47,11 @@ Task<void> LogWriter::run() {
     if (refused_ || wrong_) break;
   }
   if (!log_) co_return;
-  if (refused_) co_await prove_poisoned();
+  if (poisoned_) co_await prove_poisoned();
   const Offset end = log_->end();
   const auto closed = co_await log_->close();
-  if (closed && refused_) accuse("closes well after the disk refused");
-  if (closed && !wrong_) {
+  if (closed && poisoned_) accuse("closes well after " + poison_);
+  if (closed && !wrong_ && !refused_) {
     session_.journal.say(fmt::format("acknowledged {} {}", identity_.partition, end));
   }
   log_.reset();
@@ -83,7 +83,7 @@ Task<void> LogWriter::append() {
     session_.journal.say(fmt::format("acknowledged {} {}", identity_.partition, next));
   }
   const auto appended = co_await log_->append_as_leader(std::move(batch), epoch_);
-  if (!appended) co_return take("an append", appended.error());
+  if (!appended) co_return take_poison("an append", appended.error());
   if (appended->base != base || appended->next != next) {
     co_return accuse(fmt::format("appended [{}, {}) where the log ended at {}", appended->base,
                                  appended->next, base));
@@ -99,7 +99,7 @@ Task<void> LogWriter::append_one(Offset base, Bytes batch) {
   // What follows an append that found no space does not fit any more.
   const bool behind = !appended && appended.error().code == Errc::out_of_range;
   if (behind) co_return;
-  if (!appended) co_return take("an append", appended.error());
+  if (!appended) co_return take_poison("an append", appended.error());
   say_appended(base, next);
 }
 
@@ -129,7 +129,7 @@ Task<void> LogWriter::sync() {
   if (!synced && session_.options.mutant == Mutant::ack_failed_sync) {
     session_.journal.say(fmt::format("acknowledged {} {}", identity_.partition, end));
   }
-  if (!synced) co_return take("a sync", synced.error());
+  if (!synced) co_return take_poison("a sync", synced.error());
   if (refused_) co_return;  // Another call was told meanwhile; what it means is not asked here.
   if (*synced < end) {
     accuse(fmt::format("a sync of [..., {}) made durable [..., {})", end, *synced));
@@ -160,7 +160,7 @@ Task<void> LogWriter::cut() {
   session_.journal.say(
       fmt::format("cut_begun {} {} {}", identity_.partition, fence.epoch, fence.end));
   const auto cut = co_await log_->truncate_to(within);
-  if (!cut) co_return take("a cut", cut.error());
+  if (!cut) co_return take_poison("a cut", cut.error());
   if (log_->end() != end) {
     accuse(fmt::format("cut to offset {}, it ends at {} and not at {}", within, log_->end(), end));
   }
@@ -203,7 +203,7 @@ Task<void> LogWriter::begin_anew() {
   session_.journal.say(
       fmt::format("reset_begun {} {} {}", identity_.partition, fence.epoch, fence.end));
   const auto reset = co_await log_->reset_to(fence.end);
-  if (!reset) co_return take("a reset", reset.error());
+  if (!reset) co_return take_poison("a reset", reset.error());
   if (log_->start() != fence.end || log_->end() != fence.end) {
     accuse(
         fmt::format("reset to offset {}, it is [{}, {})", fence.end, log_->start(), log_->end()));
@@ -252,14 +252,14 @@ Task<void> LogWriter::reopen() {
   }
 }
 
-// Once the disk has refused, no append and no sync may succeed, and nothing wrong may be served.
+// Once a write was refused, no append and no sync may succeed, and nothing wrong may be served.
 Task<void> LogWriter::prove_poisoned() {
   if (wrong_) co_return;
   const Offset base = log_->end();
   const auto appended = co_await log_->append_as_leader(batch_of(identity_, epoch_, base), epoch_);
-  if (appended) accuse("an append succeeds after the disk refused");
+  if (appended) accuse("an append succeeds after " + poison_);
   const auto synced = co_await log_->sync();
-  if (synced) accuse("a sync succeeds after the disk refused");
+  if (synced) accuse("a sync succeeds after " + poison_);
   const Offset start = log_->start();
   const Offset durable = log_->durable_end();
   const auto read = co_await read_and_compare(*log_, identity_, promises_, start, durable, nullptr);
@@ -289,6 +289,13 @@ void LogWriter::take(std::string_view act, const Error& error) {
     return;
   }
   accuse(fmt::format("{} fails: {}", act, error.message()));
+}
+
+void LogWriter::take_poison(std::string_view act, const Error& error) {
+  take(act, error);
+  if (!refused_ || poisoned_) return;
+  poisoned_ = true;
+  poison_ = fmt::format("{}: {}", act, error.message());
 }
 
 void LogWriter::accuse(std::string words) {

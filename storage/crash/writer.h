@@ -54,6 +54,8 @@ class LogWriter {
   LeaderEpoch next_epoch() { return epoch_ = epoch_.next(); }
   // Takes an error: the log refuses from here on, or this is wrong.
   void take(std::string_view act, const Error& error);
+  // The same of a call whose failure poisons the log.
+  void take_poison(std::string_view act, const Error& error);
   void accuse(std::string words);
 
   Session& session_;
@@ -64,7 +66,9 @@ class LogWriter {
   Prng random_;
   LeaderEpoch epoch_;
   std::vector<Offset> bases_;  // Of the batches that are there, in order.
-  bool refused_ = false;       // By the disk: nothing may be acknowledged any more.
+  bool refused_ = false;       // By the disk: nothing is acknowledged any more.
+  bool poisoned_ = false;      // And the log may not go on; `poison_` says why.
+  std::string poison_;
   bool wrong_ = false;
 };
 

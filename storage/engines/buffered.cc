@@ -4,7 +4,8 @@
 namespace qlab::storage {
 
 std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking);
+  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking,
+                                      make_disk_segment(runtime));
 }
 
 }  // namespace qlab::storage

@@ -16,4 +16,9 @@ std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime,
 // The same calls through the shard's io_uring, so that the shard's thread never waits for a write.
 std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions& options);
 
+// Stores into a shared mapping, msync on a helper thread.
+std::unique_ptr<Engine> make_mmap_engine(runtime::Runtime& runtime, const EngineOptions& options);
+// O_DIRECT and RWF_DSYNC through the shard's io_uring: past the page cache.
+std::unique_ptr<Engine> make_direct_engine(runtime::Runtime& runtime, const EngineOptions& options);
+
 }  // namespace qlab::storage

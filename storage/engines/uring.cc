@@ -4,7 +4,8 @@
 namespace qlab::storage {
 
 std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring);
+  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring,
+                                      make_disk_segment(runtime));
 }
 
 }  // namespace qlab::storage

@@ -113,7 +113,13 @@ def fio_sync_writes(file: pathlib.Path, *, block: int, depth: int, runtime_s: fl
     """The limit of durable appends: sequential overwrites, each durable when it ends."""
     return _fio(file, "write", ["--direct=1", "--sync=dsync", "--rw=write", "--overwrite=1",
                                 f"--bs={block}", f"--iodepth={depth}", "--time_based",
-                                f"--runtime={runtime_s}s", f"--ramp_time={ramp_s}s"], runtime_s)
+                                f"--runtime={_millis(runtime_s)}",
+                                f"--ramp_time={_millis(ramp_s)}"], runtime_s)
+
+
+def _millis(seconds: float) -> str:
+    """As fio reads it: of `0.5s` it would make something else than half a second."""
+    return f"{round(seconds * 1000)}ms"
 
 
 def fio_sequential_read(file: pathlib.Path, *, block: int, depth: int,

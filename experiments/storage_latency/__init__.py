@@ -1,0 +1,1 @@
+"""The experiment storage-latency; experiment.toml says what it asks."""

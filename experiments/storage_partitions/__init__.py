@@ -1,0 +1,1 @@
+"""The experiment storage-partitions; experiment.toml says what it asks."""

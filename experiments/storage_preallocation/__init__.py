@@ -1,0 +1,1 @@
+"""The experiment storage-preallocation; experiment.toml says what it asks."""

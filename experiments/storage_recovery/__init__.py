@@ -1,0 +1,1 @@
+"""The experiment storage-recovery; experiment.toml says what it asks."""

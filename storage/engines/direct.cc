@@ -1,0 +1,13 @@
+#include "storage/engines/direct_segment.h"
+#include "storage/engines/factories.h"
+
+namespace qlab::storage {
+
+std::unique_ptr<Engine> make_direct_engine(runtime::Runtime& runtime, const EngineOptions&) {
+  auto make = [&runtime, pool = std::make_shared<StagingPool>(runtime.disk())](SegmentFile file) {
+    return std::make_unique<DirectSegment>(runtime, std::move(file), pool);
+  };
+  return std::make_unique<DiskEngine>(runtime, "direct", runtime::IoPath::direct, std::move(make));
+}
+
+}  // namespace qlab::storage
