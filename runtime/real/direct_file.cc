@@ -12,6 +12,9 @@ namespace {
 // One operation carries less than 2 GiB and keeps the alignment.
 constexpr std::size_t call_bytes_max = 1u << 30;
 
+// A read of more goes in several steps.
+constexpr std::size_t bounce_bytes_max = 1u << 20;
+
 bool try_again(int result) {
   return result == -EINTR || result == -EAGAIN;
 }
@@ -133,9 +136,9 @@ class DirectFile final : public RealFile {
     const std::uint64_t start = aligned_down(position);
     const std::uint64_t end = aligned_up(position + wanted - bytes.size());
     const auto skipped = static_cast<std::size_t>(position - start);
-    auto bounce = parts_.bounce.take(static_cast<std::size_t>(end - start), ring_.tables());
-    const auto into = bounce.bytes().first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(end - start, bounce.bytes().size())));
+    CO_TRY(const auto bounce, parts_.make_buffer(static_cast<std::size_t>(
+                                  std::min<std::uint64_t>(end - start, bounce_bytes_max))));
+    const std::span<std::byte> into = bounce->bytes();
     int result = -EINTR;
     while (try_again(result)) {
       auto prepare = [this, into, start](io_uring_sqe* entry) {

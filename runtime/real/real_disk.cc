@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/check.h"
-#include "runtime/aligned_buffer.h"
 #include "runtime/async.h"
 #include "runtime/real/fd.h"
 #include "runtime/real/real_file.h"
@@ -91,16 +89,10 @@ Result<void> DiskParts::open_ring() {
   return {};
 }
 
-// Without a ring, or with its tables full, it is memory like any other: never an error.
+// Where there is no ring it is memory all the same.
 Result<std::unique_ptr<IoBuffer>> RealDisk::make_buffer(std::size_t size) {
-  CHECK(size > 0);
-  CHECK(size % direct_alignment == 0);
-  try {
-    if (!parts_.open_ring()) return std::make_unique<AlignedBuffer>(size);
-    return std::make_unique<RegisteredBuffer>(size, parts_.ring->tables());
-  } catch (const std::bad_alloc&) {
-    return fail(Errc::no_space, "no memory for a buffer of {} bytes", size);
-  }
+  (void)parts_.open_ring();
+  return parts_.make_buffer(size);
 }
 
 Task<Result<void>> RealDisk::sync_filesystem() {

@@ -22,8 +22,8 @@ class RealDisk final : public Disk {
   // file system O_DIRECT (direct); a file that was made for that stays behind, empty.
   Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) override;
 
-  // Registered with the ring are the first RingTables::buffers_max that live at a time, as far as
-  // RLIMIT_MEMLOCK goes; the others are plain aligned memory.
+  // From huge pages that the ring knows, up to 1024 times 2 MiB and as far as RLIMIT_MEMLOCK goes
+  // (BufferArena, RingTables); from there on from memory that nobody has registered.
   Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) override;
   Task<Result<void>> sync_filesystem() override;
   Result<std::vector<std::string>> list(std::string_view directory) override;

@@ -146,6 +146,34 @@ BOOST_DATA_TEST_CASE(blocks_are_read_back, all_paths, io_path) {
   world.run([&] { return contract::blocks_are_read_back(disk, io_path); });
 }
 
+// A ring that always has something to say leaves a timer, and whatever else waits, its turn.
+BOOST_DATA_TEST_CASE(a_busy_ring_starves_nobody,
+                     boost::unit_test::data::make({IoPath::uring, IoPath::direct}), io_path) {
+  TestWorld world;
+  Runtime& runtime = world.runtime();
+  world.run([&]() -> Task<void> {
+    auto file = co_await contract::open_new(runtime.disk(), "log", io_path);
+    auto done = co_await file->prepare(contract::block, Fill::zeros);
+    BOOST_REQUIRE_MESSAGE(done.has_value(), why(done));
+    bool rang = false;
+    Gate gate(runtime);
+    for (int i = 0; i < 64; ++i) {
+      gate.start([&]() -> Task<void> {
+        while (!rang) {
+          const auto bytes = co_await file->read(0, contract::block);
+          BOOST_REQUIRE(bytes.has_value());
+        }
+      });
+    }
+    gate.start([&]() -> Task<void> {
+      for (int i = 0; i < 100; ++i) co_await sleep_for(runtime, Duration(1));
+      rang = true;
+    });
+    co_await gate.close();
+    BOOST_TEST(rang);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_misaligned_direct_write_is_refused) {
   TestWorld world;
   Disk& disk = world.runtime().disk();

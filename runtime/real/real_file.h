@@ -7,7 +7,7 @@
 
 #include "runtime/disk.h"
 #include "runtime/fault_hook.h"
-#include "runtime/real/bounce_pool.h"
+#include "runtime/real/buffer_arena.h"
 #include "runtime/real/fd.h"
 #include "runtime/real/helper_thread.h"
 #include "runtime/real/uring.h"
@@ -20,6 +20,10 @@ struct DiskParts {
 
   // Opens the ring unless it is open. Errors: unsupported.
   Result<void> open_ring();
+  // Registered with the ring, if there is one. Errors: no_space.
+  Result<std::unique_ptr<IoBuffer>> make_buffer(std::size_t size) {
+    return buffers.make(size, ring == nullptr ? nullptr : ring->tables());
+  }
 
   // What the hook wants to happen to an operation, nothing when there is none.
   DiskFault ask(DiskOperation operation, std::string_view path, std::uint64_t position = 0,
@@ -29,7 +33,7 @@ struct DiskParts {
 
   // In this order: who waits in the ring or on a helper may hold what stands before it.
   Runtime& runtime;
-  BouncePool bounce;
+  BufferArena buffers;
   HelperThread helper;
   HelperThread preparer;        // For File::prepare, so that a sync never waits behind it.
   std::unique_ptr<Uring> ring;  // Opened with the first file or buffer that asks for it.

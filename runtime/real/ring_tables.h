@@ -12,7 +12,6 @@
 #include <liburing.h>
 
 #include "common/bytes.h"
-#include "runtime/aligned_buffer.h"
 
 namespace qlab::runtime {
 
@@ -67,18 +66,6 @@ class RegisteredFile {
  private:
   const std::shared_ptr<RingTables> tables_;
   int number_;
-};
-
-// Memory in the tables, if there was room.
-class RegisteredBuffer final : public AlignedBuffer {
- public:
-  RegisteredBuffer(std::size_t size, std::shared_ptr<RingTables> tables)
-      : AlignedBuffer(size), tables_(std::move(tables)), number_(tables_->add_buffer(bytes())) {}
-  ~RegisteredBuffer() override { tables_->remove_buffer(number_, bytes()); }
-
- private:
-  const std::shared_ptr<RingTables> tables_;
-  const int number_;
 };
 
 }  // namespace qlab::runtime

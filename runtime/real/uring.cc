@@ -1,6 +1,7 @@
 #include "runtime/real/uring.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 
 #include <boost/asio/buffer.hpp>
@@ -13,10 +14,10 @@ namespace qlab::runtime {
 namespace {
 
 // Best first. With DEFER_TASKRUN completions are worked on when the loop asks for them and never
-// interrupt it; older kernels know less.
+// interrupt it, and TASKRUN_FLAG shows that some wait; older kernels know less.
 constexpr std::array<unsigned, 3> setup_flags = {
-    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-    IORING_SETUP_COOP_TASKRUN,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     0,
 };
 
@@ -67,33 +68,47 @@ io_uring_sqe* Uring::next_entry() {
     flush();
     entry = io_uring_get_sqe(&ring_);
   }
-  if (!std::exchange(flush_posted_, true)) {
-    boost::asio::post(executor_, [this] {
-      flush_posted_ = false;
-      flush();
-      resume_done();
-    });
-  }
+  if (!resuming_) post_turn();
   return entry;
 }
 
+void Uring::post_turn() {
+  if (std::exchange(turn_posted_, true)) return;
+  boost::asio::post(executor_, [this] {
+    turn_posted_ = false;
+    flush();
+    resume_done();
+  });
+}
+
 // EBUSY and EAGAIN: the kernel wants its completions taken first, or is short of memory.
+//
+// While we are in the kernel ourselves it need not ring the eventfd for what it hands over there
+// and then. What comes between the end of that and the end of the silence shows in the ring.
 void Uring::flush() {
-  for (;;) {
-    const int result = io_uring_submit_and_get_events(&ring_);
+  set_silent(true);
+  int result = -EINTR;
+  while (result < 0) {
+    result = io_uring_submit_and_get_events(&ring_);
     collect();
-    if (result >= 0) return;
-    CHECK_MSG(result == -EINTR || result == -EAGAIN || result == -EBUSY,
+    CHECK_MSG(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY,
               errno_error(-result, "io_uring_submit").message());
   }
+  set_silent(false);
+  const unsigned flags = IO_URING_READ_ONCE(*ring_.sq.kflags);
+  if ((flags & IORING_SQ_TASKRUN) != 0 || io_uring_cq_ready(&ring_) > 0) post_turn();
+}
+
+void Uring::set_silent(bool silent) {
+  (void)io_uring_cq_eventfd_toggle(&ring_, !silent);  // Without it the eventfd rings more often.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 void Uring::watch() {
   wakeups_.async_read_some(boost::asio::buffer(&wakeup_count_, sizeof wakeup_count_),
                            [this](boost::system::error_code error, std::size_t) {
                              if (error) return;  // Closed.
-                             io_uring_get_events(&ring_);
-                             collect();
+                             flush();
                              watch();
                              resume_done();
                            });
@@ -111,12 +126,16 @@ void Uring::collect() {
   }
 }
 
-// Resumed coroutines may queue new operations, which may collect more: those wait for the next
-// turn.
+// What resumed coroutines queue goes to the kernel at once and together. What that brings in waits
+// for the next turn, so that sockets and timers have theirs.
 void Uring::resume_done() {
+  if (done_.empty()) return;
   std::vector<Done> batch = std::exchange(done_, {});
+  resuming_ = true;
   for (Done& done : batch) done.waiter->resume(done.result);
-  if (!done_.empty()) boost::asio::post(executor_, [this] { resume_done(); });
+  resuming_ = false;
+  if (io_uring_sq_ready(&ring_) > 0) flush();
+  if (!done_.empty()) post_turn();
 }
 
 void Uring::drain() {

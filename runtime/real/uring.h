@@ -52,7 +52,9 @@ class Uring {
   explicit Uring(Executor home);
   Result<void> set_up();
   io_uring_sqe* next_entry();
-  void flush();
+  void post_turn();  // Flushes and resumes, soon.
+  void flush();      // Submits what is queued and collects.
+  void set_silent(bool silent);
   void watch();
   void collect();  // Takes completions off the ring into done_.
   void resume_done();
@@ -63,7 +65,8 @@ class Uring {
   io_uring ring_{};
   bool ring_open_ = false;
   std::shared_ptr<RingTables> tables_;  // Outlives the ring in what is registered.
-  bool flush_posted_ = false;
+  bool turn_posted_ = false;
+  bool resuming_ = false;      // Whoever resumes flushes after that.
   std::size_t in_flight_ = 0;  // Queued or with the kernel.
   std::vector<Done> done_;
 };
