@@ -23,7 +23,8 @@ from matplotlib.figure import Figure  # noqa: E402
 from experiments import stats  # noqa: E402
 
 SYSTEM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-PHASE_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999")
+PHASE_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#999999", "#0072B2", "#D55E00",
+                 "#F0E442", "#555555")
 OUTCOME_COLOURS = {"ok": "#0072B2", "info": "#E69F00", "fail": "#D55E00"}
 BAND_COLOURS = ("#C04F00", "#A8437F", "#8A6D00")
 STYLE = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
@@ -97,7 +98,8 @@ class Bar:
 ZERO_MS = 0.01  # Where a phase of length zero stands on the logarithmic axis.
 
 
-def stacked_phases(bars: Sequence[Bar], path: Path) -> None:
+def stacked_phases(bars: Sequence[Bar], path: Path, *,
+                   x_label: str = "time since SIGKILL (s)") -> None:
     """Horizontal bars in groups. Left, the whole: the diamond is its median with its interval, the
     dots are the trials; medians of phases need not add up to the median of the whole. Right, each
     phase with its interval, on a logarithmic axis, since phases differ a thousandfold.
@@ -125,7 +127,7 @@ def stacked_phases(bars: Sequence[Bar], path: Path) -> None:
         whole.set_yticks(places, [f"{bar.group}\n{bar.label}" for bar in bars])
         whole.invert_yaxis()
         whole.set_xlim(left=0)
-        whole.set_xlabel("time since SIGKILL (s)")
+        whole.set_xlabel(x_label)
         each.set_xscale("log")
         each.set_xlim(left=ZERO_MS * 0.7)
         each.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(
@@ -268,8 +270,8 @@ class Chart:
     """Label -> points, by x."""
     log_x: bool = True
     log_y: bool = True
-    limit: tuple[str, float] | None = None
-    """A horizontal line and its name."""
+    joined: bool = True
+    """False for an x that is words and no quantity: points beside each other, without a line."""
 
 
 def charts(panels: Sequence[Chart], path: Path, *, columns: int = 3,
@@ -299,15 +301,14 @@ def _chart(axes: Axes, panel: Chart, labels: Sequence[str], x_names: Mapping[flo
         if not points:
             continue
         colour = colour_of(label, labels)
-        at = [x for x, _ in points]
+        aside = 0.0 if panel.joined else 0.09 * (list(labels).index(label) - (len(labels) - 1) / 2)
+        at = [x + aside for x, _ in points]
         middle = [e.median for _, e in points]
         low = [e.median - (e.median if e.ci_low is None else e.ci_low) for _, e in points]
         high = [(e.median if e.ci_high is None else e.ci_high) - e.median for _, e in points]
         axes.errorbar(at, middle, yerr=[low, high], color=colour, marker="o", markersize=3.5,
-                      linewidth=1.5, capsize=2, label=label)
-    if panel.limit is not None:
-        name, value = panel.limit
-        axes.axhline(value, color="black", linewidth=1, linestyle="--", label=name)
+                      linewidth=1.5, capsize=2, label=label,
+                      linestyle="-" if panel.joined else "none")
     if panel.log_x:
         axes.set_xscale("log")
     if panel.log_y:

@@ -60,7 +60,7 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
     figures.charts(
         [figures.Chart(f"{c} in flight, {size_name(sizes[0])}", "durability", "appends/s",
                        {e: _over_durability(run, e, sizes[0], c, steps) for e in engines
-                        if e != FIO}, log_x=False) for c in concurrencies],
+                        if e != FIO}, log_x=False, joined=False) for c in concurrencies],
         directory / "durability", order=engines,
         x_names={float(at): word for at, word in steps.items()})
     figures.charts(

@@ -84,7 +84,8 @@ def _chart(run: Run, path: Path, metric: str, y_label: str, **params: str) -> No
                 curves[engine] = [(at, e) for at, e in found if e is not None]
             if any(curves.values()):
                 panels.append(figures.Chart(f"{filesystem}, {size_name(size)}", "preallocation",
-                                            y_label, curves, log_x=False, log_y=False))
+                                            y_label, curves, log_x=False, log_y=False,
+                                            joined=False))
     figures.charts(panels, path, columns=2, order=engines,
                    x_names={float(at): way for at, way in enumerate(ways)})
 

@@ -25,7 +25,7 @@ def run_trial(trial: Trial) -> None:
             trial.say(f"{megabytes} MiB, {end}")
             for line in storage_bench.measure(
                     "recovery", engine=cell["engine"], layout=cell["layout"], dir=trial.scratch,
-                    bytes=f"{megabytes}m", size="16k", concurrency=4, end=end, cold="yes",
+                    bytes=f"{megabytes}m", size="16k", concurrency=4, end=end, cold="machine",
                     seed=trial.seed):
                 record.add(line, megabytes=megabytes, end=end)
         trial.say(f"{megabytes} MiB, fio")
@@ -61,7 +61,7 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
                    x_names={float(s): str(s) for s in sizes})
     bars = _bars(run, str(sizes[-1]))
     if bars:
-        figures.stacked_phases(bars, directory / "phases")
+        figures.stacked_phases(bars, directory / "phases", x_label="recovery (s)")
     return {"time": "After a clean end nothing has to be read. After a kill everything that is "
                     "not vouched for is read and checked, so the time grows with it.",
             "phases": f"At {sizes[-1]} MiB, after a kill.", "verdict": _say_verdict(run, sizes)}

@@ -158,12 +158,15 @@ def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
 @pytest.mark.parametrize("overrides, says", [
     ({"speed": "1"}, "--set speed=1: speed is unknown; allowed is engine, size, rate, mode, "
                      "sizes, seed"),
-    ({"sizes": "1,10"}, "--set sizes=1,10: allowed is whole numbers from 1 to 9, with commas"),
-    ({"sizes": "1;2"}, "--set sizes=1;2: allowed is whole numbers from 1 to 9, with commas"),
+    ({"sizes": "1,10"}, "--set sizes=1,10: allowed is whole numbers from 1 to 9, with commas "
+                     "between them"),
+    ({"sizes": "1;2"}, "--set sizes=1;2: allowed is whole numbers from 1 to 9, with commas "
+                     "between them"),
     ({"rate": "0"}, "--set rate=0: allowed is a whole number from 1 to 1000"),
     ({"rate": "1e2"}, "--set rate=1e2: allowed is a whole number from 1 to 1000"),
     ({"mode": "z"}, "--set mode=z: allowed is x, y"),
-    ({"engine": "a,c"}, "--set engine=a,c: allowed is a, b, or several of them with commas"),
+    ({"engine": "a,c"}, "--set engine=a,c: allowed is a, b, or several of them with commas "
+                     "between them"),
     ({"seed": "-1"}, "--set seed=-1: allowed is a whole number from 0 to 2147483648")])
 def test_a_setting_that_cannot_be_is_refused_with_what_can(overrides, says):
     with pytest.raises(ConfigError) as refused:
@@ -174,7 +177,7 @@ def test_a_setting_that_cannot_be_is_refused_with_what_can(overrides, says):
 def test_settings_and_quick_choose_axes_parameters_and_trials():
     plan = definition.plan(TOY, quick=True, overrides={"engine": "b", "mode": "y"}, trials=None)
     assert plan.cells() == [{"engine": "b", "size": "1"}, {"engine": "b", "size": "2"}]
-    assert plan.parameters == {"rate": 10, "mode": "y"}
+    assert plan.parameters == {"rate": 10, "mode": "y", "sizes": "1,2"}
     assert plan.trials == 2
     assert definition.plan(TOY, quick=True, overrides={"rate": "7"}, trials=9).trials == 9
 
