@@ -165,8 +165,7 @@ def test_an_unknown_run_is_named_with_those_there_are(tmp_path):
     ({"rate": "0"}, "--set rate=0: allowed is a whole number from 1 to 1000"),
     ({"rate": "1e2"}, "--set rate=1e2: allowed is a whole number from 1 to 1000"),
     ({"mode": "z"}, "--set mode=z: allowed is x, y"),
-    ({"engine": "a,c"}, "--set engine=a,c: allowed is a, b, or several of them with commas "
-                     "between them"),
+    ({"engine": "a,c"}, "--set engine=a,c: allowed is a, b, or several of them with commas"),
     ({"seed": "-1"}, "--set seed=-1: allowed is a whole number from 0 to 2147483648")])
 def test_a_setting_that_cannot_be_is_refused_with_what_can(overrides, says):
     with pytest.raises(ConfigError) as refused:
