@@ -113,7 +113,8 @@ Result<std::optional<RecoveryPoint>> read_durable_mark(runtime::Disk& disk,
   if (!there) return std::optional<RecoveryPoint>{};
   TRY(const Bytes bytes, disk.read_file(path));
   const std::optional<RecoveryPoint> mark = decode_mark(bytes);
-  const bool counts = mark && mark->generation == point.generation && mark->offset >= point.offset;
+  const bool counts = mark && mark->generation == point.generation &&
+                      mark->offset >= point.offset && mark->segment >= point.segment;
   return counts ? mark : std::optional<RecoveryPoint>{};
 }
 

@@ -1,10 +1,9 @@
 #include "storage/compaction.h"
 
-#include <set>
-
 #include <boost/test/unit_test.hpp>
 
 #include "common/prng.h"
+#include "storage/keyed_records.h"
 
 namespace qlab::storage {
 namespace {
@@ -14,47 +13,11 @@ using Fate = CleanedBatch::Fate;
 constexpr HashSecret secret{1, 2};
 constexpr std::size_t plenty = 1u << 20;
 
-Bytes bytes_of(std::string_view text) {
-  return Bytes(as_view(text).begin(), as_view(text).end());
-}
-
-// A record from `k=v`, a tombstone from `k`, one without a key from `=v`.
-Record record_of(std::string_view text, std::int64_t timestamp) {
-  Record record;
-  record.timestamp = timestamp;
-  const std::size_t equals = text.find('=');
-  if (equals != 0) record.key = bytes_of(text.substr(0, equals));
-  if (equals != text.npos) record.value = bytes_of(text.substr(equals + 1));
-  return record;
-}
-
-// Records at timestamps 1000 + offset.
+// Records at timestamps 1000 + offset, in leader epoch 3.
 Bytes batch_of(std::int64_t base, const std::vector<std::string_view>& texts,
                BatchHeader header = {}) {
-  std::vector<Record> records;
-  for (const std::string_view text : texts) {
-    records.push_back(record_of(text, 1000 + base + static_cast<std::int64_t>(records.size())));
-    records.back().offset_delta = static_cast<std::int32_t>(records.size() - 1);
-  }
-  header.base_offset = Offset{base};
   header.leader_epoch = LeaderEpoch{3};
-  header.last_offset_delta = static_cast<std::int32_t>(texts.size() - 1);
-  header.base_timestamp = 1000 + base;
-  header.max_timestamp = 1000 + base + header.last_offset_delta;
-  return rebuild_batch(header, records).value();
-}
-
-// What is left of a batch, as `offset:key=value`.
-std::vector<std::string> texts_of(ByteView batch) {
-  std::vector<std::string> texts;
-  const BatchHeader header = check_batch(batch).value();
-  const std::vector<Record> records = decode_records(batch).value();
-  for (const Record& record : records) {
-    texts.push_back(fmt::format("{}:{}{}", header.base_offset.plus(record.offset_delta),
-                                as_text(*record.key),
-                                record.value ? fmt::format("={}", as_text(*record.value)) : ""));
-  }
-  return texts;
+  return keyed_batch(texts, base, 1000 + base, header);
 }
 
 // Whole passes over a list of batches.
@@ -90,7 +53,7 @@ struct Cleaner {
   std::vector<std::string> texts() const {
     std::vector<std::string> texts;
     for (const Bytes& batch : batches) {
-      for (std::string& text : texts_of(batch)) texts.push_back(std::move(text));
+      for (std::string& text : keyed_texts(batch)) texts.push_back(std::move(text));
     }
     return texts;
   }
@@ -112,13 +75,13 @@ BOOST_AUTO_TEST_CASE(a_key_is_hashed_as_the_reference_does) {
 BOOST_AUTO_TEST_CASE(a_key_map_is_full_when_its_memory_is_and_goes_on_with_what_it_has) {
   KeyMap map(24 * 100, secret);
   std::int64_t offset = 0;
-  while (map.put(bytes_of(fmt::format("key-{}", offset)), Offset{offset})) ++offset;
+  while (map.put(as_view(fmt::format("key-{}", offset)), Offset{offset})) ++offset;
   BOOST_TEST(offset == 90);
   BOOST_TEST(map.size() == 90u);
-  BOOST_TEST(!map.latest(bytes_of("key-90")).has_value());
-  BOOST_TEST(map.put(bytes_of("key-7"), Offset{1000}));
-  BOOST_TEST(map.latest(bytes_of("key-7"))->value() == 1000);
-  BOOST_TEST(map.latest(bytes_of("key-8"))->value() == 8);
+  BOOST_TEST(!map.latest(as_view("key-90")).has_value());
+  BOOST_TEST(map.put(as_view("key-7"), Offset{1000}));
+  BOOST_TEST(map.latest(as_view("key-7"))->value() == 1000);
+  BOOST_TEST(map.latest(as_view("key-8"))->value() == 8);
 }
 
 BOOST_AUTO_TEST_CASE(the_latest_record_of_each_key_stays_with_its_offset_and_timestamp) {
@@ -277,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_batch_that_does_not_decode_is_an_error_and_not_lost) {
   BatchHeader header;
   header.attributes = static_cast<std::int16_t>(Codec::zstd);
   header.last_offset_delta = 0;
-  Bytes batch = encode_batch({record_of("a=1", 0)}, header);
+  Bytes batch = encode_batch({keyed_record("a=1", 0)}, header);
   DirtyKeys keys(plenty, secret, Offset{0});
   BOOST_TEST((keys.map_keys(batch).error().code == Errc::corrupt));
 }

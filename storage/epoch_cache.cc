@@ -45,6 +45,12 @@ void EpochCache::truncate_from_end(Offset end) {
   while (!entries_.empty() && entries_.back().start >= end) entries_.pop_back();
 }
 
+void EpochCache::truncate_from_start(Offset start) {
+  const auto reaches_beyond = [&](const Entry& entry) { return entry.start > start; };
+  const auto next = std::find_if(entries_.begin(), entries_.end(), reaches_beyond);
+  if (next != entries_.begin()) entries_.erase(entries_.begin(), std::prev(next));
+}
+
 std::string EpochCache::encode() const {
   std::string text = fmt::format("0\n{}\n", entries_.size());
   for (const Entry& entry : entries_) text += fmt::format("{} {}\n", entry.epoch, entry.start);

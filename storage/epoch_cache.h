@@ -34,6 +34,8 @@ class EpochCache {
 
   // Forgets the epochs that begin at `end` or later.
   void truncate_from_end(Offset end);
+  // Forgets the epochs that end at `start` or before, but not the latest one.
+  void truncate_from_start(Offset start);
   void clear() { entries_.clear(); }
 
   const std::vector<Entry>& entries() const { return entries_; }

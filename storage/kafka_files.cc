@@ -13,8 +13,12 @@ std::string segment_file_name(Offset base, std::string_view suffix) {
 }
 
 std::optional<Offset> base_of_data_file(std::string_view name) {
+  return base_of_file(name, data_suffix);
+}
+
+std::optional<Offset> base_of_file(std::string_view name, std::string_view suffix) {
   constexpr std::size_t digits = 20;
-  if (name.size() != digits + data_suffix.size() || !name.ends_with(data_suffix)) return {};
+  if (name.size() != digits + suffix.size() || !name.ends_with(suffix)) return {};
   std::int64_t base = 0;
   const char* const end = name.data() + digits;
   const auto [stop, error] = std::from_chars(name.data(), end, base);

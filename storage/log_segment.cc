@@ -52,6 +52,7 @@ void LogSegment::seal(runtime::Runtime& runtime) {
 // Indexes that no file has are kept.
 void LogSegment::on_released() {
   if (!sealed_ || !indexed_ || !indexes_stored_) return;
+  max_known_ = newest_.timestamp;
   clear_indexes();
   indexed_ = false;
   index_end_ = Offset{std::numeric_limits<std::int64_t>::max()};
@@ -77,6 +78,12 @@ Task<Result<void>> LogSegment::load_or_build() {
       loaded || is_bad_batch(loaded.error()) || loaded.error().code == Errc::not_found;
   if (!readable) co_return fail(loaded.error());
   co_return co_await note_tail();
+}
+
+Task<Result<std::int64_t>> LogSegment::find_max_timestamp() {
+  if (!indexed_ && max_known_) co_return *max_known_;
+  if (!indexed_) CO_TRY_VOID(co_await index());
+  co_return newest_.timestamp;
 }
 
 std::int64_t LogSegment::max_timestamp() const {
@@ -132,6 +139,22 @@ Task<Result<std::optional<BatchAt>>> LogSegment::find_from(std::uint64_t positio
   }
 }
 
+Task<Result<Offset>> LogSegment::end_before(std::uint64_t position) {
+  Offset end = base_;
+  BatchScanner scanner(*data_, 0, position, BatchCheck::header);
+  while (scanner.position() < position) {
+    CO_TRY(const auto batch, co_await scanner.next());
+    if (batch) end = batch->header.next_offset();
+  }
+  co_return end;
+}
+
+Task<Result<std::int64_t>> LogSegment::first_timestamp() {
+  BatchScanner scanner(*data_, 0, noted_end_, BatchCheck::header, find_window_bytes);
+  CO_TRY(const auto batch, co_await scanner.next());
+  co_return batch ? batch->header.max_timestamp : -1;
+}
+
 Task<Result<void>> LogSegment::note_tail() {
   const std::uint64_t from = offsets_.last_position();
   BatchScanner scanner(*data_, from, size(), BatchCheck::header);
@@ -151,6 +174,7 @@ Task<Result<void>> LogSegment::note_tail() {
 
 void LogSegment::forget_from(std::uint64_t position, Offset offset) {
   sealed_ = false;
+  max_known_.reset();
   indexes_stored_ = false;
   noted_end_ = position;
   offsets_.truncate(position);
@@ -226,16 +250,18 @@ Task<Result<ScanStart>> LogSegment::check_last_entries() {
   co_return start;
 }
 
-Task<Result<void>> LogSegment::store_indexes(runtime::Disk& disk) {
+Task<Result<void>> LogSegment::store_indexes(runtime::Disk& disk, std::string_view suffix) {
   if (indexes_stored_ || !indexed_) co_return Result<void>{};
   add_newest_to_index();
   const Bytes offsets = offsets_.encode();
   const Bytes times = times_.encode();
   indexes_stored_ = true;  // A batch noted meanwhile makes it false again.
+  const std::string offsets_name = fmt::format("{}{}", offset_index_suffix, suffix);
+  const std::string times_name = fmt::format("{}{}", time_index_suffix, suffix);
   const Result<void> offsets_written = co_await write_whole_file(
-      disk, path_in(directory_, segment_file_name(base_, offset_index_suffix)), offsets);
+      disk, path_in(directory_, segment_file_name(base_, offsets_name)), offsets);
   const Result<void> times_written = co_await write_whole_file(
-      disk, path_in(directory_, segment_file_name(base_, time_index_suffix)), times);
+      disk, path_in(directory_, segment_file_name(base_, times_name)), times);
   if (!offsets_written || !times_written) indexes_stored_ = false;
   CO_TRY_VOID(offsets_written);
   CO_TRY_VOID(times_written);

@@ -57,10 +57,16 @@ class LogSegment final : private ReleaseListener {
   // From where a scan finds the first batch with a timestamp >= `timestamp`.
   std::uint64_t position_near_time(std::int64_t timestamp) const;
   std::int64_t max_timestamp() const;  // -1 when there is none.
+  // The same, whatever is in the heap. Errors: as index().
+  Task<Result<std::int64_t>> find_max_timestamp();
 
   // The first batch that ends beyond `offset`; nothing when there is none.
   // Errors: corrupt, naming the file; io.
   Task<Result<std::optional<BatchAt>>> find(Offset offset);
+  // One past the last record before `position`, where a batch begins; base() when there is none.
+  Task<Result<Offset>> end_before(std::uint64_t position);
+  // The timestamp of the first batch, in milliseconds; -1 when there is none.
+  Task<Result<std::int64_t>> first_timestamp();
 
   // Notes all batches from the last index entry on again, checking their headers; is_indexed()
   // then.
@@ -76,9 +82,9 @@ class LogSegment final : private ReleaseListener {
   // lies. Returns where their last entry points. Errors: corrupt or not_found, and the indexes are
   // empty: the segment wants a scan from its front; io.
   Task<Result<ScanStart>> load_indexes(runtime::Disk& disk, std::uint64_t position, Offset offset);
-  // Writes the index files, unless they say all that the heap does. Durability: when the task ends.
-  // Errors: no_space, io.
-  Task<Result<void>> store_indexes(runtime::Disk& disk);
+  // Writes the index files, with `suffix` behind their names, unless they say all that the heap
+  // does. Durability: when the task ends. Errors: no_space, io.
+  Task<Result<void>> store_indexes(runtime::Disk& disk, std::string_view suffix = {});
   bool indexes_stored() const { return indexes_stored_; }
 
   // True when everything in it is known to be durable. Set by recovery and by mark_durable().
@@ -104,10 +110,11 @@ class LogSegment final : private ReleaseListener {
   const std::uint32_t interval_;
   OffsetIndex offsets_;
   TimeIndex times_;
-  std::uint64_t noted_end_ = 0;  // noted_end_ <= size()
-  TimeIndex::Entry newest_;      // The latest timestamp and the batch that brought it.
-  bool indexed_ = true;          // The indexes are in the heap.
-  bool indexing_ = false;        // They are being loaded.
+  std::uint64_t noted_end_ = 0;            // noted_end_ <= size()
+  TimeIndex::Entry newest_;                // The latest timestamp and the batch that brought it.
+  std::optional<std::int64_t> max_known_;  // Of a sealed segment whose indexes went.
+  bool indexed_ = true;                    // The indexes are in the heap.
+  bool indexing_ = false;                  // They are being loaded.
   bool sealed_ = false;
   bool indexes_stored_ = false;  // The files say all that the heap does.
   Offset index_end_;             // What the index files say of it and beyond is not believed.

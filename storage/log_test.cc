@@ -298,16 +298,22 @@ BOOST_AUTO_TEST_CASE(timestamps_are_found_at_the_first_record_that_has_them) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_compressed_batch_answers_a_timestamp_with_its_first_offset) {
+BOOST_AUTO_TEST_CASE(a_compressed_batch_is_opened_to_find_a_timestamp) {
   LogFixture fixture(simulated_disk());
   fixture.open();
   fixture.append(make_batch(2, 100));
   std::vector<Record> records(3);
-  for (int i = 0; i < 3; ++i) records[static_cast<std::size_t>(i)].timestamp = 200 + i;
+  for (int i = 0; i < 3; ++i) {
+    records[static_cast<std::size_t>(i)].offset_delta = i;
+    records[static_cast<std::size_t>(i)].timestamp = 200 + i;
+  }
   BatchHeader header;
   header.attributes = static_cast<std::int16_t>(Codec::zstd);
-  fixture.append(encode_batch(records, header));
-  BOOST_TEST((fixture.find(201) == std::pair<std::int64_t, std::int64_t>(2, 202)));
+  header.last_offset_delta = 2;
+  header.base_timestamp = 200;
+  header.max_timestamp = 202;
+  fixture.append(must(rebuild_batch(header, records)));
+  BOOST_TEST((fixture.find(201) == std::pair<std::int64_t, std::int64_t>(3, 201)));
 }
 
 BOOST_AUTO_TEST_CASE(a_search_that_is_under_way_ends_before_the_log_is_closed) {

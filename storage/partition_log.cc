@@ -57,7 +57,9 @@ PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, std::string dire
       end_(recovered.point.offset),
       durable_end_(recovered.point.offset),
       point_(recovered.point),
+      compacted_(recovered.compacted),
       mark_(runtime_, directory_),
+      cleaning_(runtime_),
       appends_(runtime_),
       structure_(runtime_),
       seals_(runtime_),
@@ -116,7 +118,9 @@ Task<Result<AppendResult>> PartitionLog::append_as_leader(Bytes batches, LeaderE
 Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
   std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
   if (!turn) turn.emplace(co_await appends_.enter_alone());
-  CO_TRY(const AppendResult range, check_stamps(batches));
+  bool has_gap = false;
+  CO_TRY(const AppendResult range, check_stamps(batches, has_gap));
+  if (has_gap) co_return co_await write_with_gap(std::move(batches), range);
   std::optional<Result<AppendResult>> written = try_write(batches, range);
   if (written) co_return std::move(*written);
   co_return co_await write(std::move(batches), range);
@@ -140,14 +144,17 @@ Result<AppendResult> PartitionLog::stamp(std::span<std::byte> batches, LeaderEpo
   return range_to(next);
 }
 
-// Checks that the batches have the next offsets, in epochs that do not fall.
-Result<AppendResult> PartitionLog::check_stamps(ByteView batches) const {
+// Checks that the batches have the next offsets, or later ones where there may be gaps, in epochs
+// that do not fall.
+Result<AppendResult> PartitionLog::check_stamps(ByteView batches, bool& has_gap) const {
   TRY_VOID(usable());
   Offset next = end_;
   LeaderEpoch epoch = epochs_.latest();
   while (!batches.empty()) {
     TRY(const BatchHeader header, front_header(batches));
-    if (header.base_offset != next) {
+    const bool is_gap = header.base_offset > next && compacts(options_.cleanup_policy);
+    has_gap = has_gap || is_gap;
+    if (header.base_offset != next && !is_gap) {
       return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
                   directory_, header.base_offset, next);
     }
@@ -317,17 +324,23 @@ Task<void> PartitionLog::flush_in_groups() {
 
 // Requires: everything below `point` is durable.
 Task<Result<void>> PartitionLog::advance_recovery_point(RecoveryPoint point) {
-  if (point.offset <= point_.offset) co_return Result<void>{};
+  const bool further = point.offset > point_.offset ||
+                       (point.offset == point_.offset && point.segment > point_.segment);
+  if (!further) co_return Result<void>{};
   const std::vector<SegmentPtr> segments = segments_;
   for (const SegmentPtr& segment : segments) {
     const bool covered = segment->base() >= point_.segment && segment->base() <= point.segment;
     if (covered) CO_TRY_VOID(co_await segment->store_indexes(runtime_.disk()));
   }
-  CO_TRY_VOID(runtime_.disk().write_file_atomically(path_in(directory_, epoch_checkpoint_name),
-                                                    as_view(epochs_.encode())));
+  CO_TRY_VOID(store_epochs());
   CO_TRY_VOID(write_recovery_point(runtime_.disk(), directory_, point));
   point_ = point;
   co_return Result<void>{};
+}
+
+Result<void> PartitionLog::store_epochs() {
+  return runtime_.disk().write_file_atomically(path_in(directory_, epoch_checkpoint_name),
+                                               as_view(epochs_.encode()));
 }
 
 // Says, before the log is cut, that less of it is durable: what was known no longer counts.
@@ -349,39 +362,48 @@ Task<Result<void>> PartitionLog::truncate_to(Offset end) {
   if (!found) {
     co_return fail(Errc::corrupt, "{} does not hold offset {}", segments_[index]->path(), end);
   }
-  const Result<void> lowered = lower_for_cut(index, *found);
+  Offset cut_end = found->header.base_offset;
+  const bool may_follow_gap = cut_end < compacted_.gaps_end;
+  if (may_follow_gap) {
+    CO_TRY(cut_end, co_await segments_[index]->end_before(found->position));
+  }
+  // What is left would end before the log begins.
+  if (cut_end < start_) co_return co_await reset_alone(start_);
+  const Cut cut{index, found->position, cut_end};
+  const Result<void> lowered = lower_for_cut(cut);
   // Nothing is cut yet, so where only space was lacking it may be tried again.
   if (!lowered && lowered.error().code == Errc::no_space) co_return lowered;
   if (!lowered) co_return fail(fail_for_good(lowered.error()));
-  const Result<void> cut = co_await cut_at(index, *found);
-  if (!cut) co_return fail(fail_for_good(cut.error()));
-  co_return cut;
+  const Result<void> done = co_await cut_at(cut);
+  if (!done) co_return fail(fail_for_good(done.error()));
+  co_return done;
 }
 
-Result<void> PartitionLog::lower_for_cut(std::size_t index, const BatchAt& first_dropped) {
-  const Offset end = first_dropped.header.base_offset;
-  if (end >= durable_end_) return {};
+Result<void> PartitionLog::lower_for_cut(Cut cut) {
+  if (cut.end >= durable_end_) return {};
   RecoveryPoint lowered = point_;
-  if (end < point_.offset) {
+  if (cut.end < point_.offset) {
     lowered = {.start = start_,
-               .offset = end,
-               .segment = segments_[index]->base(),
-               .position = first_dropped.position,
+               .offset = cut.end,
+               .segment = segments_[cut.segment]->base(),
+               .position = cut.position,
                .generation = 0};
   }
-  return lower_recovery_point(lowered);
+  TRY_VOID(lower_recovery_point(lowered));
+  // Where batches go, later ones come without a gap, and were never clean.
+  return note_compaction(compacted_.cut_at(cut.end));
 }
 
-Task<Result<void>> PartitionLog::cut_at(std::size_t index, BatchAt first_dropped) {
-  const Offset end = first_dropped.header.base_offset;
-  LogSegment& segment = *segments_[index];
+Task<Result<void>> PartitionLog::cut_at(Cut cut) {
+  LogSegment& segment = *segments_[cut.segment];
   cuts_ += 1;
-  CO_TRY_VOID(co_await remove_segments_from(index + 1));
-  CO_TRY_VOID(co_await segment.data().truncate(first_dropped.position));
-  segment.forget_from(first_dropped.position, end);
-  epochs_.truncate_from_end(end);
-  end_ = end;
-  durable_end_ = std::min(durable_end_, end);
+  removals_ += 1;
+  CO_TRY_VOID(co_await remove_segments_from(cut.segment + 1));
+  CO_TRY_VOID(co_await segment.data().truncate(cut.position));
+  segment.forget_from(cut.position, cut.end);
+  epochs_.truncate_from_end(cut.end);
+  end_ = cut.end;
+  durable_end_ = std::min(durable_end_, cut.end);
   co_return co_await segment.note_tail();
 }
 
@@ -401,6 +423,11 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
   const Turnstile::Guard turn = co_await appends_.enter_alone();
   const Turnstile::Guard alone = co_await structure_.enter_alone();
   CO_TRY_VOID(usable());
+  co_return co_await reset_alone(start);
+}
+
+// Requires: the caller is alone at the turnstiles of appends and of the structure.
+Task<Result<void>> PartitionLog::reset_alone(Offset start) {
   const RecoveryPoint anew{.start = start,
                            .offset = start,
                            .segment = RecoveryPoint::no_segment,
@@ -418,23 +445,36 @@ Task<Result<void>> PartitionLog::reset_to(Offset start) {
 Task<Result<void>> PartitionLog::begin_anew(RecoveryPoint anew) {
   const Offset start = anew.start;
   cuts_ += 1;
+  removals_ += 1;
   CO_TRY_VOID(co_await remove_segments_from(0));
+  // Both speak of offsets that may come again.
+  CO_TRY_VOID(note_compaction({}));
   CO_TRY(SegmentPtr first,
          co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));
   segments_.push_back(std::move(first));
   epochs_.clear();
   start_ = end_ = durable_end_ = start;
-  if (persistent()) CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  if (persistent()) {
+    CO_TRY_VOID(store_epochs());
+    CO_TRY_VOID(runtime_.disk().sync_directory(directory_));
+  }
   anew.segment = start;
   co_return lower_recovery_point(anew);
 }
 
-Task<Result<void>> PartitionLog::close() {
-  if (closed_) co_return Result<void>{};
+// A compaction that is under way sees closed_ and ends; it may roll until then, which is why it is
+// joined first.
+Task<void> PartitionLog::end_background() {
   closed_ = true;
   stopped_.notify_all();
   dirty_.notify_all();
+  const Turnstile::Guard no_cleaning = co_await cleaning_.enter_alone();
   co_await background_.close();
+}
+
+Task<Result<void>> PartitionLog::close() {
+  if (closed_) co_return Result<void>{};
+  co_await end_background();
   // Reads that are under way end before their files do; those that come later see closed_.
   const Turnstile::Guard alone = co_await structure_.enter_alone();
   Result<void> result = usable();
@@ -458,10 +498,7 @@ Task<Result<void>> PartitionLog::close_files() {
 }
 
 Task<Result<void>> PartitionLog::remove() {
-  closed_ = true;
-  stopped_.notify_all();
-  dirty_.notify_all();
-  co_await background_.close();
+  co_await end_background();
   const Turnstile::Guard alone = co_await structure_.enter_alone();  // As in close().
   CO_TRY_VOID(co_await close_files());
   std::string aside = directory_;

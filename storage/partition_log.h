@@ -10,6 +10,8 @@
 
 #include "runtime/async.h"
 #include "storage/checkpoint.h"
+#include "storage/cleaner.h"
+#include "storage/compaction_point.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
 #include "storage/log_context.h"
@@ -38,7 +40,7 @@ class PartitionLog final : public Log {
   Task<Result<void>> close() override;
   Task<Result<void>> remove() override;
 
-  EpochEnd end_of_epoch(LeaderEpoch epoch) const override { return epochs_.end_of(epoch, end_); }
+  EpochEnd end_of_epoch(LeaderEpoch epoch) const override;
   LeaderEpoch latest_epoch() const override { return epochs_.latest(); }
   Offset start() const override { return start_; }
   Offset end() const override { return end_; }
@@ -53,21 +55,30 @@ class PartitionLog final : public Log {
   using SegmentPtr = std::shared_ptr<LogSegment>;
 
   Result<AppendResult> stamp(std::span<std::byte> batches, LeaderEpoch epoch) const;
-  Result<AppendResult> check_stamps(ByteView batches) const;
+  Result<AppendResult> check_stamps(ByteView batches, bool& has_gap) const;
   Result<AppendResult> range_to(Offset next) const;
   // Writes within the call where nothing need be waited for; nothing when something must be.
   std::optional<Result<AppendResult>> try_write(ByteView batches, AppendResult range);
   Task<Result<AppendResult>> write(Bytes batches, AppendResult range);
+  Task<Result<AppendResult>> write_with_gap(Bytes batches, AppendResult range);
+  Task<Result<void>> make_gap_durable(Offset gaps_end);
   Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
   bool is_full_for(std::size_t bytes, Offset next) const;
   Task<Result<void>> roll();
-  Task<void> seal(RecoveryPoint end, std::uint64_t cuts);
+  Task<void> seal(RecoveryPoint end, std::uint64_t removals);
   Task<Result<void>> sync_up_to(Offset segment);
   Task<Result<void>> release_up_to(Offset segment);
   Task<void> flush_in_groups();
   Task<Result<void>> advance_recovery_point(RecoveryPoint point);
-  Result<void> lower_for_cut(std::size_t index, const BatchAt& first_dropped);
-  Task<Result<void>> cut_at(std::size_t index, BatchAt first_dropped);
+  // Where the log is to end.
+  struct Cut {
+    std::size_t segment;     // Index of the last segment that stays, and
+    std::uint64_t position;  // what stays of it.
+    Offset end;              // One past the last record that stays.
+  };
+  Result<void> lower_for_cut(Cut cut);
+  Task<Result<void>> cut_at(Cut cut);
+  Task<Result<void>> reset_alone(Offset start);
   Task<Result<void>> begin_anew(RecoveryPoint anew);
   Task<Result<void>> remove_segments_from(std::size_t index);
   Task<Result<ReadResult>> read_segment(SegmentPtr segment, Offset from, Offset limit,
@@ -75,10 +86,28 @@ class PartitionLog final : public Log {
   Task<Result<std::optional<TimestampOffset>>> find_in_segment(SegmentPtr segment,
                                                                std::int64_t timestamp,
                                                                Offset limit);
+  Task<void> end_background();
   Task<Result<void>> close_files();
+
+  // Of the segments, the active one last.
+  Task<Result<std::vector<SegmentFacts>>> facts();
+  Task<Result<void>> roll_when_due(WallMillis now);
+  Task<Result<void>> roll_at(Offset base);
+  Task<Result<void>> drop_before(Offset start);
+  Task<Result<void>> leave_to_active();
+  Task<Result<Bytes>> read_sealed(SegmentPtr segment, std::uint64_t position, std::size_t count,
+                                  std::uint64_t removals);
+  Task<Result<void>> compact_groups(Cleaner& cleaner, WallMillis now, std::uint64_t removals);
+  Task<Result<void>> compact_group(Cleaner& cleaner, Cleaner::Group group, WallMillis now,
+                                   std::uint64_t removals);
+  Task<Result<void>> replace_segments(std::vector<SegmentPtr> olds, std::uint64_t removals);
+  Task<Result<void>> replace_files(std::vector<SegmentPtr> olds);
+  Result<void> check_whole(std::uint64_t removals) const;
+  Result<void> note_compaction(CompactionPoint point);
 
   Error fail_for_good(Error why);
   Result<void> lower_recovery_point(RecoveryPoint point);
+  Result<void> store_epochs();
   std::size_t index_of(Offset offset) const;  // Of the segment that holds, or would hold, `offset`.
   LogSegment& active() const { return *segments_.back(); }
   RecoveryPoint end_point() const;
@@ -96,13 +125,16 @@ class PartitionLog final : public Log {
   EpochCache epochs_;
   Offset start_;
   Offset end_;
-  Offset durable_end_;      // start_ <= durable_end_ <= end_
-  RecoveryPoint point_;     // As on disk; offset <= durable_end_.
-  std::uint64_t cuts_ = 0;  // How often the log lost its end.
+  Offset durable_end_;         // start_ <= durable_end_ <= end_
+  RecoveryPoint point_;        // As on disk; offset <= durable_end_.
+  CompactionPoint compacted_;  // As on disk; clean_end, gaps_end <= end_.
+  std::uint64_t cuts_ = 0;     // How often the log lost its end.
   DurableMark mark_;
   std::optional<Error> failed_;  // Why nothing is written any more; set once.
   bool closed_ = false;
+  std::uint64_t removals_ = 0;  // Grows when segments go, so that a compaction notices.
 
+  Turnstile cleaning_;  // One retention or compaction at a time. Taken before all others.
   Turnstile appends_;
   Turnstile structure_;     // Taken after appends_, by whoever takes both.
   Turnstile seals_;         // Segments are sealed in their order. Taken after structure_.

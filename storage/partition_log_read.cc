@@ -79,7 +79,7 @@ Task<Result<Found>> PartitionLog::find_in_segment(SegmentPtr segment, std::int64
     CO_TRY(const Bytes bytes,
            co_await segment->data().read((*batch)->position, header.total_bytes()));
     CO_TRY_VOID(check_batch(bytes));
-    CO_TRY(const Found found, first_at_time(bytes, timestamp));
+    CO_TRY(const Found found, first_at_time(bytes, timestamp, start_));
     if (found) co_return found;
   }
 }

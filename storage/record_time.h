@@ -7,9 +7,10 @@
 
 namespace qlab::storage {
 
-// The first record of the batch at the front of `batch` whose timestamp is >= `timestamp`. A
-// compressed batch is not opened: it answers with its first offset. Nothing when there is none.
-// Errors: corrupt.
-Result<std::optional<Log::TimestampOffset>> first_at_time(ByteView batch, std::int64_t timestamp);
+// The first record of the batch at the front of `batch`, from offset `least` on, whose timestamp is
+// >= `timestamp`. Nothing when there is none.
+// Errors: as decode_records().
+Result<std::optional<Log::TimestampOffset>> first_at_time(ByteView batch, std::int64_t timestamp,
+                                                          Offset least = Offset{0});
 
 }  // namespace qlab::storage

@@ -1,9 +1,11 @@
 #include "storage/recovery.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "storage/batch_scanner.h"
 #include "storage/kafka_files.h"
+#include "storage/segment_swap.h"
 
 namespace qlab::storage {
 namespace {
@@ -40,6 +42,7 @@ class Recovery {
   Result<void> read_checkpoints();
   Result<void> list_segments();
   Result<void> drop_remains_of_reset();
+  Result<void> drop_below_start();
   Task<Result<void>> open_segments();
   Task<Result<void>> scan_segments();
   Task<Result<void>> scan(std::size_t index, ScanStart start);
@@ -78,10 +81,15 @@ class Recovery {
 };
 
 Task<Result<RecoveredLog>> Recovery::run() {
-  if (persistent()) CO_TRY_VOID(read_checkpoints());
+  if (persistent()) {
+    CO_TRY_VOID(read_checkpoints());
+    const bool resetting = read_point_ && read_point_->is_resetting();
+    CO_TRY_VOID(co_await finish_swaps(runtime_, engine_, directory_, resetting));
+  }
   spent_in(RecoveryPhase::checkpoint);
   CO_TRY_VOID(list_segments());
   CO_TRY_VOID(drop_remains_of_reset());
+  CO_TRY_VOID(drop_below_start());
   spent_in(RecoveryPhase::list);
   CO_TRY_VOID(co_await open_segments());
   spent_in(RecoveryPhase::open);
@@ -108,6 +116,7 @@ void Recovery::spent_in(RecoveryPhase phase) {
 
 Result<void> Recovery::read_checkpoints() {
   TRY(read_point_, read_recovery_point(runtime_.disk(), directory_));
+  TRY(log_.compacted, read_compaction_point(runtime_.disk(), directory_));
   const std::string path = path_in(directory_, epoch_checkpoint_name);
   TRY(const bool there, runtime_.disk().exists(path));
   epochs_known_ = false;
@@ -152,16 +161,24 @@ Result<void> Recovery::drop_remains_of_reset() {
   }
   const bool begins_here = point_.is_resetting() || !read_point_;
   if (bases_.empty() && begins_here) bases_.push_back(point_.start);
-  for (const Offset needed : {point_.start, durable_.segment}) {
-    const bool there = std::binary_search(bases_.begin(), bases_.end(), needed);
-    if (there || point_.is_resetting()) continue;
+  return {};
+}
+
+// A deletion first says where the log begins, then removes the segments below. A crash between the
+// two leaves some.
+Result<void> Recovery::drop_below_start() {
+  if (point_.is_resetting()) return {};
+  const auto beyond = std::upper_bound(bases_.begin(), bases_.end(), point_.start);
+  const bool has_start = beyond != bases_.begin();
+  if (!has_start || !std::binary_search(bases_.begin(), bases_.end(), durable_.segment)) {
     return fail(Errc::corrupt, "{}: offsets [{}, {}) are durable, and {} is missing", directory_,
-                point_.start, durable_.offset, segment_file_name(needed, data_suffix));
+                point_.start, durable_.offset,
+                segment_file_name(has_start ? durable_.segment : point_.start, data_suffix));
   }
-  if (bases_.front() < point_.start) {
-    return fail(Errc::corrupt, "{}: the log starts at offset {}, and there is {}", directory_,
-                point_.start, segment_file_name(bases_.front(), data_suffix));
+  for (auto base = bases_.begin(); base + 1 < beyond; ++base) {
+    TRY_VOID(remove_segment_files(runtime_, engine_, directory_, *base));
   }
+  bases_.erase(bases_.begin(), beyond - 1);
   return {};
 }
 
@@ -171,8 +188,13 @@ Task<Result<void>> Recovery::open_segments() {
            co_await open_segment(engine_, directory_, base, options_.index_interval_bytes));
     log_.segments.push_back(std::move(segment));
   }
-  if (point_.is_empty()) log_.epochs.clear();
+  if (!read_point_ || point_.is_resetting()) log_.epochs.clear();
   log_.epochs.truncate_from_end(point_.offset);
+  log_.epochs.truncate_from_start(point_.start);
+  // Where nothing is kept on disk, nothing says how far gaps may go.
+  const bool any_gap = !persistent() && compacts(options_.cleanup_policy);
+  if (any_gap) log_.compacted.gaps_end = Offset{std::numeric_limits<std::int64_t>::max()};
+  if (point_.is_resetting()) log_.compacted = {};
   co_return Result<void>{};
 }
 
@@ -282,7 +304,9 @@ Result<void> Recovery::check_point(std::size_t index) const {
 }
 
 Result<void> Recovery::accept(std::size_t index, const BatchAt& batch) {
-  if (batch.header.base_offset != expected_) {
+  const bool is_gap =
+      batch.header.base_offset > expected_ && batch.header.base_offset < log_.compacted.gaps_end;
+  if (batch.header.base_offset != expected_ && !is_gap) {
     return fail(Errc::corrupt, "a batch has base offset {} where {} is expected",
                 batch.header.base_offset, expected_);
   }
@@ -386,6 +410,11 @@ Task<Result<void>> Recovery::make_durable() {
 }
 
 Task<Result<void>> Recovery::store() {
+  const CompactionPoint compacted = log_.compacted.cut_at(expected_);
+  if (persistent() && compacted != log_.compacted) {
+    CO_TRY_VOID(write_compaction_point(runtime_.disk(), directory_, compacted));
+  }
+  log_.compacted = compacted;
   const bool new_and_empty = !read_point_ && log_.point.is_empty();
   if (!persistent() || new_and_empty || (read_point_ == log_.point && epochs_known_)) {
     co_return Result<void>{};

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "storage/checkpoint.h"
+#include "storage/compaction_point.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
 #include "storage/log_segment.h"
@@ -23,6 +24,7 @@ struct RecoveredLog {
   std::vector<std::shared_ptr<LogSegment>> segments;  // At least one; the last is the active one.
   EpochCache epochs;
   RecoveryPoint point;  // At the end of the log, and on disk: everything recovered is durable.
+  CompactionPoint compacted;
   RecoveryReport report;
 };
 
