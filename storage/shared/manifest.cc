@@ -21,6 +21,7 @@ Bytes encode(const Manifest& manifest) {
     out.put(file.slot);
     out.put(file.number);
     out.put(file.footer_at);
+    out.put(file.entries);
     out.put(file.bytes);
   }
   out.put(crc32c(out.view()));
@@ -43,6 +44,7 @@ Result<Manifest> decode(ByteView bytes) {
     file.slot = in.get<std::uint8_t>();
     file.number = in.get<std::uint64_t>();
     file.footer_at = in.get<std::uint64_t>();
+    file.entries = in.get<std::uint64_t>();
     file.bytes = in.get<std::uint64_t>();
     if (file.slot >= settled_slots) in.fail_with("a slot is too large");
     manifest.files.push_back(file);

@@ -16,9 +16,10 @@ namespace qlab::storage::shared {
 inline constexpr std::size_t settled_slots = 64;
 
 struct SettledFileEntry {
-  std::uint8_t slot = 0;     // [0, 64): the bit that stands for it in a stream.
-  std::uint64_t number = 0;  // Grows from 1; later files win over earlier ones.
-  std::uint64_t footer_at = 0;
+  std::uint8_t slot = 0;        // [0, 64): the bit that stands for it in a stream.
+  std::uint64_t number = 0;     // Grows from 1; later files win over earlier ones.
+  std::uint64_t footer_at = 0;  // Where the batches end.
+  std::uint64_t entries = 0;    // Batches.
   std::uint64_t bytes = 0;
 };
 

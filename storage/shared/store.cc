@@ -36,6 +36,8 @@ Store::Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options)
       engine_(engine),
       options_(options),
       wal_(runtime, engine, options_, directory_, *this),
+      files_(engine),
+      settler_(runtime, engine, options_, directory_, streams_, wal_, files_),
       readers_(runtime),
       released_(runtime),
       flush_changed_(runtime),
@@ -44,19 +46,38 @@ Store::Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options)
 Store::~Store() = default;
 
 Task<Result<void>> Store::start() {
-  CO_TRY(RecoveredStore recovered, co_await recover(runtime_, engine_, directory_, streams_));
-  manifest_ = std::move(recovered.manifest);
+  CO_TRY(RecoveredStore recovered,
+         co_await recover(runtime_, engine_, directory_, streams_, files_));
   report_ = std::move(recovered.report);
-  wal_.begin(manifest_.salt, recovered.next_segment, std::move(recovered.segments));
+  wal_.begin(recovered.manifest.salt, recovered.next_segment, std::move(recovered.segments));
+  settler_.begin(std::move(recovered.manifest), recovered.checkpoint,
+                 std::move(recovered.unsettled));
+  settler_.wake();
+  background_.start([this] { return settler_.run(); });
   co_return Result<void>{};
 }
 
 Task<Result<void>> Store::stop() {
   stopping_ = true;
   flush_changed_.notify_all();
+  settler_.stop();
+  co_await wal_.drain();
   co_await background_.close();
   const Turnstile::Guard alone = co_await readers_.enter_alone();
-  co_return co_await wal_.close();
+  Result<void> result = co_await wal_.sync();
+  if (result) {
+    // Without it the next start has more to do, and no harm is done.
+    const Result<void> settled = co_await settler_.settle_all();
+    if (!settled) {
+      log(LogLevel::warn, "storage", "what is not settled is left to the next start: {}",
+          settled.error().message());
+    }
+  }
+  const Result<void> closed = co_await wal_.close();
+  const Result<void> files_closed = co_await files_.close();
+  if (result) result = closed;
+  if (result) result = files_closed;
+  co_return result;
 }
 
 Task<Result<StreamId>> Store::open(std::string name, TopicId topic) {
@@ -168,6 +189,7 @@ void Store::log_stream(WalGroup& group, StreamId id, Stream& stream) {
 }
 
 void Store::on_written(const WalGroup& group) {
+  if (std::exchange(last_segment_, group.begin.segment) != group.begin.segment) settler_.wake();
   for (const WalGroup::Entry& entry : group.entries) {
     Stream* const stream = streams_.find(entry.stream);
     CHECK(stream != nullptr);
@@ -176,10 +198,16 @@ void Store::on_written(const WalGroup& group) {
     if (entry.kind == FrameKind::append) {
       note_append(*stream, unsettled_batch(entry.batch, group.begin.plus(entry.at)),
                   entry.batch.leader_epoch, false);
+      settler_.note_unsettled(group.begin.segment, entry.stream);
     } else if (entry.kind == FrameKind::remove) {
+      settler_.note_dead(stream->size_bytes);
       streams_.erase(entry.stream);
-    } else if (entry.kind != FrameKind::create) {
-      note_change(*stream, entry.kind, decode_truncation(payload).value());
+    } else if (entry.kind == FrameKind::create) {
+      stream->is_created = true;
+    } else {
+      const Truncation truncation = decode_truncation(payload).value();
+      settler_.note_dead(stream->size_bytes - truncation.size_bytes);
+      note_change(*stream, entry.kind, truncation);
     }
   }
 }
@@ -205,7 +233,7 @@ void Store::on_durable(const WalGroup& group) {
 }
 
 Task<Result<void>> Store::wait_for_room() {
-  co_return Result<void>{};
+  return settler_.wait_for_room();
 }
 
 Task<Result<Offset>> Store::sync(StreamId id) {
@@ -260,11 +288,17 @@ void Store::release(StreamId id) {
 }
 
 // Writes what happens to a stream, durably.
-Task<Result<void>> Store::cut(StreamId id, FrameKind kind, Truncation truncation) {
-  const WalGroupPtr group = wal_.open_group();
-  log_stream(*group, id, *streams_.find(id));
-  wal_.put(*group, kind, id, encode_truncation(truncation));
-  CO_TRY_VOID(co_await wal_.wait(group));
+Task<Result<void>> Store::cut(StreamId id, FrameKind kind, Offset offset,
+                              std::uint64_t size_bytes) {
+  {
+    const Turnstile::Guard cutting = co_await settler_.begin_cut();
+    const Truncation truncation{
+        .offset = offset, .file = settler_.last_file(stream(id)), .size_bytes = size_bytes};
+    const WalGroupPtr group = wal_.open_group();
+    log_stream(*group, id, *streams_.find(id));
+    wal_.put(*group, kind, id, encode_truncation(truncation));
+    CO_TRY_VOID(co_await wal_.wait(group));
+  }
   co_return co_await wal_.sync();
 }
 
@@ -276,22 +310,23 @@ Task<Result<void>> Store::truncate_to(StreamId id, Offset end) {
 }
 
 Task<Result<void>> Store::truncate_claimed(StreamId id, Offset end) {
-  const Stream& from = stream(id);
-  CHECK(end >= from.start);
-  if (end >= from.end) co_return Result<void>{};
-  Truncation truncation{.offset = end, .file = 0, .size_bytes = from.size_bytes};
-  const auto first = find_unsettled(from, end);
-  truncation.offset = std::min(end, first->base);
-  for (auto dropped = first; dropped != from.unsettled.end(); ++dropped) {
-    truncation.size_bytes -= dropped->bytes;
+  CHECK(end >= stream(id).start);
+  if (end >= stream(id).end) co_return Result<void>{};
+  CO_TRY(const std::optional<SettledRun> run, co_await find_settled(id, end, 1));
+  Offset from = end;
+  if (run) {
+    from = std::min(end, run->base());
+  } else {
+    const auto first = find_unsettled(stream(id), end);
+    if (first != stream(id).unsettled.end()) from = std::min(end, first->base);
   }
-  co_return co_await cut(id, FrameKind::truncate, truncation);
+  CO_TRY(const std::uint64_t dropped, co_await bytes_between(id, from, stream(id).end));
+  co_return co_await cut(id, FrameKind::truncate, from, stream(id).size_bytes - dropped);
 }
 
 Task<Result<void>> Store::reset_to(StreamId id, Offset start) {
   CO_TRY_VOID(co_await claim(id));
-  const Truncation truncation{.offset = start, .file = 0, .size_bytes = 0};
-  const Result<void> result = co_await cut(id, FrameKind::reset, truncation);
+  const Result<void> result = co_await cut(id, FrameKind::reset, start, 0);
   release(id);
   co_return result;
 }

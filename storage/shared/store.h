@@ -12,10 +12,9 @@
 #include <string>
 
 #include "storage/log.h"
-#include "storage/shared/manifest.h"
 #include "storage/shared/options.h"
-#include "storage/shared/streams.h"
-#include "storage/shared/wal.h"
+#include "storage/shared/settled_files.h"
+#include "storage/shared/settler.h"
 #include "storage/turnstile.h"
 
 namespace qlab::storage {
@@ -74,8 +73,16 @@ class Store final : private WalObserver {
   // appends away until release().
   Task<Result<void>> claim(StreamId id);
   void release(StreamId id);
-  Task<Result<void>> cut(StreamId id, FrameKind kind, Truncation truncation);
+  Task<Result<void>> cut(StreamId id, FrameKind kind, Offset offset, std::uint64_t size_bytes);
   Task<Result<void>> truncate_claimed(StreamId id, Offset end);
+  // The settled batches from the one on that ends beyond `offset`; nothing when what comes next is
+  // not settled.
+  Task<Result<std::optional<SettledRun>>> find_settled(StreamId id, Offset offset,
+                                                       std::size_t count);
+  // Bytes of all batches that end beyond `from` and begin before `to`.
+  Task<Result<std::uint64_t>> bytes_between(StreamId id, Offset from, Offset to);
+  Task<Result<ReadResult>> read_settled(SettledRun run, Offset from, Offset limit,
+                                        std::size_t bytes_max);
   Task<Result<ReadResult>> read_batches(StreamId id, std::vector<UnsettledBatch> wanted,
                                         Offset from);
   Task<void> flush_in_groups();
@@ -87,12 +94,14 @@ class Store final : private WalObserver {
   const std::string directory_{store_directory};
   StreamTable streams_;
   Wal wal_;
-  Manifest manifest_;
+  SettledFiles files_;
+  Settler settler_;
   RecoveryReport report_;
   std::list<LogOptions> kept_options_;
 
-  Turnstile readers_;        // Alone: whoever ends the store.
-  runtime::Event released_;  // A stream is not busy any more.
+  Turnstile readers_;               // Alone: whoever ends the store.
+  runtime::Event released_;         // A stream is not busy any more.
+  std::uint32_t last_segment_ = 0;  // That was written to.
   std::optional<Time> flush_due_;
   runtime::Event flush_changed_;
   bool stopping_ = false;

@@ -1,6 +1,7 @@
 // The streams of a shared log against their naive twins: in peace, and through crashes at any point
 // of any life, with streams that are cut, begun anew, removed and made again under the same name.
 
+#include "common/logging.h"
 #include "runtime/async.h"
 #include "storage/log_fixture.h"
 #include "storage/log_twin.h"
@@ -390,6 +391,7 @@ class Lives {
 BOOST_AUTO_TEST_SUITE(store_property)
 
 BOOST_AUTO_TEST_CASE(a_crash_at_any_point_keeps_what_was_durable_and_brings_back_nothing_else) {
+  set_log_level(LogLevel::error);  // A full disk is told of each time.
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Lives(seed).run(12);

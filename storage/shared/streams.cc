@@ -1,14 +1,18 @@
 #include "storage/shared/streams.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/check.h"
 
 namespace qlab::storage::shared {
 
-bool Stream::counts(std::uint64_t file, Offset base) const {
-  return std::none_of(cuts.begin(), cuts.end(),
-                      [&](const Cut& cut) { return file <= cut.file && base >= cut.from; });
+Offset Stream::cut_of(std::uint64_t file) const {
+  Offset from{std::numeric_limits<std::int64_t>::max()};
+  for (const Cut& cut : cuts) {
+    if (file <= cut.file) from = std::min(from, cut.from);
+  }
+  return from;
 }
 
 void note_append(Stream& stream, const UnsettledBatch& batch, LeaderEpoch epoch, bool is_settled) {

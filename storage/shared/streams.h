@@ -45,15 +45,17 @@ struct Stream {
   Offset assigned_end;             // >= end: with the frames that wait to be written.
   LeaderEpoch assigned_epoch{-1};  // Likewise.
   bool is_logged = false;          // A create frame is written or waits.
+  bool is_created = false;         // It is written.
   bool is_busy = false;            // It is being cut: appends wait.
   std::uint64_t size_bytes = 0;    // Of its batches, settled or not.
   EpochCache epochs;
   std::vector<UnsettledBatch> unsettled;  // By offset, and so by position.
   std::uint64_t files = 0;                // A bit per slot whose settled file may hold batches.
-  std::vector<Cut> cuts;                  // Later ones reach more files and begin later.
+  std::vector<Cut> cuts;                  // Later ones reach more files.
+  Offset clean_end;                       // Compaction has seen everything below.
 
-  // True when a batch at `base` in settled file number `file` still counts.
-  bool counts(std::uint64_t file, Offset base) const;
+  // Of settled file number `file`, what begins here or later does not count any more.
+  Offset cut_of(std::uint64_t file) const;
 };
 
 // A batch was appended. With `is_settled` it lies in a settled file already.

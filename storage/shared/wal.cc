@@ -226,13 +226,10 @@ std::uint64_t Wal::size_bytes() const {
   return bytes;
 }
 
-WalSegmentPtr Wal::oldest_full() const {
-  if (segments_.empty() || segments_.begin()->second == active_) return nullptr;
-  return segments_.begin()->second;
-}
-
-std::uint32_t Wal::oldest_number() const {
-  return segments_.empty() ? next_number_ : segments_.begin()->first;
+WalSegmentPtr Wal::full_after(std::uint32_t number) const {
+  const auto found = segments_.upper_bound(number);
+  if (found == segments_.end() || found->second == active_) return nullptr;
+  return found->second;
 }
 
 Task<Result<void>> Wal::seal_active() {

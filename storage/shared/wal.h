@@ -100,9 +100,9 @@ class Wal {
   const std::optional<Error>& failure() const { return failed_; }
   // Of all segments, in bytes.
   std::uint64_t size_bytes() const;
-  // The oldest segment that is full; null when only the active one is left.
-  WalSegmentPtr oldest_full() const;
-  std::uint32_t oldest_number() const;
+  std::size_t segments() const { return segments_.size(); }
+  // The oldest segment behind `number` that is full; null when there is none.
+  WalSegmentPtr full_after(std::uint32_t number) const;
   std::size_t open_files() const { return segments_.size() + retired_.size(); }
 
   // Makes the active segment a full one. Requires: nothing is put meanwhile.
