@@ -161,9 +161,13 @@ void Nemesis::arm_disks() {
   for (const NodeId id : group_.nodes()) {
     group_.world().node(id).disk().set_fault_hook([this](const DiskAccess& access) {
       DiskFault fault;
-      if (access.operation == DiskOperation::sync && random_.chance(sync_failure_chance_)) {
+      const bool syncs = access.operation == DiskOperation::sync ||
+                         access.operation == DiskOperation::sync_filesystem;
+      const bool fills =
+          access.operation == DiskOperation::write || access.operation == DiskOperation::prepare;
+      if (syncs && random_.chance(sync_failure_chance_)) {
         fault.error = EIO;
-      } else if (access.operation == DiskOperation::write && random_.chance(sync_failure_chance_)) {
+      } else if (fills && random_.chance(sync_failure_chance_)) {
         fault.error = ENOSPC;
         fault.torn = random_.below(access.count + 1);
       }

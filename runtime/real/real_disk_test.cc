@@ -1,7 +1,10 @@
 #include <cerrno>
+#include <csignal>
+#include <filesystem>
 
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
+#include <sys/resource.h>
 
 #include "runtime/async.h"
 #include "runtime/disk_block_contract.h"
@@ -218,6 +221,56 @@ BOOST_DATA_TEST_CASE(a_failed_sync_of_the_file_system_poisons, all_paths, io_pat
   auto set_hook = [&](FaultHook hook) { world.shards().set_fault_hook(0, std::move(hook)); };
   world.run(
       [&] { return contract::a_failed_sync_of_the_file_system_poisons(disk, io_path, set_hook); });
+}
+
+// Files can be no longer than this while it lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    BOOST_REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    (void)std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, before_.rlim_max};
+    BOOST_REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  ~FileSizeLimit() {
+    (void)::setrlimit(RLIMIT_FSIZE, &before_);
+    (void)std::signal(SIGXFSZ, SIG_DFL);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+// The kernel refuses half way, as it does on a full disk.
+BOOST_DATA_TEST_CASE(what_cannot_be_prepared_leaves_no_trace, all_paths, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&]() -> Task<void> {
+    auto file = co_await contract::open_new(disk, "log", io_path);
+    const auto buffer = contract::make_blocks(disk, 2);
+    std::vector<ByteView> pieces = {buffer->bytes()};
+    auto done = co_await file->write(0, pieces);
+    BOOST_REQUIRE_MESSAGE(done.has_value(), why(done));
+    {
+      const FileSizeLimit limit(2u << 20);
+      for (const Fill fill : {Fill::extents, Fill::zeros}) {
+        done = co_await file->prepare(8u << 20, fill);
+        BOOST_TEST(!done.has_value());
+        BOOST_TEST(file->size().value() == 2 * contract::block);
+      }
+      done = co_await file->write(4u << 20, pieces);
+      BOOST_TEST(!done.has_value());
+    }
+    done = co_await file->prepare(8u << 20, Fill::zeros);
+    BOOST_TEST(done.has_value());
+    const bool kept = co_await contract::reads_as(*file, 0, buffer->bytes());
+    BOOST_TEST(kept);
+    done = co_await file->close();
+    BOOST_TEST(done.has_value());
+  });
+  BOOST_TEST(std::filesystem::file_size(world.root() / "log") == 8u << 20);
 }
 
 // The file system of /proc is one of those.
