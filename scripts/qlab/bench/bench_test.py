@@ -5,7 +5,7 @@ import json
 import pytest
 from rich.console import Console
 
-from qlab.bench import programs, rows, table
+from qlab.bench import machine, programs, rows, table
 
 
 def fio_said(**changes):
@@ -34,7 +34,7 @@ def row(values, limits, target=rows.Target(1.15, at_most=True), fails_at=None):
 
     def measure(settings, subject):
         value = next(ours)
-        if value is fails_at:
+        if value == fails_at:
             raise programs.BenchError("the disk is full")
         return {"value": value, "p99_us": 3 * value}
 
@@ -98,3 +98,43 @@ def test_the_table_names_value_limit_ratio_target_and_verdict(tmp_path):
     (None, "-"), (0.0, "0"), (1.0449, "1.04"), (93.51, "93.5"), (412345.6, "412 346")])
 def test_numbers_have_three_digits(value, text):
     assert table.number(value) == text
+
+
+def test_group_commits_shape_is_that_of_its_durable_steps():
+    # 1000 syncs of 20 KiB each: blocks of 20 KiB, one at a time.
+    line = {"bytes": 1000 * 20 * rows.KIB, "device_flushes": 1000, "device_writes": 3000}
+    assert rows.resulting_shape("buffered", line) == (20 * rows.KIB, 1)
+    # 1000 writes of 15.5 KiB, each durable by itself: four carry what 64 appenders wait for.
+    line = {"bytes": 1000 * 15.5 * rows.KIB, "device_flushes": 400, "device_writes": 1000}
+    assert rows.resulting_shape("direct", line) == (16 * rows.KIB, 4)
+    assert rows.resulting_shape("direct", {**line, "device_writes": 1}) == (64 * rows.KIB, 1)
+
+
+@pytest.mark.parametrize("memory, met", [(3e9, False), (1e9, True)])
+def test_a_row_is_met_when_its_other_bounds_are_too(tmp_path, memory, met):
+    bounded = rows.Row("shared_1m_streams", "records/s", "", lambda known: ["direct"],
+                       lambda settings, subject: {"value": 80.0, "limit": 100.0,
+                                                  "rss_peak_bytes": memory},
+                       None, {"direct": rows.Target(0.7)},
+                       bounds={"rss_peak_bytes": rows.Target(2e9, at_most=True)})
+    line, = lines(bounded, tmp_path)
+    assert (line.ratio, line.limit, line.more["met"]) == (0.8, 100.0, met)
+    assert ("rss_peak_bytes: 3e+09 is not <= 2e+09" in line.more.get("reason", "")) is not met
+
+
+def test_what_this_build_has_not_is_a_line_with_the_reason(tmp_path):
+    missing = rows.Row("shared_1m_streams", "records/s", "", lambda known: [],
+                       lambda settings, subject: {}, None)
+    line, = lines(missing, tmp_path)
+    assert line.value is None and "not in this build" in line.more["reason"]
+
+
+def test_every_row_of_the_contract_is_there_once():
+    assert [row.name for row in rows.ROWS] == [
+        "sync_append_4k", "sync_append_1m", "group_commit_64x1k", "append_path_1k", "crc32c_64k",
+        "recovery_scan", "shared_1m_streams"]
+
+
+@pytest.mark.parametrize("shares, said", [([], False), ([0.1, 0.2], False), ([0.1, 0.6], True)])
+def test_a_disturbed_run_is_told(shares, said):
+    assert (machine.disturbance(shares) is not None) is said

@@ -29,3 +29,12 @@ def warning(share: float) -> str | None:
         return None
     return (f"this machine is busy ({share:.0%} of {os.cpu_count()} CPUs, before anything was "
             "measured): believe ratios only, or wait until it is quiet")
+
+
+def disturbance(shares: list[float]) -> str | None:
+    """What to say of a run during which others used these parts of the CPUs, kernel threads that
+    work for us among them."""
+    if not shares or max(shares) <= 2 * BUSY_SHARE:
+        return None
+    return (f"while this was measured, others used up to {max(shares):.0%} of the CPUs: believe "
+            "ratios only, and not much")

@@ -58,6 +58,17 @@ def plugs(program: pathlib.Path | None = None) -> dict[str, list[str]]:
     return measure(["plugs"], program=program)[0]
 
 
+def micro(name: str) -> list[dict]:
+    """The lines of qlab-bench-micro about `name`. Errors: BenchError."""
+    program = paths.build_dir("release") / MICRO
+    if not program.exists():
+        raise BenchError(f"{MICRO} is not built")
+    family = "crc32c" if name == "crc32c_64k" else name
+    return [json.loads(line) for line in
+            _run([str(program), "--json", f"--benchmark_filter=^{family}(_baseline)?(/|$)"],
+                 300).splitlines()]
+
+
 # --- fio ---------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
@@ -92,17 +103,23 @@ def parse_fio(text: str, direction: str, command: str) -> FioResult:
         raise BenchError(f"{command}: what it printed is not understood ({error!r})") from error
 
 
+def write_zeros(path: pathlib.Path, size: int) -> None:
+    """Writes a file of zeros durably, so that overwriting it changes data only."""
+    block = bytes(1 << 20)
+    with path.open("wb", buffering=0) as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+        os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def zero_filled_file(directory: pathlib.Path, size: int) -> Iterator[pathlib.Path]:
-    """A file of written zeros, so that overwriting it changes data only; removed at the end."""
+    """A file of written zeros that is removed at the end."""
     handle, name = tempfile.mkstemp(prefix="limit-", dir=directory)
+    os.close(handle)
     path = pathlib.Path(name)
     try:
-        block = bytes(1 << 20)
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            for _ in range(size // len(block)):
-                file.write(block)
-            os.fsync(file.fileno())
+        write_zeros(path, size)
         yield path
     finally:
         path.unlink(missing_ok=True)
@@ -112,7 +129,8 @@ def fio_sync_writes(file: pathlib.Path, *, block: int, depth: int, runtime_s: fl
                     ramp_s: float) -> FioResult:
     """The limit of durable appends: sequential overwrites, each durable when it ends."""
     return _fio(file, "write", ["--direct=1", "--sync=dsync", "--rw=write", "--overwrite=1",
-                                f"--bs={block}", f"--iodepth={depth}", "--time_based",
+                                f"--bs={block}", f"--iodepth={depth}",
+                                f"--size={file.stat().st_size}", "--time_based",
                                 f"--runtime={_millis(runtime_s)}",
                                 f"--ramp_time={_millis(ramp_s)}"], runtime_s)
 
@@ -122,15 +140,17 @@ def _millis(seconds: float) -> str:
     return f"{round(seconds * 1000)}ms"
 
 
-def fio_sequential_read(file: pathlib.Path, *, block: int, depth: int,
-                        direct: bool) -> FioResult:
-    """The limit of a scan: the whole file once, from front to end, with a cold page cache."""
+def fio_sequential_read(file: pathlib.Path, *, block: int, depth: int, direct: bool,
+                        size: int | None = None) -> FioResult:
+    """The limit of a scan: the file's first `size` bytes (all, if none) once, from a cold cache."""
+    size = size or file.stat().st_size
     return _fio(file, "read", ["--rw=read", f"--bs={block}", f"--iodepth={depth}",
-                               f"--direct={int(direct)}", "--invalidate=1"], 120)
+                               f"--direct={int(direct)}", "--invalidate=1",
+                               f"--size={size}"], 120)
 
 
 def _fio(file: pathlib.Path, direction: str, words: list[str], runtime_s: float) -> FioResult:
-    command = ["fio", "--name=limit", f"--filename={file}", f"--size={file.stat().st_size}",
+    command = ["fio", "--name=limit", f"--filename={file}",
                "--ioengine=io_uring", "--fixedbufs=1", "--registerfiles=1", "--thread=1",
                "--group_reporting=1", "--output-format=json+", "--percentile_list=50:90:99:99.9",
                "--lat_percentiles=1", "--clat_percentiles=0", *words]

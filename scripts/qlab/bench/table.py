@@ -27,7 +27,7 @@ def verdict(line: Line) -> str:
 def show(lines: Iterable[Line], console: Console | None = None) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title, justify in (("", "left"), ("engine", "left"), ("value", "right"),
-                           ("spread", "right"), ("unit", "left"), ("limit (fio)", "right"),
+                           ("spread", "right"), ("unit", "left"), ("limit", "right"),
                            ("ratio", "right"), ("target", "left"), ("", "left")):
         table.add_column(title, justify=justify, no_wrap=True)
     notes: list[str] = []
@@ -37,12 +37,13 @@ def show(lines: Iterable[Line], console: Console | None = None) -> None:
         before = line.name
         low, high = line.more.get("value_min"), line.more.get("value_max")
         spread = f"{number(low)} .. {number(high)}" if low is not None else ""
-        table.add_row(name, line.engine, number(line.value), spread, line.unit,
+        table.add_row(name, line.engine or "", number(line.value), spread, line.unit,
                       number(line.limit), number(line.ratio), line.more.get("target") or "",
                       verdict(line))
         if line.more.get("reason"):
-            notes.append(f"{line.name} {line.engine}: {line.more['reason']}")
-    console = console or Console()
+            notes.append(f"{line.name} {line.engine or ''}: {line.more['reason']}")
+    # A pipe has no width of its own, and a cut figure is worse than a wide line.
+    console = console or Console(width=None if Console().is_terminal else 130)
     console.print(table)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)

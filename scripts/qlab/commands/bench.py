@@ -46,7 +46,7 @@ def bench(part: str, as_json: bool, quick: bool, rounds: int | None, only: tuple
         if name not in known_names:
             raise click.BadParameter(f"no row '{name}'; there are: {', '.join(known_names)}",
                                      param_hint="--only")
-    builder.build("release", targets=[programs.STORAGE])
+    builder.build("release", targets=[programs.STORAGE, programs.MICRO])
     note = machine.warning(machine.busy_share())
     if note:
         progress.say(note)
@@ -60,7 +60,7 @@ def bench(part: str, as_json: bool, quick: bool, rounds: int | None, only: tuple
         settings = rows.Settings(
             directory=pathlib.Path(scratch), rounds=rounds or (3 if quick else 5),
             seconds=0.8 if quick else 3.0, warmup_s=0.2 if quick else 1.0,
-            with_fio=missing is None)
+            with_fio=missing is None, scan_bytes=(256 if quick else 1024) * rows.MIB)
         known = programs.plugs()
         for row in rows.ROWS:
             if only and row.name not in only:
@@ -71,6 +71,10 @@ def bench(part: str, as_json: bool, quick: bool, rounds: int | None, only: tuple
                     click.echo(json.dumps(line.as_json()))
     if not as_json:
         table.show(lines)
+    note = machine.disturbance([line.more["other_cpu_share"] for line in lines
+                                if line.more.get("other_cpu_share") is not None])
+    if note:
+        progress.say(note)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("".join(json.dumps(line.as_json()) + "\n" for line in lines),
