@@ -75,6 +75,8 @@ void PartitionLog::start_background() {
 }
 
 Error PartitionLog::fail_for_good(Error why) {
+  // no_space would say that the log goes on.
+  if (why.code == Errc::no_space) why = Error{Errc::io, why.message()};
   if (!failed_) failed_ = std::move(why);
   return *failed_;
 }
