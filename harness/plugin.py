@@ -42,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                          "uring too where a test has the marker both_engines)")
     group.addoption("--kills", type=int, default=3, metavar="N",
                     help="how often test_kill kills a process (default: 3; in full: 20)")
-    group.addoption("--crashes", type=int, default=8, metavar="N",
-                    help="rounds of each crash test of the storage (default: 8; in full: "
+    group.addoption("--crashes", type=int, default=6, metavar="N",
+                    help="rounds of each crash test of the storage (default: 6; in full: "
                          "python3 -m harness.storage.crash)")
     group.addoption("--seed", type=int, default=None, metavar="S",
                     help="seed of random choices (default: a new one, which is printed)")

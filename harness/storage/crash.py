@@ -18,13 +18,16 @@ from pathlib import Path
 
 import click
 
-from harness.storage import methods
+from harness.storage import loops, methods
 from harness.storage.program import Subject
 
 METHODS = {
     "sigkill": methods.sigkill,
-    "power_cut_ext4": functools.partial(methods.power_cut, file_system="ext4"),
-    "power_cut_xfs": functools.partial(methods.power_cut, file_system="xfs"),
+    "injected": methods.injected,
+    **{f"{name}_{file_system}": functools.partial(method, file_system=file_system)
+       for name, method in (("power_cut", methods.power_cut), ("recorded", methods.recorded),
+                            ("failing_disk", methods.failing_disk))
+       for file_system in loops.FILE_SYSTEMS},
 }
 
 

@@ -20,6 +20,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ _MKFS = {
     # Small ones need to be asked for.
     "xfs": ["mkfs.xfs", "-q", "-f", "-K", "--unsupported", "-l", "size=8m"],
 }
+_BUSY_TIMEOUT = 10.0         # Seconds.
 _SBIN = "/usr/sbin:/sbin"
 
 
@@ -113,7 +115,26 @@ def mounted(device: str, path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        run("umount", path)
+        unmount(path)
+
+
+def unmount(path: Path) -> None:
+    """Waits for what the kernel still ends: the ring of a killed process holds its files a while.
+
+    Errors: LoopError, when somebody holds it for good; it is unmounted for everyone else then.
+    """
+    until = time.monotonic() + _BUSY_TIMEOUT
+    while True:
+        try:
+            run("umount", path)
+            return
+        except LoopError as error:
+            if "busy" not in str(error):
+                raise
+            if time.monotonic() > until:
+                run("umount", "-l", path)
+                raise
+            time.sleep(0.005)
 
 
 def shut_down(path: Path) -> None:

@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.storage import loops
+from harness.storage.recording import RecordingDisk
 from harness.storage.program import STOPPED, Run, Subject, Verdict, check
 
-_REFUSAL_TIMEOUT = 20.0    # Until a writer whose disk refuses everything has ended by itself.
-_CHECK_TIMEOUT = 20.0
-_SELF_KILL_TIMEOUT = 1.5  # Seconds; then a run that has not come to its last operation is killed.
+# Seconds.
+_REFUSAL_TIMEOUT = 20.0     # Until a writer whose disk refuses everything has ended by itself.
+_CHECK_TIMEOUT = 20.0       # For the check with which a writer begins.
+_SELF_KILL_TIMEOUT = 1.5   # Then a run that has not come to its last operation is killed.
+_STATES_PER_RECORDING = 40
+# Kinds of disk operations with about how many of them a run of `injected` does.
+_INJECTED = (("write", 120), ("sync", 80), ("open", 30), ("truncate", 8), ("prepare", 6),
+             ("remove", 20), ("rename", 3), ("sync_directory", 30), ("replace", 20),
+             ("sync_filesystem", 20))
+_SESSIONS_PER_RECORDING = 2
 
 
 @dataclass
@@ -97,7 +105,7 @@ def forget_promises(journal: Path, since: int) -> None:
 
 def sigkill(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Campaign:
     """SIGKILL at a random moment or before a random disk operation, also while recovering. The page
-    cache survives, so everything appended has to."""
+    cache survives, and so has what was appended to it."""
     campaign = Campaign("sigkill", subject)
     work = Workspace(root)
     work.root.mkdir(parents=True, exist_ok=True)
@@ -110,13 +118,14 @@ def sigkill(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Ca
         campaign.crashed_recoveries += not verdict.whole
     if not campaign.violations:
         work.keep()
-        campaign.take(_healthy(check(subject, work.data, work.journal, "--survives=process")))
+        survives = f"--survives={subject.survives_kill}"
+        campaign.take(_healthy(check(subject, work.data, work.journal, survives)))
     campaign.seconds = time.monotonic() - began
     return campaign
 
 
 def _killed_run(subject: Subject, work: Workspace, rng: random.Random) -> Verdict:
-    more = ["--survives=process"]
+    more = [f"--survives={subject.survives_kill}"]
     by_itself = rng.random() < 0.5
     if by_itself:
         in_recovery = rng.random() < 0.3
@@ -169,6 +178,30 @@ def _let_it_write(run: Run, rng: random.Random) -> None:
     run.ends_within(rng.uniform(0.0, 0.25))
 
 
+def injected(subject: Subject, root: Path, rounds: int, rng: random.Random) -> Campaign:
+    """One disk operation of a random kind fails with EIO or ENOSPC, by the fault hook. What it
+    poisons acknowledges nothing more, what it does not goes on, and the next start is well."""
+    campaign = Campaign("injected", subject)
+    work = Workspace(root)
+    work.root.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    while campaign.rounds < rounds and not campaign.violations:
+        work.keep()
+        kind, reach = rng.choice(_INJECTED)
+        error = rng.choice(("EIO", "EIO", "ENOSPC"))
+        fault = f"{kind}:{error}:{rng.randrange(1, reach)}"
+        run = Run("write", subject, work.data, work.journal, "--operations", "40", "--fault", fault)
+        campaign.take(run.wait_or_kill(_REFUSAL_TIMEOUT))
+        campaign.rounds += 1
+        if campaign.violations:
+            campaign.violations.append(f"with --fault {fault}")
+            break
+        work.keep()
+        campaign.take(_healthy(check(subject, work.data, work.journal)))
+    campaign.seconds = time.monotonic() - began
+    return campaign
+
+
 def _healthy(verdict: Verdict) -> Verdict:
     """A verdict of a disk that has no faults: whoever says that it refuses is wrong."""
     if verdict.status == STOPPED or not verdict.whole:
@@ -176,3 +209,103 @@ def _healthy(verdict: Verdict) -> Verdict:
         verdict = replace(verdict, violations=[*verdict.violations,
                                                f"stopped on a disk without faults: {words}"])
     return verdict
+
+
+def recorded(subject: Subject, root: Path, rounds: int, rng: random.Random, *,
+             file_system: str) -> Campaign:
+    """Logs are written to a recording disk, by processes that are killed; then the disk is what a
+    power cut at many a moment would have left, each of which is a round: at flushes, right after
+    acknowledgements and changes, and anywhere, with the writes since the last flush lost in part
+    and torn."""
+    campaign = Campaign(f"recorded_{file_system}", subject)
+    began = time.monotonic()
+    recording = 0
+    while campaign.rounds < rounds and not campaign.violations:
+        count = min(_STATES_PER_RECORDING, rounds - campaign.rounds)
+        work = Workspace(root / f"recording-{recording}")
+        recording += 1
+        with RecordingDisk(work.root, file_system) as disk:
+            _record(subject, disk, rng, campaign)
+            for event, seed in _moments(disk, count, rng):
+                if not campaign.violations:
+                    _check_moment(subject, work, disk, event, seed, campaign)
+                    campaign.rounds += 1
+        if not campaign.violations:
+            shutil.rmtree(work.root)
+    campaign.seconds = time.monotonic() - began
+    return campaign
+
+
+def _record(subject: Subject, disk: RecordingDisk, rng: random.Random,
+            campaign: Campaign) -> None:
+    with disk.mounted() as path:
+        for _ in range(_SESSIONS_PER_RECORDING):
+            run = Run("write", subject, path / "data", disk.journal)
+            run.wait_until_checked(_CHECK_TIMEOUT)
+            run.ends_within(rng.uniform(0.1, 0.5))
+            campaign.take(run.kill())
+        disk.stop()
+
+
+def _moments(disk: RecordingDisk, count: int,
+             rng: random.Random) -> list[tuple[int, int | None]]:
+    """Events in their order, each with a seed for what is lost, or None for a cut that loses
+    nothing of what was written."""
+    state = disk.state
+    text = disk.journal.read_bytes()
+    # Right after a deletion, cut or reset was reported done, nothing else has made it durable.
+    starts = [0, *state["said_ends"]]
+    changes = [event for event, start, end in zip(state["said"], starts, state["said_ends"])
+               if b"_done" in text[start:end]]
+    chosen: list[tuple[int, int | None]] = []
+    for _ in range(count):
+        kinds = [kind for kind in (state["flushes"], state["said"], range(state["events"]), changes)
+                 if kind]
+        event = rng.choice(rng.choice(kinds)) if kinds else 0
+        chosen.append((event, rng.randrange(1 << 32) if rng.random() < 0.75 else None))
+    return sorted(chosen, key=lambda moment: moment[0])
+
+
+def _check_moment(subject: Subject, work: Workspace, disk: RecordingDisk, event: int,
+                  seed: int | None, campaign: Campaign) -> None:
+    if seed is None:
+        disk.go(event)
+    else:
+        disk.cut(event, seed)
+    work.journal.write_bytes(disk.journal.read_bytes())
+    with disk.mounted() as path:
+        verdict = _healthy(check(subject, path / "data", work.journal))
+    campaign.take(verdict)
+    if not verdict.violations:
+        return
+    campaign.violations.append(f"at event {event}, seed {seed}")
+    if seed is None:
+        disk.go(event)
+    else:
+        disk.cut(event, seed)
+    with disk.mounted() as path:
+        work.keep(path / "data")
+
+
+def failing_disk(subject: Subject, root: Path, rounds: int, rng: random.Random, *,
+                 file_system: str) -> Campaign:
+    """The disk answers EIO to writes or flushes while logs are written. Whoever met it acknowledges
+    nothing more; what was acknowledged before is there after a reboot."""
+    campaign = Campaign(f"failing_disk_{file_system}", subject)
+    work = Workspace(root)
+    began = time.monotonic()
+    while campaign.rounds < rounds and not campaign.violations:
+        work.journal.unlink(missing_ok=True)
+        with RecordingDisk(root, file_system) as disk:
+            with disk.mounted() as path:
+                run = Run("write", subject, path / "data", work.journal)
+                run.wait_until_checked(_CHECK_TIMEOUT)
+                disk.fail(rng.choice(("write", "flush")), after=rng.randrange(60), count=1 << 40)
+                campaign.take(run.wait_or_kill(_REFUSAL_TIMEOUT))
+            disk.heal()
+            with disk.mounted() as path:
+                work.keep(path / "data")
+                campaign.take(_healthy(check(subject, path / "data", work.journal)))
+            campaign.rounds += 1
+    campaign.seconds = time.monotonic() - began
+    return campaign

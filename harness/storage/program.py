@@ -43,6 +43,12 @@ class Subject:
                 str(self.partitions), *self.options]
 
     @property
+    def survives_kill(self) -> str:
+        """What has to be there after a SIGKILL (--survives): appends past the page cache are in
+        the process until they are synced."""
+        return "synced" if self.engine == "direct" else "process"
+
+    @property
     def name(self) -> str:
         return "-".join((self.engine, self.layout, self.preallocation))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.storage import methods, program
+from harness.storage.loops import FILE_SYSTEMS
 from harness.storage.program import Run, Subject
 
 pytestmark = pytest.mark.crash
@@ -26,12 +27,26 @@ def rounds(request) -> int:
     return request.config.option.crashes
 
 
-@pytest.mark.parametrize("layout", program.layouts())
 @pytest.mark.parametrize("storage_engine", program.engines())
 def test_a_kill_at_any_moment_loses_nothing_that_was_appended(
-        storage_engine, layout, seed, rounds, run_directory, rng):
-    subject = Subject(storage_engine, layout, seed=seed)
+        storage_engine, seed, rounds, run_directory, rng):
+    subject = Subject(storage_engine, seed=seed)
     campaign = methods.sigkill(subject, run_directory, rounds, rng)
+    print(campaign.summary())
+    assert campaign.violations == []
+
+
+def test_a_kill_of_the_shared_log_loses_nothing_either(seed, rounds, run_directory, rng):
+    subject = Subject("buffered", "shared", seed=seed)
+    campaign = methods.sigkill(subject, run_directory, rounds, rng)
+    print(campaign.summary())
+    assert campaign.violations == []
+
+
+@pytest.mark.parametrize("storage_engine", program.engines())
+def test_an_injected_error_is_met_as_log_h_says(storage_engine, seed, rounds, run_directory, rng):
+    subject = Subject(storage_engine, seed=seed)
+    campaign = methods.injected(subject, run_directory, max(2, rounds // 3), rng)
     print(campaign.summary())
     assert campaign.violations == []
 
@@ -80,3 +95,50 @@ def test_logs_of_another_seed_are_not_taken_for_ours(seed, run_directory):
     data, journal = _written(subject, run_directory)
     verdict = program.check(Subject("buffered", seed=seed + 1), data, journal)
     assert verdict.status == program.BROKEN and verdict.violations != []
+
+
+def test_an_acknowledgement_before_the_sync_is_caught(seed, run_directory, rng):
+    subject = Subject("buffered", seed=seed, options=("--mutant=ack_before_sync",))
+    campaign = methods.power_cut(subject, run_directory, 12, rng, file_system="ext4")
+    assert any("was acknowledged" in words for words in campaign.violations), campaign.summary()
+
+
+def test_an_acknowledgement_after_a_failed_sync_is_caught(seed, run_directory, rng):
+    subject = Subject("buffered", seed=seed, options=("--mutant=ack_failed_sync",))
+    campaign = methods.failing_disk(subject, run_directory, 8, rng, file_system="ext4")
+    assert any("was acknowledged" in words for words in campaign.violations), campaign.summary()
+
+
+def test_a_directory_that_is_never_synced_is_caught(seed, run_directory, rng):
+    subject = Subject("buffered", seed=seed, options=("--mutant=skip_directory_sync",))
+    campaign = methods.recorded(subject, run_directory, 120, rng, file_system="ext4")
+    assert campaign.violations != [], campaign.summary()
+
+
+# Each engine meets one of the file systems here, and all of them in a campaign.
+@pytest.mark.parametrize(("number", "storage_engine"), enumerate(program.engines()))
+def test_a_power_cut_loses_nothing_that_was_acknowledged(
+        number, storage_engine, seed, rounds, run_directory, rng):
+    subject = Subject(storage_engine, seed=seed)
+    file_system = FILE_SYSTEMS[number % len(FILE_SYSTEMS)]
+    campaign = methods.power_cut(subject, run_directory, max(2, rounds // 3), rng,
+                                 file_system=file_system)
+    print(campaign.summary())
+    assert campaign.violations == []
+
+
+@pytest.mark.parametrize("file_system", FILE_SYSTEMS)
+def test_whatever_a_power_cut_may_leave_between_two_flushes_holds_what_was_acknowledged(
+        file_system, seed, rounds, run_directory, rng):
+    subject = Subject("buffered", seed=seed)
+    campaign = methods.recorded(subject, run_directory, rounds, rng, file_system=file_system)
+    print(campaign.summary())
+    assert campaign.violations == []
+
+
+def test_once_the_disk_has_failed_nothing_is_acknowledged_and_the_rest_survives(
+        seed, run_directory, rng):
+    subject = Subject("buffered", seed=seed)
+    campaign = methods.failing_disk(subject, run_directory, 1, rng, file_system="ext4")
+    print(campaign.summary())
+    assert campaign.violations == []

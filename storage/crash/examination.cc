@@ -210,12 +210,6 @@ void Examination::compare_files(const std::vector<FileEnd>& before,
 
 Task<void> Examination::open_again(LogIdentity identity, LogOptions log_options,
                                    std::unique_ptr<Log>& log, LogVerdict& verdict) {
-  const auto closed = co_await log->close();
-  log.reset();
-  if (!closed) {
-    verdict.stopped = closed.error().message();
-    co_return;
-  }
   auto opened = co_await open_log(identity, log_options);
   if (!opened) {
     const std::string words = "does not open again: " + opened.error().message();

@@ -40,7 +40,7 @@ class Examination {
   // open. Requires: the log is not open.
   Task<LogVerdict> open(LogIdentity identity, Promises promises, LogOptions log_options,
                         std::unique_ptr<Log>& log);
-  // Closes and opens it once more: nothing may be left to repair.
+  // Opens a log that was recovered, compared and closed: nothing may be left to repair.
   Task<void> open_again(LogIdentity identity, LogOptions log_options, std::unique_ptr<Log>& log,
                         LogVerdict& verdict);
 

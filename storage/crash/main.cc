@@ -65,7 +65,11 @@ class Run {
 
  private:
   Task<Result<void>> serve();
-  Task<bool> examine();
+  Task<Result<void>> start_layout();
+  Task<Result<void>> close_all();
+  Task<Result<void>> examine();
+  Task<void> examine_again();
+  bool is_good() const;
   Task<void> write();
   void say_verdict();
 
@@ -96,20 +100,10 @@ Task<Result<void>> Run::serve() {
     co_return fail(Errc::invalid, "--engine={} keeps nothing that a crash could spare",
                    options_.engine);
   }
-  CO_TRY(layout_, make_layout(options_.layout, runtime_, *engine_, options_.grouping));
-  CO_TRY_VOID(co_await layout_->start());
-  const bool good = co_await examine();
+  CO_TRY_VOID(co_await examine());
   say_verdict();
-  if (good && options_.write) {
-    co_await write();
-  } else {
-    for (std::unique_ptr<Log>& log : logs_) {
-      if (log) [[maybe_unused]]
-        const auto closed = co_await log->close();
-    }
-  }
-  logs_.clear();
-  [[maybe_unused]] const Result<void> stopped = co_await layout_->stop();
+  if (is_good() && options_.write) co_await write();
+  [[maybe_unused]] const Result<void> closed = co_await close_all();
   co_return Result<void>{};
 }
 
@@ -117,26 +111,61 @@ LogIdentity identity_of(const CrashOptions& options, const History& history, std
   return {options.seed, static_cast<std::int64_t>(index), history.logs[index].incarnation};
 }
 
-Task<bool> Run::examine() {
+Task<Result<void>> Run::start_layout() {
+  CO_TRY(layout_, make_layout(options_.layout, runtime_, *engine_, options_.grouping));
+  co_return co_await layout_->start();
+}
+
+Task<Result<void>> Run::close_all() {
+  Result<void> result;
+  for (std::unique_ptr<Log>& log : logs_) {
+    if (!log) continue;
+    const Result<void> closed = co_await log->close();
+    if (result && !closed) result = closed;
+    log.reset();
+  }
+  const Result<void> stopped = co_await layout_->stop();
+  co_return result ? stopped : result;
+}
+
+bool Run::is_good() const {
+  for (const LogVerdict& verdict : verdicts_) {
+    if (!verdict.violations.empty() || verdict.stopped) return false;
+  }
+  return true;
+}
+
+// Errors: only those that come before any verdict.
+Task<Result<void>> Run::examine() {
+  CO_TRY_VOID(co_await start_layout());
   Examination examination(*layout_, options_);
   logs_.resize(history_.logs.size());
-  bool good = true;
   for (std::size_t i = 0; i < logs_.size(); ++i) {
     const LogIdentity identity = identity_of(options_, history_, i);
     const LogOptions log_options = log_options_of(options_, identity.partition);
-    LogVerdict verdict =
-        co_await examination.open(identity, history_.logs[i], log_options, logs_[i]);
-    // A writer goes on at times in a log that was recovered and never closed.
-    const std::uint64_t coin = options_.seed + static_cast<std::uint64_t>(history_.session) + i;
-    const bool again = !options_.write || Prng(coin).chance(0.5);
-    if (again && logs_[i] && !verdict.stopped) {
-      co_await examination.open_again(identity, log_options, logs_[i], verdict);
-    }
-    if (verdict.stopped) status_ = exit_stopped;
-    good = good && verdict.violations.empty() && !verdict.stopped;
-    verdicts_.push_back(std::move(verdict));
+    verdicts_.push_back(
+        co_await examination.open(identity, history_.logs[i], log_options, logs_[i]));
   }
-  co_return good;
+  // A writer goes on at times in logs that were recovered and never closed.
+  const std::uint64_t coin = options_.seed + static_cast<std::uint64_t>(history_.session);
+  const bool again = !options_.write || Prng(coin).chance(0.5);
+  if (again && is_good()) co_await examine_again();
+  co_return Result<void>{};
+}
+
+Task<void> Run::examine_again() {
+  Result<void> anew = co_await close_all();
+  if (anew) anew = co_await start_layout();
+  if (!anew) {
+    verdicts_[0].stopped = anew.error().message();
+    co_return;
+  }
+  Examination examination(*layout_, options_);
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    const LogIdentity identity = identity_of(options_, history_, i);
+    const LogOptions log_options = log_options_of(options_, identity.partition);
+    co_await examination.open_again(identity, log_options, logs_[i], verdicts_[i]);
+  }
 }
 
 void Run::say_verdict() {
@@ -152,6 +181,7 @@ void Run::say_verdict() {
     }
     if (verdict.stopped) stopped.push_back(*verdict.stopped);
   }
+  if (!stopped.empty()) status_ = exit_stopped;
   if (!violations.empty()) status_ = exit_broken;
   const Json json = {{"session", history_.session},
                      {"violations", violations},

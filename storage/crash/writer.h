@@ -36,6 +36,8 @@ class LogWriter {
 
  private:
   Task<void> step();
+  Task<void> change();
+  Task<void> shrink();
   Task<void> append();
   Task<void> append_together();
   Task<void> append_one(Offset base, Bytes batch);
@@ -64,6 +66,7 @@ class LogWriter {
   LogOptions log_options_;
   std::unique_ptr<Log> log_;
   Prng random_;
+  const double change_chance_;  // Of a step that does more than append, sync and read.
   LeaderEpoch epoch_;
   std::vector<Offset> bases_;  // Of the batches that are there, in order.
   bool refused_ = false;       // By the disk: nothing is acknowledged any more.
