@@ -298,7 +298,8 @@ Task<Result<void>> PartitionLog::release_up_to(Offset segment) {
 Task<Result<Offset>> PartitionLog::sync() {
   CO_TRY_VOID(usable());
   if (durable_end_ == end_) co_return durable_end_;
-  const Turnstile::Guard inside = co_await structure_.visit();
+  std::optional<Turnstile::Guard> inside = structure_.try_visit();
+  if (!inside) inside.emplace(co_await structure_.visit());
   const RecoveryPoint reached = end_point();
   CO_TRY_VOID(co_await sync_up_to(reached.segment));
   durable_end_ = std::max(durable_end_, reached.offset);

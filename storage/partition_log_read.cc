@@ -8,10 +8,26 @@ namespace {
 
 using Found = std::optional<Log::TimestampOffset>;
 
+// What a read takes along at most to find its first batch: the default index interval, with room.
+constexpr std::size_t skipped_bytes_max = 8u << 10;
+
+// Where in `bytes`, which begin with a batch, the first batch that ends beyond `offset` begins.
+// Nothing when it is not in them whole, or when something that is no batch comes before it.
+std::optional<std::size_t> batch_with(ByteView bytes, Offset offset) {
+  std::size_t at = 0;
+  while (true) {
+    const Result<BatchHeader> header = decode_batch_header(bytes.subspan(at));
+    if (!header || header->total_bytes() > bytes.size() - at) return std::nullopt;
+    if (header->next_offset() > offset) return at;
+    at += header->total_bytes();
+  }
+}
+
 }  // namespace
 
 Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size_t bytes_max) {
-  const Turnstile::Guard inside = co_await structure_.visit();
+  std::optional<Turnstile::Guard> inside = structure_.try_visit();
+  if (!inside) inside.emplace(co_await structure_.visit());
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   if (from < start_ || from > end_) {
     co_return fail(Errc::out_of_range, "{}: offset {} is not in [{}, {}]", directory_, from, start_,
@@ -25,26 +41,38 @@ Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size
 
 Task<Result<ReadResult>> PartitionLog::read_segment(SegmentPtr segment, Offset from, Offset limit,
                                                     std::size_t bytes_max) {
-  CO_TRY(const auto first, co_await segment->find(from));
-  if (!first) co_return fail(Errc::corrupt, "{} does not hold offset {}", segment->path(), from);
-  if (first->header.next_offset() > limit) co_return ReadResult{{}, from};
-  const std::size_t wanted = std::max(bytes_max, first->header.total_bytes());
-  CO_TRY(Bytes bytes, co_await segment->data().read(first->position, wanted));
+  // Where the index is near enough, one read gives the batches before `from` and those asked for.
+  std::uint64_t position = segment->position_near(from);
+  const std::size_t before =
+      std::min<std::size_t>(options_.index_interval_bytes, skipped_bytes_max);
+  CO_TRY(Bytes bytes, co_await segment->data().read(position, before + bytes_max));
+  std::optional<std::size_t> front = batch_with(bytes, from);
+  if (!front) {
+    CO_TRY(const auto first, co_await segment->find(from));
+    if (!first) co_return fail(Errc::corrupt, "{} does not hold offset {}", segment->path(), from);
+    position = first->position;
+    const std::size_t wanted = std::max(bytes_max, first->header.total_bytes());
+    CO_TRY(bytes, co_await segment->data().read(position, wanted));
+    front = 0;
+  }
 
+  const ByteView batches = ByteView(bytes).subspan(*front);
   std::size_t good = 0;
   Offset next = from;
-  while (good < bytes.size()) {
-    const Result<BatchHeader> header = check_batch(ByteView(bytes).subspan(good));
-    if (!header && good > 0) break;  // Cut short by bytes_max, or bad and for the next read to say.
+  while (good < batches.size()) {
+    const Result<BatchHeader> header = check_batch(batches.subspan(good));
+    if (!header && good > 0) break;  // Cut short, or bad and for the next read to say.
     if (!header) {
-      co_return fail(Errc::corrupt, "{} at position {}: {}", segment->path(), first->position,
+      co_return fail(Errc::corrupt, "{} at position {}: {}", segment->path(), position + *front,
                      header.error().context);
     }
     if (header->next_offset() > limit) break;
+    if (good > 0 && good + header->total_bytes() > bytes_max) break;
     good += header->total_bytes();
     next = header->next_offset();
   }
-  bytes.resize(good);
+  bytes.resize(*front + good);
+  bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*front));
   co_return ReadResult{std::move(bytes), next};
 }
 
