@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -31,21 +32,25 @@ def _ahead_of_others() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
 
 
-def _run(command: list[str], timeout_s: float) -> str:
+def _run(command: list[str], timeout_s: float, *, kills_itself: bool = False) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False,
                           timeout=timeout_s, preexec_fn=_ahead_of_others)
-    if done.returncode != 0:
+    if done.returncode != (-signal.SIGKILL if kills_itself else 0):
         said = (done.stderr or done.stdout).strip().splitlines()
         raise BenchError(f"{' '.join(command)}: status {done.returncode}: "
                          f"{said[-1] if said else 'no word'}")
     return done.stdout
 
 
-def measure(arguments: list[str], *, program: pathlib.Path | None = None,
-            timeout_s: float = 900) -> list[dict]:
-    """The lines of one call of qlab-bench-storage. Errors: BenchError."""
+def measure(arguments: list[str], *, program: pathlib.Path | None = None, timeout_s: float = 900,
+            kills_itself: bool = False) -> list[dict]:
+    """The lines of one call of qlab-bench-storage. Errors: BenchError.
+
+    `kills_itself`: it ends as `--stage=fill` does when what it leaves is to be recovered.
+    """
     command = [str(program or paths.build_dir("release") / STORAGE), *arguments]
-    lines = [json.loads(line) for line in _run(command, timeout_s).splitlines()]
+    said = _run(command, timeout_s, kills_itself=kills_itself)
+    lines = [json.loads(line) for line in said.splitlines()]
     for line in lines:
         if line.get("errors"):
             raise BenchError(f"{' '.join(command)}: {line['errors']} operations failed; the "

@@ -203,7 +203,7 @@ def _recovery_scan(settings: Settings, engine: str) -> Figures:
     with tempfile.TemporaryDirectory(prefix="scan-", dir=settings.directory) as scratch:
         flags = ["recovery", f"--engine={engine}", f"--dir={scratch}", "--segment-bytes=1g",
                  f"--bytes={settings.scan_bytes}", "--size=64k", f"--cpu={settings.cpu}"]
-        programs.measure([*flags, "--stage=fill"], program=settings.program)
+        programs.measure([*flags, "--stage=fill"], program=settings.program, kills_itself=True)
         file = max(pathlib.Path(scratch).rglob("*.log"), key=lambda path: path.stat().st_size)
         # fio too reads what the log holds, and not the space that is prepared behind its end.
         found: Figures = {}
