@@ -197,7 +197,12 @@ Task<Result<AppendResult>> PartitionLog::write(Bytes batches, AppendResult range
     if (for_good) co_return fail(fail_for_good(rolled.error()));
     if (!rolled) co_return fail(rolled.error());
   }
-  if (!active().is_indexed()) CO_TRY_VOID(co_await active().index());
+  if (!active().is_indexed()) {
+    const Result<void> indexed = co_await active().index();
+    const bool for_good = !indexed && indexed.error().code == Errc::io;
+    if (for_good) co_return fail(fail_for_good(indexed.error()));
+    if (!indexed) co_return fail(indexed.error());
+  }
   CHECK(active().noted_end() == active().size());
   Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
   co_return note_written(std::move(written), batches, range);
@@ -330,6 +335,7 @@ Task<Result<void>> PartitionLog::advance_recovery_point(RecoveryPoint point) {
   const bool further = point.offset > point_.offset ||
                        (point.offset == point_.offset && point.segment > point_.segment);
   if (!further) co_return Result<void>{};
+  point.start = start_;  // A deletion may have come since it was drawn up.
   const std::vector<SegmentPtr> segments = segments_;
   for (const SegmentPtr& segment : segments) {
     const bool covered = segment->base() >= point_.segment && segment->base() <= point.segment;

@@ -175,10 +175,14 @@ Result<void> Recovery::drop_below_start() {
                 point_.start, durable_.offset,
                 segment_file_name(has_start ? durable_.segment : point_.start, data_suffix));
   }
-  for (auto base = bases_.begin(); base + 1 < beyond; ++base) {
+  // The one that the point names stays even when it lies below: a crash may come before the next
+  // point is written.
+  const auto named = std::lower_bound(bases_.begin(), bases_.end(), point_.segment);
+  const auto kept = std::min(beyond - 1, named);
+  for (auto base = bases_.begin(); base < kept; ++base) {
     TRY_VOID(remove_segment_files(runtime_, engine_, directory_, *base));
   }
-  bases_.erase(bases_.begin(), beyond - 1);
+  bases_.erase(bases_.begin(), kept);
   return {};
 }
 

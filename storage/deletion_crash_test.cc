@@ -1,0 +1,70 @@
+// Where a log begins after deletions, rolls and crashes that come close together.
+
+#include "storage/checkpoint.h"
+#include "storage/log_fixture.h"
+
+namespace qlab::storage {
+namespace {
+
+// On the real world appends do not wait, so the deletion comes before the sealing that a roll
+// began.
+Task<Result<void>> roll_and_delete(Log& log) {
+  for (int i = 0; i < 8; ++i) {
+    CO_TRY_VOID(co_await log.append_as_leader(make_batch(1, 1000, 200), LeaderEpoch{0}));
+  }
+  co_return co_await log.delete_before(Offset{2});
+}
+
+BOOST_AUTO_TEST_SUITE(deletion_crash)
+
+BOOST_AUTO_TEST_CASE(a_segment_that_is_sealed_after_a_deletion_does_not_bring_the_start_back) {
+  for (TestSetup& setup : all_setups()) {
+    if (!setup.engine->is_persistent()) continue;
+    BOOST_TEST_CONTEXT(setup.name) {
+      LogFixture fixture(std::move(setup));
+      fixture.open();
+      for (int i = 0; i < 8; ++i) {
+        fixture.append(make_batch(1, 1000, 200));
+        fixture.sync();
+      }
+      must(await(*fixture.setup().world, [&] { return roll_and_delete(fixture.log()); }));
+      for (int i = 0; i < 3; ++i) {
+        fixture.append(make_batch(1));
+        fixture.sync();  // Meanwhile the segments are sealed.
+      }
+      const auto point = must(read_recovery_point(fixture.disk(), "topic-0"));
+      BOOST_REQUIRE(point.has_value());
+      BOOST_TEST(point->start.value() == 2);
+    }
+  }
+}
+
+runtime::FaultHook no_file_is_replaced() {
+  return [](const runtime::DiskAccess& access) {
+    runtime::DiskFault fault;
+    if (access.operation == runtime::DiskOperation::replace) fault.error = EIO;
+    return fault;
+  };
+}
+
+BOOST_AUTO_TEST_CASE(a_recovery_that_ends_early_leaves_the_segment_that_the_recovery_point_names) {
+  LogFixture fixture(make_setup(false, "buffered"));
+  fixture.open();
+  fixture.append(make_batch(2, 1000, 300));
+  must(await(*fixture.setup().world, [&] { return fixture.log().delete_before(Offset{2}); }));
+  // The next segment begins where the log does, and what seals the one before fails.
+  fixture.setup().world->set_fault_hook(no_file_is_replaced());
+  fixture.append(make_batch(1, 1000, 600));
+  fixture.sync();
+  fixture.kill();
+  BOOST_TEST(number(code_of(fixture.try_open())) == number(Errc::io));
+  fixture.setup().world->set_fault_hook({});
+  fixture.open();
+  BOOST_TEST(fixture.log().start().value() == 2);
+  BOOST_TEST(fixture.log().end().value() == 3);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage
