@@ -154,11 +154,23 @@ Result<StreamName> decode_stream_name(ByteView payload) {
   return named;
 }
 
-Bytes encode_begin(std::uint32_t segment) {
+Bytes encode_begin(Position previous_end) {
   BytesWriter out;
   out.put(frame_version);
-  out.put(segment);
+  out.put(previous_end.segment);
+  out.put(previous_end.byte);
   return out.take();
+}
+
+Result<Position> decode_begin(ByteView payload) {
+  BytesReader in(payload);
+  const auto version = in.get<std::uint32_t>();
+  if (version != frame_version) in.fail_with("the version of a segment is unknown");
+  Position previous_end;
+  previous_end.segment = in.get<std::uint32_t>();
+  previous_end.byte = in.get<std::uint32_t>();
+  TRY_VOID(in.status());
+  return previous_end;
 }
 
 }  // namespace qlab::storage::shared

@@ -91,6 +91,9 @@ struct StreamName {
 Bytes encode_stream_name(const TopicId& topic, std::string_view name);
 Result<StreamName> decode_stream_name(ByteView payload);
 
-Bytes encode_begin(std::uint32_t segment);
+// What the first frame of a segment says: where the one before ends, behind which there may be
+// prepared space.
+Bytes encode_begin(Position previous_end);
+Result<Position> decode_begin(ByteView payload);
 
 }  // namespace qlab::storage::shared

@@ -33,6 +33,7 @@ class Recovery {
   Result<void> replay(const Frame& frame, Position at);
   Result<void> replay_append(const Frame& frame, Position at, Stream& stream, bool counts);
   Task<Result<void>> end_at(std::size_t index, BadFrame bad);
+  Task<Result<bool>> next_begins_behind(std::size_t index, Position end);
   Task<Result<BadFrame>> look_behind(std::size_t index, WalScanner& scanner);
   Task<Result<void>> make_durable();
   void finish_streams();
@@ -212,6 +213,12 @@ Task<Result<void>> Recovery::replay_segments() {
     ++out_.report.segments;
     out_.report.bytes_scanned += scanner.position();
     if (!scanner.bad()) continue;
+    const Position end{segment->number, static_cast<std::uint32_t>(scanner.position())};
+    CO_TRY(const bool is_end, co_await next_begins_behind(i, end));
+    if (is_end) {
+      CO_TRY_VOID(co_await segment->data->truncate(scanner.position()));
+      continue;
+    }
     CO_TRY(BadFrame bad, co_await look_behind(i, scanner));
     CO_TRY_VOID(co_await end_at(i, std::move(bad)));
   }
@@ -277,6 +284,16 @@ Result<void> Recovery::replay_append(const Frame& frame, Position at, Stream& st
     if (streams.empty() || streams.back() != frame.stream) streams.push_back(frame.stream);
   }
   return {};
+}
+
+// True when the next segment says that this one ends there: behind it lies prepared space.
+Task<Result<bool>> Recovery::next_begins_behind(std::size_t index, Position end) {
+  if (index + 1 == out_.segments.size()) co_return false;
+  WalScanner next(out_.segments[index + 1]);
+  CO_TRY(const std::optional<Frame> frame, co_await next.next());
+  if (!frame || frame->kind != FrameKind::begin) co_return false;
+  CO_TRY(const Position previous, decode_begin(frame->payload));
+  co_return previous == end;
 }
 
 // What the rest of this segment and all later ones say of a bad frame.

@@ -97,6 +97,7 @@ class SettledWriter {
   Task<Result<void>> flush();
   bool is_empty() const { return entries_ == 0; }
   std::uint64_t number() const { return number_; }
+  std::uint64_t data_bytes() const { return position_; }  // Of the batches added.
   // Durability: all of it. Errors: no_space, io.
   Task<Result<SettledFilePtr>> finish(std::uint8_t slot);
   Task<void> abandon(Engine& engine);

@@ -65,7 +65,7 @@ bool Settler::is_room() const {
 }
 
 Task<Result<void>> Settler::wait_for_room() {
-  while (!is_room() && !file_waits_) {
+  while (!is_room() && !file_waits_ && resting_ == 0) {
     if (blocked_) co_return fail(*blocked_);
     if (stopping_) co_return fail(Errc::closed, "the store in {} is stopping", directory_);
     room_wanted_ = true;
@@ -74,6 +74,13 @@ Task<Result<void>> Settler::wait_for_room() {
   }
   room_wanted_ = false;
   co_return Result<void>{};
+}
+
+Task<Settler::Rest> Settler::rest() {
+  Turnstile::Guard alone = co_await jobs_.enter_alone();
+  Rest rest(*this, std::move(alone));
+  progress_.notify_all();
+  co_return rest;
 }
 
 Task<void> Settler::yield() {

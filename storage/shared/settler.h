@@ -56,8 +56,26 @@ class Settler {
    private:
     std::size_t& count_;
   };
-  // For whoever rewrites a stream: the settler rests while the guard lives.
-  Task<Turnstile::Guard> claim() { return jobs_.enter_alone(); }
+  // For whoever rewrites a stream: while it lives, the settler rests, and the shared log may grow
+  // beyond its bound.
+  class Rest {
+   public:
+    Rest(Settler& settler, Turnstile::Guard guard)
+        : count_(&settler.resting_), guard_(std::move(guard)) {
+      ++*count_;
+    }
+    Rest(Rest&& other) noexcept
+        : count_(std::exchange(other.count_, nullptr)), guard_(std::move(other.guard_)) {}
+    Rest& operator=(Rest&&) = delete;
+    ~Rest() {
+      if (count_) --*count_;
+    }
+
+   private:
+    std::size_t* count_;
+    Turnstile::Guard guard_;
+  };
+  Task<Rest> rest();
   // Requires: a Writing, until the streams have their bits.
   Task<Result<std::unique_ptr<SettledWriter>>> begin_file();
   // Makes the file durable, names it in the manifest and gives it a slot; `next` is the manifest
@@ -109,6 +127,7 @@ class Settler {
   bool file_waits_ = false;  // For cuts to take effect, which the shared log must not keep back.
   bool woken_ = false;
   bool stopping_ = false;
+  std::size_t resting_ = 0;
   std::size_t writing_ = 0;  // Jobs that write a file which some stream has no bit of yet.
   Turnstile jobs_;
   Turnstile cuts_;  // Alone: whoever begins a file.

@@ -1,5 +1,7 @@
 #include "storage/shared/shared_log.h"
 
+#include <algorithm>
+
 namespace qlab::storage::shared {
 namespace {
 
@@ -50,16 +52,22 @@ Task<Result<void>> SharedLog::reset_to(Offset start) {
   return closed_ ? refuse<void>() : store_->reset_to(id_, start);
 }
 
-Task<Result<void>> SharedLog::delete_before(Offset) {
-  co_return fail(Errc::unsupported, "this layout deletes no records");
+Task<Result<void>> SharedLog::delete_before(Offset start) {
+  return closed_ ? refuse<void>() : store_->delete_before(id_, start);
 }
 
-Task<Result<RetentionOutcome>> SharedLog::apply_retention(WallMillis, Offset) {
-  co_return fail(Errc::unsupported, "this layout deletes no records");
+Task<Result<RetentionOutcome>> SharedLog::apply_retention(WallMillis now, Offset limit) {
+  return closed_ ? refuse<RetentionOutcome>() : store_->apply_retention(id_, *options_, now, limit);
 }
 
-Task<Result<CompactionOutcome>> SharedLog::compact(WallMillis, Offset) {
-  co_return fail(Errc::unsupported, "this layout deletes no records");
+Task<Result<CompactionOutcome>> SharedLog::compact(WallMillis now, Offset limit) {
+  return closed_ ? refuse<CompactionOutcome>() : store_->compact(id_, *options_, now, limit);
+}
+
+EpochEnd SharedLog::end_of_epoch(LeaderEpoch epoch) const {
+  EpochEnd end = stream().epochs.end_of(epoch, stream().end);
+  end.end = std::max(end.end, stream().start);  // The first epoch may have begun below the start.
+  return end;
 }
 
 Task<Result<void>> SharedLog::close() {

@@ -25,9 +25,7 @@ class SharedLog final : public Log {
   Task<Result<void>> close() override;
   Task<Result<void>> remove() override;
 
-  EpochEnd end_of_epoch(LeaderEpoch epoch) const override {
-    return stream().epochs.end_of(epoch, stream().end);
-  }
+  EpochEnd end_of_epoch(LeaderEpoch epoch) const override;
   LeaderEpoch latest_epoch() const override { return stream().epochs.latest(); }
   Offset start() const override { return stream().start; }
   Offset end() const override { return stream().end; }

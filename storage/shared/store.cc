@@ -39,6 +39,7 @@ Store::Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options)
       files_(engine),
       settler_(runtime, engine, options_, directory_, streams_, wal_, files_),
       readers_(runtime),
+      cleaning_(runtime),
       released_(runtime),
       flush_changed_(runtime),
       background_(runtime) {}

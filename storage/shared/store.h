@@ -12,6 +12,7 @@
 #include <string>
 
 #include "storage/log.h"
+#include "storage/retention.h"
 #include "storage/shared/options.h"
 #include "storage/shared/settled_files.h"
 #include "storage/shared/settler.h"
@@ -49,6 +50,11 @@ class Store final : private WalObserver {
                                                                    Offset limit);
   Task<Result<void>> truncate_to(StreamId id, Offset end);
   Task<Result<void>> reset_to(StreamId id, Offset start);
+  Task<Result<void>> delete_before(StreamId id, Offset start);
+  Task<Result<RetentionOutcome>> apply_retention(StreamId id, LogOptions options, WallMillis now,
+                                                 Offset limit);
+  Task<Result<CompactionOutcome>> compact(StreamId id, LogOptions options, WallMillis now,
+                                          Offset limit);
   Task<Result<void>> remove(StreamId id);
 
   // An empty one when there is none of that id.
@@ -86,6 +92,23 @@ class Store final : private WalObserver {
   Task<Result<ReadResult>> read_batches(StreamId id, std::vector<UnsettledBatch> wanted,
                                         Offset from);
   Task<void> flush_in_groups();
+
+  // One pass of compaction over [from, to) of a stream.
+  struct Compaction {
+    StreamId id;
+    Offset from;
+    Offset to;
+    Offset dirty_from;
+    std::uint32_t cuts = 0;  // The stream's, when it began.
+    WallMillis now{};
+  };
+  using TakeBatch = std::function<Task<Result<void>>(ByteView batch, const BatchHeader& header)>;
+  Task<Result<void>> delete_claimed(StreamId id, Offset start);
+  Task<Result<SegmentFacts>> segment_at(StreamId id, Offset from, std::uint64_t bytes_max);
+  Task<Result<void>> for_batches(StreamId id, Offset from, Offset to, TakeBatch take);
+  Task<Result<CompactionOutcome>> compact_range(Compaction job, LogOptions options);
+  Task<Result<void>> replace_files(Compaction job, std::unique_ptr<SettledWriter> writer,
+                                   Offset to);
   bool is_persistent() const { return engine_.is_persistent(); }
 
   runtime::Runtime& runtime_;
@@ -100,6 +123,7 @@ class Store final : private WalObserver {
   std::list<LogOptions> kept_options_;
 
   Turnstile readers_;               // Alone: whoever ends the store.
+  Turnstile cleaning_;              // Retention and compaction come one at a time.
   runtime::Event released_;         // A stream is not busy any more.
   std::uint32_t last_segment_ = 0;  // That was written to.
   std::optional<Time> flush_due_;

@@ -74,7 +74,10 @@ struct Known {
 class Lives {
  public:
   explicit Lives(std::uint64_t seed) : world_(seed), random_(seed * 7919 + 1) {
-    engine_name_ = random_.chance(0.5) ? "buffered" : "uring";
+    constexpr std::array<std::string_view, 3> engines{"buffered", "uring", "direct"};
+    engine_name_ = engines[random_.below(engines.size())];
+    engine_options_.preallocation = static_cast<Preallocation>(random_.below(4));
+    engine_options_.prepared_bytes = 1u << 20;
     SharedOptions& shared = options_.shared;
     shared.segment_bytes = static_cast<std::uint64_t>(random_.between(300, 4000));
     shared.bytes_max = shared.segment_bytes * (4 + random_.below(8));
@@ -90,8 +93,10 @@ class Lives {
       BOOST_TEST_CONTEXT("life " << life) {
         const bool power_cut = live();
         for (Known& known : known_) {
-          // What a killed process wrote is there as long as the power is.
-          known.cached = power_cut ? 0 : std::min(known.twin.end(), known.pending.end());
+          // What a killed process wrote is there as long as the power is, if it went through the
+          // page cache.
+          const bool is_lost = power_cut || engine_name_ == "direct";
+          known.cached = is_lost ? 0 : std::min(known.twin.end(), known.pending.end());
         }
       }
     }
@@ -109,7 +114,7 @@ class Lives {
   void boot() {
     world_.world().boot(node, [this](runtime::Runtime& runtime) {
       auto process = std::make_shared<Process>();
-      process->engine = std::move(make_engine(engine_name_, runtime).value());
+      process->engine = std::move(make_engine(engine_name_, runtime, engine_options_).value());
       process->layout = make_shared_layout(runtime, *process->engine, options_);
       process->logs.resize(known_.size());
       process_ = process.get();
@@ -379,6 +384,7 @@ class Lives {
   SimulatedTestWorld world_;
   Prng random_;
   std::string engine_name_;
+  EngineOptions engine_options_;
   LayoutOptions options_;
   LogOptions log_options_;
   Process* process_ = nullptr;

@@ -48,6 +48,10 @@ void forget_unsettled(Stream& stream, FrameKind kind, Offset offset) {
     batches.clear();
   } else if (kind == FrameKind::move_start) {
     batches.erase(batches.begin(), find_unsettled(stream, offset));
+  } else if (kind == FrameKind::supersede) {
+    const auto kept = std::find_if(batches.begin(), batches.end(),
+                                   [&](const auto& batch) { return batch.base >= offset; });
+    batches.erase(batches.begin(), kept);
   } else if (kind == FrameKind::truncate) {
     while (!batches.empty() && batches.back().base >= offset) batches.pop_back();
   }
@@ -59,16 +63,21 @@ void note_change(Stream& stream, FrameKind kind, const Truncation& truncation) {
   switch (kind) {
     case FrameKind::truncate:
       stream.end = truncation.offset;
+      stream.clean_end = std::min(stream.clean_end, stream.end);
+      ++stream.cut_count;
       stream.epochs.truncate_from_end(stream.end);
       add_cut(stream, {truncation.offset, truncation.file});
       break;
     case FrameKind::reset:
       stream.start = stream.end = truncation.offset;
+      stream.clean_end = Offset{0};
+      ++stream.cut_count;
       stream.epochs.clear();
       add_cut(stream, {Offset{0}, truncation.file});
       break;
     case FrameKind::move_start:
       stream.start = truncation.offset;
+      stream.epochs.truncate_from_start(stream.start);
       break;
     default:
       CHECK(kind == FrameKind::supersede);

@@ -53,6 +53,7 @@ struct Stream {
   std::uint64_t files = 0;                // A bit per slot whose settled file may hold batches.
   std::vector<Cut> cuts;                  // Later ones reach more files.
   Offset clean_end;                       // Compaction has seen everything below.
+  std::uint32_t cut_count = 0;            // Of truncations and resets since the start.
 
   // Of settled file number `file`, what begins here or later does not count any more.
   Offset cut_of(std::uint64_t file) const;

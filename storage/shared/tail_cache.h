@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "common/bytes.h"
 #include "storage/shared/frame.h"
@@ -13,12 +14,14 @@ namespace qlab::storage::shared {
 // Thread: one shard.
 class TailCache {
  public:
-  using Chunk = std::shared_ptr<const Bytes>;
+  using Chunk = std::shared_ptr<Bytes>;
 
   explicit TailCache(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
-  // Requires: `at` lies behind all that was added before.
+  // Requires: `at` lies behind all that was added before; the bytes do not change any more.
   void add(Position at, Chunk chunk);
+  // An empty buffer, one that was used before if there is one: fresh memory costs page faults.
+  Chunk make_buffer();
   // The bytes of [at, at + count) while `chunk` is held; nothing unless one chunk has them all.
   struct View {
     Chunk chunk;
@@ -35,6 +38,7 @@ class TailCache {
   const std::uint64_t bytes_max_;
   std::uint64_t bytes_ = 0;
   std::deque<Entry> entries_;  // By position.
+  std::vector<Chunk> spare_;   // At most spare_max.
 };
 
 }  // namespace qlab::storage::shared

@@ -43,8 +43,13 @@ void Wal::begin(std::uint64_t salt, std::uint32_t next_number,
   salt_ = salt;
   next_number_ = next_number;
   for (WalSegmentPtr& segment : segments) segments_.emplace(segment->number, std::move(segment));
-  // Everything before the next segment is durable: recovery saw to it.
-  written_ = durable_ = {next_number, 0};
+  // Everything there is durable: recovery saw to it, and cut what lay behind.
+  written_ = {next_number, 0};
+  if (!segments_.empty()) {
+    const WalSegment& last = *segments_.rbegin()->second;
+    written_ = Position{last.number, 0}.plus(last.data->size());
+  }
+  durable_ = written_;
 }
 
 Error Wal::poison(const Error& why) {
@@ -59,7 +64,7 @@ Error Wal::poison(const Error& why) {
 
 WalGroupPtr Wal::open_group() {
   if (queue_.empty() || queue_.back()->bytes.size() >= group_bytes_max) {
-    queue_.push_back(std::make_shared<WalGroup>(runtime_));
+    queue_.push_back(std::make_shared<WalGroup>(runtime_, cache_.make_buffer()));
   }
   if (!writing_) {
     writing_ = true;
@@ -137,7 +142,7 @@ Task<Result<void>> Wal::roll() {
     if (!emptied) co_return fail(poison(emptied.error()));
   }
   ++next_number_;
-  written_ = durable_ = {number, 0};
+  previous_end_ = written_;
   active_ = next;
   segments_.emplace(number, std::move(next));
   co_return Result<void>{};
@@ -147,7 +152,7 @@ Task<Result<void>> Wal::write(WalGroupPtr group) {
   const WalSegmentPtr segment = active_;
   Bytes first;
   if (segment->data->size() == 0) {
-    put_frame(first, FrameKind::begin, StreamId{0}, encode_begin(segment->number));
+    put_frame(first, FrameKind::begin, StreamId{0}, encode_begin(previous_end_));
     seal_frame(first, segment->seed, durable_, {segment->number, 0});
   }
   const Position begin = Position{segment->number, 0}.plus(segment->data->size() + first.size());
@@ -168,9 +173,11 @@ Task<Result<void>> Wal::write(WalGroupPtr group) {
   group->ended = true;
   written_ = group->end();
   observer_.on_written(*group);
-  cache_.add(begin, std::shared_ptr<const Bytes>(group, &group->bytes));
+  cache_.add(begin, group->chunk);
   undurable_.push_back(group);
-  note_durable({segment->number, static_cast<std::uint32_t>(segment->data->durable_size())});
+  // Nothing of a new segment is no more than all of the one before, and that has an end.
+  const auto durable = static_cast<std::uint32_t>(segment->data->durable_size());
+  if (durable > 0) note_durable({segment->number, durable});
   group->ended_event.notify_all();
   co_return Result<void>{};
 }

@@ -44,9 +44,11 @@ struct WalGroup {
     BatchHeader batch;  // Of an append.
   };
 
-  explicit WalGroup(runtime::Runtime& runtime) : ended_event(runtime) {}
+  WalGroup(runtime::Runtime& runtime, TailCache::Chunk buffer)
+      : chunk(std::move(buffer)), bytes(*chunk), ended_event(runtime) {}
 
-  Bytes bytes;
+  const TailCache::Chunk chunk;
+  Bytes& bytes;
   std::vector<Entry> entries;
   Position begin;              // Once written.
   bool ended = false;          // Written or refused.
@@ -130,7 +132,8 @@ class Wal {
   std::uint32_t next_number_ = 1;
   std::map<std::uint32_t, WalSegmentPtr> segments_;  // The last may be active.
   std::vector<WalSegmentPtr> retired_;
-  WalSegmentPtr active_;  // Null before the first write.
+  WalSegmentPtr active_;   // Null before the first write.
+  Position previous_end_;  // Where the segment before the active one ends.
   Position written_;
   Position durable_;             // durable_ <= written_
   std::optional<Error> failed_;  // Set once and for all.
