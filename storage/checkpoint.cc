@@ -118,31 +118,24 @@ Result<std::optional<RecoveryPoint>> read_durable_mark(runtime::Disk& disk,
   return counts ? mark : std::optional<RecoveryPoint>{};
 }
 
-Task<Result<void>> DurableMark::note(RecoveryPoint point) {
-  if (busy_ || (due_ && runtime_.now() < *due_)) co_return Result<void>{};
+Task<Result<void>> DurableMark::note(runtime::Runtime& runtime, std::string directory,
+                                     RecoveryPoint point) {
   busy_ = true;
-  due_ = runtime_.now() + mark_interval;
-  const std::string path = path_in(directory_, durable_mark_name);
-  if (!file_) {
-    const runtime::OpenOptions options{
-        .io_path = runtime::IoPath::blocking, .create = true, .exclusive = false};
-    auto opened = co_await runtime_.disk().open(path, options);
-    if (opened) file_ = std::move(*opened);
-    if (!opened) {
-      busy_ = false;
-      co_return fail(std::move(opened).error());
-    }
+  due_ = runtime.now() + mark_interval;
+  const runtime::OpenOptions options{
+      .io_path = runtime::IoPath::blocking, .create = true, .exclusive = false};
+  auto opened = co_await runtime.disk().open(path_in(directory, durable_mark_name), options);
+  Result<void> written;
+  if (opened) {
+    const Bytes bytes = encode_mark(point);
+    written = co_await (*opened)->write(0, std::vector<ByteView>(1, bytes));
+    const Result<void> closed = co_await (*opened)->close();
+    if (written) written = closed;
+  } else {
+    written = fail(opened.error());
   }
-  const Bytes bytes = encode_mark(point);
-  const Result<void> written = co_await file_->write(0, std::vector<ByteView>(1, bytes));
   busy_ = false;
   co_return written;
-}
-
-Task<Result<void>> DurableMark::close() {
-  if (!file_) co_return Result<void>{};
-  const std::unique_ptr<runtime::File> file = std::move(file_);
-  co_return co_await file->close();
 }
 
 }  // namespace qlab::storage

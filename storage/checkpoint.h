@@ -56,20 +56,16 @@ Result<std::optional<RecoveryPoint>> read_durable_mark(runtime::Disk& disk,
 // Thread: one shard; one note() at a time.
 class DurableMark {
  public:
-  DurableMark(runtime::Runtime& runtime, std::string directory)
-      : runtime_(runtime), directory_(std::move(directory)) {}
-
-  // Requires: `point` is durable. Errors: io, no_space; then the mark stays behind, and no harm is
-  // done.
-  Task<Result<void>> note(RecoveryPoint point);
-  Task<Result<void>> close();
+  // True when the last one was written long enough ago.
+  bool is_due(Time now) const { return !busy_ && now >= due_; }
+  // Opens the file for as long as the write takes: a log that is idle holds no descriptor.
+  // Requires: is_due(); `point` is durable. Errors: io, no_space; then the mark stays behind, and
+  // no harm is done.
+  Task<Result<void>> note(runtime::Runtime& runtime, std::string directory, RecoveryPoint point);
 
  private:
-  runtime::Runtime& runtime_;
-  const std::string directory_;
-  std::unique_ptr<runtime::File> file_;  // Opened by the first note().
   bool busy_ = false;
-  std::optional<Time> due_;  // Of the next write; none before the first.
+  Time due_ = Time::min();  // Of the next write.
 };
 
 }  // namespace qlab::storage

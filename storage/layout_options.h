@@ -24,6 +24,9 @@ struct LayoutOptions {
   // log.recovery.parallelism, [1, 256]: logs that are recovered at a time.
   std::size_t recovery_parallelism = 8;
   SharedOptions shared = {};
+  // Which of a node's layouts this is: shard < shard_count. Each keeps a file of its own.
+  std::size_t shard = 0;
+  std::size_t shard_count = 1;
 
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;

@@ -25,32 +25,16 @@ Result<BatchHeader> front_header(ByteView batches) {
 
 }  // namespace
 
-Task<Result<std::unique_ptr<Log>>> Log::open(runtime::Runtime& runtime, Engine& engine,
-                                             std::string directory, LogOptions options) {
-  auto context =
-      std::make_shared<LogContext>(runtime, engine, std::numeric_limits<std::size_t>::max());
-  co_return co_await open_partition_log(std::move(context), std::move(directory), options);
-}
-
-Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
-                                                      std::string directory, LogOptions options) {
-  runtime::Runtime& runtime = context->runtime;
-  if (context->files.is_persistent()) CO_TRY_VOID(runtime.disk().make_directories(directory));
-  CO_TRY(RecoveredLog recovered, co_await recover(runtime, context->files, directory, options));
-  auto log = std::make_unique<PartitionLog>(std::move(context), std::move(directory), options,
-                                            std::move(recovered));
-  log->start_background();
-  co_return log;
-}
-
-PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, std::string directory,
-                           LogOptions options, RecoveredLog recovered)
+PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, LogName name, LogOptions options,
+                           RecoveredLog recovered)
     : context_(std::move(context)),
       runtime_(context_->runtime),
       engine_(context_->files),
-      directory_(std::move(directory)),
+      directory_(std::move(name.partition)),
       options_(options),
-      report_(std::move(recovered.report)),
+      topic_(name.topic),
+      report_(recovered.report.clean ? nullptr
+                                     : std::make_unique<const RecoveryReport>(recovered.report)),
       segments_(std::move(recovered.segments)),
       epochs_(std::move(recovered.epochs)),
       start_(recovered.point.start),
@@ -58,20 +42,25 @@ PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, std::string dire
       durable_end_(recovered.point.offset),
       point_(recovered.point),
       compacted_(recovered.compacted),
-      mark_(runtime_, directory_),
       cleaning_(runtime_),
       appends_(runtime_),
       structure_(runtime_),
       seals_(runtime_),
-      dirty_(runtime_),
-      stopped_(runtime_),
       background_(runtime_) {
   CHECK(!segments_.empty());
 }
 
-void PartitionLog::start_background() {
-  if (options_.durability != Durability::group) return;
-  background_.start([this] { return flush_in_groups(); });
+PartitionLog::~PartitionLog() {
+  if (flush_waits_) context_->flusher.forget(*this);
+}
+
+const RecoveryReport& PartitionLog::recovery() const {
+  static const RecoveryReport clean = [] {
+    RecoveryReport report;
+    report.clean = true;
+    return report;
+  }();
+  return report_ ? *report_ : clean;
 }
 
 Error PartitionLog::fail_for_good(Error why) {
@@ -215,6 +204,7 @@ Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView b
     if (written.error().code == Errc::no_space) return fail(std::move(written).error());
     return fail(fail_for_good(std::move(written).error()));
   }
+  if (durable_end_ == end_) failures_seen_ = context_->filesystem.failures();
   LogSegment& segment = active();
   while (!batches.empty()) {
     // Not copied: a load of what was just stored piecemeal waits for every store before it, and
@@ -226,7 +216,8 @@ Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView b
     batches = batches.subspan(header->total_bytes());
   }
   end_ = range.next;
-  if (options_.durability == Durability::group) dirty_.notify_all();
+  const bool is_group = options_.durability == Durability::group;
+  if (is_group && !flush_waits_) wait_for_flush();
   return range;
 }
 
@@ -234,100 +225,6 @@ bool PartitionLog::is_full_for(std::size_t bytes, Offset next) const {
   if (active().noted_end() == 0) return false;
   return active().noted_end() + bytes > options_.segment_bytes ||
          next - active().base() > relative_offset_max;
-}
-
-// Begins the next segment and has the full one sealed.
-Task<Result<void>> PartitionLog::roll() {
-  // Not more than one segment is being sealed while the next one fills.
-  { const Turnstile::Guard sealed = co_await seals_.enter_alone(); }
-  CO_TRY_VOID(usable());
-  CO_TRY(SegmentPtr next,
-         co_await open_segment(engine_, directory_, end_, options_.index_interval_bytes));
-  if (next->size() != 0) co_return fail(Errc::exists, "{} is there already", next->path());
-  const RecoveryPoint sealed_end = end_point();
-  active().seal(runtime_);
-  segments_.push_back(std::move(next));
-  if (persistent()) {
-    background_.start([this, sealed_end, cuts = cuts_] { return seal(sealed_end, cuts); });
-  }
-  co_return Result<void>{};
-}
-
-// Makes a full segment durable, and with it everything before, in the background.
-Task<void> PartitionLog::seal(RecoveryPoint end, std::uint64_t cuts) {
-  const Turnstile::Guard inside = co_await structure_.visit();
-  const Turnstile::Guard turn = co_await seals_.enter_alone();
-  // What ended there may be gone, and other batches there.
-  if (failed_ || cuts != cuts_) co_return;
-  const Result<void> synced = co_await sync_up_to(end.segment);
-  if (!synced) co_return;  // The next append says why.
-  durable_end_ = std::max(durable_end_, end.offset);
-  // Prepared space goes before the recovery point vouches for all that is in the file.
-  const Result<void> released = co_await release_up_to(end.segment);
-  if (!released) co_return;
-  // Without it the next recovery scans more, and the next roll or close tries again.
-  [[maybe_unused]] const Result<void> advanced = co_await advance_recovery_point(end);
-}
-
-// Makes durable all segments up to the one that begins at `segment`.
-// Requires: the caller is at the turnstile of the structure.
-Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
-  CO_TRY_VOID(usable());
-  std::vector<SegmentPtr> dirty;
-  for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
-    if ((*at)->base() <= segment && !(*at)->is_durable()) dirty.push_back(*at);
-  }
-  std::reverse(dirty.begin(), dirty.end());
-  for (const SegmentPtr& each : dirty) {
-    const Result<std::uint64_t> durable = co_await each->data().sync();
-    // What does not fit waits in the engine, and the next sync tries it again.
-    if (!durable && durable.error().code == Errc::no_space) co_return fail(durable.error());
-    if (!durable) co_return fail(fail_for_good(durable.error()));
-    each->mark_durable(*durable);
-  }
-  co_return usable();
-}
-
-// Closes the files of full segments. Requires: as sync_up_to().
-Task<Result<void>> PartitionLog::release_up_to(Offset segment) {
-  const std::vector<SegmentPtr> segments = segments_;
-  for (const SegmentPtr& each : segments) {
-    const bool full = each->base() >= point_.segment && each->base() <= segment;
-    if (!full) continue;
-    const Result<void> released = co_await each->data().release();
-    if (!released) co_return fail(fail_for_good(released.error()));
-  }
-  co_return Result<void>{};
-}
-
-Task<Result<Offset>> PartitionLog::sync() {
-  CO_TRY_VOID(usable());
-  if (durable_end_ == end_) co_return durable_end_;
-  std::optional<Turnstile::Guard> inside = structure_.try_visit();
-  if (!inside) inside.emplace(co_await structure_.visit());
-  const RecoveryPoint reached = end_point();
-  CO_TRY_VOID(co_await sync_up_to(reached.segment));
-  durable_end_ = std::max(durable_end_, reached.offset);
-  // Without it the next recovery knows less, and no harm is done.
-  if (persistent()) {
-    [[maybe_unused]] const Result<void> noted = co_await mark_.note(reached);
-  }
-  co_return durable_end_;
-}
-
-Task<void> PartitionLog::flush_in_groups() {
-  while (!closed_) {
-    if (durable_end_ == end_) {
-      co_await dirty_.wait();
-    } else {
-      const Time due = runtime_.now() + options_.group_interval;
-      const bool stopped = co_await stopped_.wait_until(due);
-      if (stopped) co_return;
-      const Result<Offset> synced = co_await sync();
-      const bool goes_on = synced || synced.error().code == Errc::no_space;
-      if (!goes_on) co_return;  // The next append says why.
-    }
-  }
 }
 
 // Requires: everything below `point` is durable.
@@ -356,8 +253,7 @@ Result<void> PartitionLog::store_epochs() {
 // joined first.
 Task<void> PartitionLog::end_background() {
   closed_ = true;
-  stopped_.notify_all();
-  dirty_.notify_all();
+  if (std::exchange(flush_waits_, false)) context_->flusher.forget(*this);
   const Turnstile::Guard no_cleaning = co_await cleaning_.enter_alone();
   co_await background_.close();
 }
@@ -374,12 +270,22 @@ Task<Result<void>> PartitionLog::close() {
   }
   const Result<void> closed = co_await close_files();
   if (!result) co_return result;
+  if (closed && persistent()) context_->closed.add(directory_, state_when_closed());
   co_return closed;
+}
+
+ClosedLog PartitionLog::state_when_closed() const {
+  ClosedLog state{
+      .topic = topic_, .point = point_, .compacted = compacted_, .segments = {}, .epochs = epochs_};
+  for (const SegmentPtr& segment : segments_) {
+    state.segments.push_back({segment->base(), segment->noted_end()});
+  }
+  return state;
 }
 
 Task<Result<void>> PartitionLog::close_files() {
   fail_for_good(Error{Errc::closed, fmt::format("{} is closed", directory_)});
-  Result<void> result = co_await mark_.close();
+  Result<void> result;
   for (const SegmentPtr& segment : segments_) {
     const Result<void> closed = co_await segment->data().close();
     if (result) result = closed;

@@ -13,6 +13,7 @@
 #include "storage/cleaner.h"
 #include "storage/compaction_point.h"
 #include "storage/epoch_cache.h"
+#include "storage/layout.h"
 #include "storage/log.h"
 #include "storage/log_context.h"
 #include "storage/log_segment.h"
@@ -21,10 +22,11 @@
 
 namespace qlab::storage {
 
-class PartitionLog final : public Log {
+class PartitionLog final : public Log, private Flushable {
  public:
-  PartitionLog(std::shared_ptr<LogContext> context, std::string directory, LogOptions options,
+  PartitionLog(std::shared_ptr<LogContext> context, LogName name, LogOptions options,
                RecoveredLog recovered);
+  ~PartitionLog() override;
 
   Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) override;
   Task<Result<AppendResult>> append_as_follower(Bytes batches) override;
@@ -46,10 +48,7 @@ class PartitionLog final : public Log {
   Offset end() const override { return end_; }
   Offset durable_end() const override { return durable_end_; }
   std::uint64_t size_bytes() const override;
-  const RecoveryReport& recovery() const override { return report_; }
-
-  // Begins the group flush, when the options ask for one.
-  void start_background();
+  const RecoveryReport& recovery() const override;
 
  private:
   using SegmentPtr = std::shared_ptr<LogSegment>;
@@ -68,7 +67,11 @@ class PartitionLog final : public Log {
   Task<void> seal(RecoveryPoint end, std::uint64_t removals);
   Task<Result<void>> sync_up_to(Offset segment);
   Task<Result<void>> release_up_to(Offset segment);
-  Task<void> flush_in_groups();
+  Task<Result<void>> sync_together();
+  Result<void> check_not_lost();
+  void wait_for_flush();
+  void begin_flush() override;
+  Task<void> flush();
   Task<Result<void>> advance_recovery_point(RecoveryPoint point);
   // Where the log is to end.
   struct Cut {
@@ -88,6 +91,7 @@ class PartitionLog final : public Log {
                                                                Offset limit);
   Task<void> end_background();
   Task<Result<void>> close_files();
+  ClosedLog state_when_closed() const;
 
   // Of the segments, the active one last.
   Task<Result<std::vector<SegmentFacts>>> facts();
@@ -119,7 +123,8 @@ class PartitionLog final : public Log {
   Engine& engine_;  // Which keeps no more files open than it may.
   const std::string directory_;
   const LogOptions options_;
-  RecoveryReport report_;
+  const TopicId topic_;
+  const std::unique_ptr<const RecoveryReport> report_;  // None when it was clean.
 
   std::vector<SegmentPtr> segments_;  // By base offset; the last is the active one.
   EpochCache epochs_;
@@ -132,19 +137,25 @@ class PartitionLog final : public Log {
   DurableMark mark_;
   std::optional<Error> failed_;  // Why nothing is written any more; set once.
   bool closed_ = false;
+  bool flush_waits_ = false;  // The flusher has us in its list.
+  bool lost_ = false;         // A sync of the file system failed; so did we.
+  std::uint64_t failures_seen_ =
+      0;                        // Of those syncs, when the first byte came that is not durable.
   std::uint64_t removals_ = 0;  // Grows when segments go, so that a compaction notices.
 
   Turnstile cleaning_;  // One retention or compaction at a time. Taken before all others.
   Turnstile appends_;
-  Turnstile structure_;     // Taken after appends_, by whoever takes both.
-  Turnstile seals_;         // Segments are sealed in their order. Taken after structure_.
-  runtime::Event dirty_;    // Something was appended; told in durability mode group.
-  runtime::Event stopped_;  // closed_ was set.
+  Turnstile structure_;  // Taken after appends_, by whoever takes both.
+  Turnstile seals_;      // Segments are sealed in their order. Taken after structure_.
   runtime::Gate background_;
 };
 
-// Opens one log of a layout. Requires and errors: as Log::open().
+// Opens one log of a layout from its directory. Requires and errors: as Log::open().
 Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
-                                                      std::string directory, LogOptions options);
+                                                      LogName name, LogOptions options);
+// The same from what is known of it, without a look at the disk.
+// Requires: it was closed so, and nothing was written to it since.
+std::unique_ptr<Log> reopen_partition_log(std::shared_ptr<LogContext> context, LogName name,
+                                          LogOptions options, ClosedLog closed);
 
 }  // namespace qlab::storage

@@ -33,7 +33,8 @@ Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size
     co_return fail(Errc::out_of_range, "{}: offset {} is not in [{}, {}]", directory_, from, start_,
                    end_);
   }
-  limit = std::min(limit, end_);
+  if (lost_ && from >= durable_end_ && from < end_) co_return fail(*failed_);
+  limit = std::min(limit, lost_ ? durable_end_ : end_);
   if (from >= limit) co_return ReadResult{{}, from};
   if (segments_.empty()) CO_TRY_VOID(usable());  // A reset failed half-way and said so.
   co_return co_await read_segment(segments_[index_of(from)], from, limit, bytes_max);
@@ -41,6 +42,7 @@ Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size
 
 Task<Result<ReadResult>> PartitionLog::read_segment(SegmentPtr segment, Offset from, Offset limit,
                                                     std::size_t bytes_max) {
+  if (!segment->is_indexed()) CO_TRY_VOID(co_await segment->index());
   // Where the index is near enough, one read gives the batches before `from` and those asked for.
   std::uint64_t position = segment->position_near(from);
   const std::size_t before =

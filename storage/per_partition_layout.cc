@@ -14,21 +14,30 @@ std::string metadata_text(const TopicId& id) {
   return fmt::format("version: 0\ntopic_id: {}\n", id.to_string());
 }
 
+// No partition is named so: their names end with a number.
+constexpr std::string_view closed_logs_directory = "closed-logs";
+
+std::string suffix_of(std::size_t shard_count) {
+  return fmt::format("-of-{}", shard_count);
+}
+
 class PerPartitionLayout final : public Layout {
  public:
   PerPartitionLayout(runtime::Runtime& runtime, Engine& engine, LayoutOptions options)
       : runtime_(runtime),
         engine_(engine),
-        context_(std::make_shared<LogContext>(runtime, engine, options.open_files_max)) {
+        context_(std::make_shared<LogContext>(runtime, engine, options)),
+        closed_logs_(fmt::format("{}/{}{}", closed_logs_directory, options.shard,
+                                 suffix_of(options.shard_count))),
+        shard_count_(options.shard_count) {
     recovery_.parallelism = options.recovery_parallelism;
   }
 
   std::string_view name() const override { return "per_partition"; }
 
   Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) override {
-    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
     if (recovery_.logs == 0) first_open_ = runtime_.now();
-    auto opened = co_await open_partition_log(context_, std::move(name.partition), options);
+    auto opened = co_await open_one(std::move(name), options);
     recovery_.elapsed = runtime_.now() - first_open_;
     if (opened) {
       recovery_.add((*opened)->recovery());
@@ -41,12 +50,43 @@ class PerPartitionLayout final : public Layout {
 
   Task<Result<void>> start() override {
     if (!engine_.is_persistent()) co_return Result<void>{};
+    CO_TRY_VOID(drop_other_shard_counts());
+    CO_TRY_VOID(context_->closed.load(runtime_.disk(), closed_logs_));
     co_return delete_what_was_set_aside(runtime_.disk());
   }
-  Task<Result<void>> stop() override { co_return Result<void>{}; }
+  Task<Result<void>> stop() override {
+    if (!engine_.is_persistent()) co_return Result<void>{};
+    CO_TRY_VOID(runtime_.disk().make_directories(closed_logs_directory));
+    co_return context_->closed.store(runtime_.disk(), closed_logs_);
+  }
   LayoutRecovery recovery() const override { return recovery_; }
 
  private:
+  Task<Result<std::unique_ptr<Log>>> open_one(LogName name, LogOptions options) {
+    std::optional<ClosedLog> closed = context_->closed.take(name.partition);
+    if (closed && closed->topic == name.topic) {
+      co_return reopen_partition_log(context_, std::move(name), options, std::move(*closed));
+    }
+    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
+    co_return co_await open_partition_log(context_, std::move(name), options);
+  }
+
+  // With another number of shards other logs were ours. What was known of logs then is wrong as
+  // soon as one of them is written to.
+  Result<void> drop_other_shard_counts() {
+    runtime::Disk& disk = runtime_.disk();
+    TRY(const bool there, disk.exists(closed_logs_directory));
+    if (!there) return {};
+    TRY(const std::vector<std::string> names, disk.list(closed_logs_directory));
+    bool any = false;
+    for (const std::string& name : names) {
+      if (name.ends_with(suffix_of(shard_count_))) continue;
+      TRY_VOID(disk.remove(fmt::format("{}/{}", closed_logs_directory, name)));
+      any = true;
+    }
+    return any ? disk.sync_directory(closed_logs_directory) : Result<void>{};
+  }
+
   Result<void> claim_directory(const LogName& name) {
     runtime::Disk& disk = runtime_.disk();
     const std::string path = name.partition + "/partition.metadata";
@@ -65,6 +105,8 @@ class PerPartitionLayout final : public Layout {
   runtime::Runtime& runtime_;
   Engine& engine_;
   const std::shared_ptr<LogContext> context_;
+  const std::string closed_logs_;  // Path of the file.
+  const std::size_t shard_count_;
   LayoutRecovery recovery_;
   Time first_open_{};
 };

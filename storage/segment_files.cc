@@ -177,7 +177,7 @@ Task<Result<std::uint64_t>> CappedSegment::sync() {
   if (!file_ && !moving_) co_return size_;
   if (!try_enter()) CO_TRY_VOID(co_await enter());
   Result<std::uint64_t> durable = co_await file_->sync();
-  if (!durable) keep_open();
+  if (!durable && durable.error().code != Errc::no_space) keep_open();
   if (durable) synced_ = true;
   leave();
   co_return durable;

@@ -30,8 +30,8 @@ struct Turnstile::State {
 
   runtime::Executor executor;
   std::size_t inside = 0;
-  bool alone = false;        // Requires: inside <= 1 while it is true.
-  std::deque<Waiter> queue;  // One entry per coroutine that awaits.
+  bool alone = false;       // Requires: inside <= 1 while it is true.
+  std::list<Waiter> queue;  // One entry per coroutine that awaits. An empty deque takes 600 bytes.
 };
 
 Turnstile::Turnstile(runtime::Runtime& runtime)

@@ -5,7 +5,7 @@
 // A coroutine that is abandoned (runtime/suspension.h) may outlive whoever made the turnstile, so
 // the guards keep its state alive.
 
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 
