@@ -13,6 +13,7 @@ constexpr std::size_t header_bytes = 24;
 constexpr std::size_t frame_bytes = 8;  // Length and checksum of a block.
 constexpr std::size_t buffer_bytes_max = 1u << 20;
 constexpr std::size_t block_bytes_max = 1u << 28;
+constexpr std::size_t block_bytes_expected = 32u << 10;
 constexpr std::size_t read_bytes = 4u << 20;
 
 std::string checkpoint_path(std::string_view directory) {
@@ -182,6 +183,7 @@ Task<Result<void>> CheckpointWriter::open(Position begin, StreamId next_id) {
 void CheckpointWriter::add(const StreamTable::Block* block, Position now,
                            const SlotNumbers& slots) {
   BytesWriter out;
+  out.reserve(block_bytes_expected);
   out.put(std::uint32_t{0});
   out.put(std::uint32_t{0});  // Length and checksum.
   out.put(now.segment);

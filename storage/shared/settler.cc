@@ -230,10 +230,11 @@ Task<Result<void>> Settler::copy_unsettled(SettledWriter& writer, std::uint32_t 
   const WalSegmentPtr from = wal_.find(segment);
   const std::vector<StreamId>& streams = unsettled_[segment];
   Bytes whole;  // The segment, when the cache has not got all of it.
+  std::vector<UnsettledBatch> batches;
   for (std::size_t i = 0; i < streams.size(); ++i) {
     const Stream* const stream = streams_.find(streams[i]);
     if (!stream) continue;
-    std::vector<UnsettledBatch> batches;
+    batches.clear();
     for (const UnsettledBatch& batch : stream->unsettled) {
       if (batch.at.segment > segment) break;
       batches.push_back(batch);

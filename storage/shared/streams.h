@@ -36,24 +36,26 @@ struct Cut {
   std::uint64_t file = 0;
 };
 
+// What every append touches comes last, together.
 struct Stream {
   std::string name;
   TopicId topic;
   Offset start;
-  Offset end;                      // One past the last record whose frame is written.
-  Offset durable_end;              // start <= durable_end <= end
-  Offset assigned_end;             // >= end: with the frames that wait to be written.
-  LeaderEpoch assigned_epoch{-1};  // Likewise.
-  bool is_logged = false;          // A create frame is written or waits.
-  bool is_created = false;         // It is written.
-  bool is_busy = false;            // It is being cut: appends wait.
-  std::uint64_t size_bytes = 0;    // Of its batches, settled or not.
+  std::uint64_t files = 0;      // A bit per slot whose settled file may hold batches.
+  std::vector<Cut> cuts;        // Later ones reach more files.
+  Offset clean_end;             // Compaction has seen everything below.
+  std::uint32_t cut_count = 0;  // Of truncations and resets since the start.
+
+  LeaderEpoch assigned_epoch{-1};  // As assigned_end.
   EpochCache epochs;
   std::vector<UnsettledBatch> unsettled;  // By offset, and so by position.
-  std::uint64_t files = 0;                // A bit per slot whose settled file may hold batches.
-  std::vector<Cut> cuts;                  // Later ones reach more files.
-  Offset clean_end;                       // Compaction has seen everything below.
-  std::uint32_t cut_count = 0;            // Of truncations and resets since the start.
+  std::uint64_t size_bytes = 0;           // Of its batches, settled or not.
+  Offset end;                             // One past the last record whose frame is written.
+  Offset durable_end;                     // start <= durable_end <= end
+  Offset assigned_end;                    // >= end: with the frames that wait to be written.
+  bool is_logged = false;                 // A create frame is written or waits.
+  bool is_created = false;                // It is written.
+  bool is_busy = false;                   // It is being cut: appends wait.
 
   // Of settled file number `file`, what begins here or later does not count any more.
   Offset cut_of(std::uint64_t file) const;

@@ -44,8 +44,12 @@ struct WalGroup {
     BatchHeader batch;  // Of an append.
   };
 
+  static constexpr std::size_t entries_expected = 128;
+
   WalGroup(runtime::Runtime& runtime, TailCache::Chunk buffer)
-      : chunk(std::move(buffer)), bytes(*chunk), ended_event(runtime) {}
+      : chunk(std::move(buffer)), bytes(*chunk), ended_event(runtime) {
+    entries.reserve(entries_expected);
+  }
 
   const TailCache::Chunk chunk;
   Bytes& bytes;
