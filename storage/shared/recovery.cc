@@ -206,7 +206,10 @@ Task<Result<void>> Recovery::replay_segments() {
     WalScanner scanner(segment);
     while (true) {
       const Position at{segment->number, static_cast<std::uint32_t>(scanner.position())};
-      CO_TRY(const std::optional<Frame> frame, co_await scanner.next());
+      std::optional<Frame> frame = scanner.next_here();
+      if (!frame) {
+        CO_TRY(frame, co_await scanner.next());
+      }
       if (!frame) break;
       CO_TRY_VOID(replay(*frame, at));
     }

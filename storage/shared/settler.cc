@@ -124,16 +124,8 @@ Task<Result<bool>> Settler::do_one() {
 }
 
 Task<Result<bool>> Settler::do_job() {
-  if (const WalSegmentPtr full = wal_.full_after(manifest_.settled_through)) {
-    CO_TRY_VOID(co_await settle(full->number));
-    since_checkpoint_ += full->data->size();
-    co_return true;
-  }
-  const bool holds_room = room_wanted_ && checkpoint_ < wal_.written() && !is_room();
-  if (files_changed_ || holds_room || since_checkpoint_ >= options_.checkpoint_bytes) {
-    CO_TRY_VOID(co_await write_checkpoint());
-    co_return true;
-  }
+  CO_TRY(const bool caught_up, co_await catch_up());
+  if (caught_up) co_return true;
   if (!dying_.empty()) {
     const std::vector<SettledFilePtr> one(1, dying_.back());
     dying_.pop_back();
@@ -152,6 +144,23 @@ Task<Result<bool>> Settler::do_job() {
     co_return true;
   }
   co_return false;
+}
+
+// What keeps the shared log short. A merge does not hold it up.
+Task<Result<bool>> Settler::catch_up() {
+  if (const WalSegmentPtr full = wal_.full_after(manifest_.settled_through)) {
+    CO_TRY_VOID(co_await settle(full->number));
+    since_checkpoint_ += full->data->size();
+    co_return true;
+  }
+  const bool holds_room = room_wanted_ && checkpoint_ < wal_.written() && !is_room();
+  if (!files_changed_ && !holds_room && since_checkpoint_ < options_.checkpoint_bytes) {
+    co_return false;
+  }
+  CO_TRY_VOID(co_await write_checkpoint());
+  CO_TRY_VOID(co_await drop_segments());
+  progress_.notify_all();
+  co_return true;
 }
 
 Result<void> Settler::store_manifest(Manifest manifest) {

@@ -92,6 +92,7 @@ class Settler {
  private:
   Task<Result<bool>> do_one();
   Task<Result<bool>> do_job();
+  Task<Result<bool>> catch_up();
   Task<Result<void>> settle(std::uint32_t segment);
   Task<Result<void>> copy_unsettled(SettledWriter& writer, std::uint32_t segment);
   Task<void> switch_over(std::uint32_t segment, SettledFilePtr file);

@@ -97,7 +97,10 @@ Task<Result<void>> Settler::copy_live(SettledWriter& writer, std::vector<Settled
       writer.add(batch, bytes);
       last_stream = batch.stream;
       last_end = batch.next();
-      if (writer.is_full()) CO_TRY_VOID(co_await writer.flush());
+      if (writer.is_full()) {
+        CO_TRY_VOID(co_await writer.flush());
+        CO_TRY_VOID(co_await catch_up());
+      }
     }
     CO_TRY(least->batch, co_await least->cursor.next());
   }

@@ -17,6 +17,16 @@ Task<Result<ByteView>> WalScanner::look(std::uint64_t position, std::size_t coun
   co_return ByteView(bytes_).subspan(static_cast<std::size_t>(position - bytes_start_));
 }
 
+std::optional<Frame> WalScanner::next_here() {
+  if (position_ < bytes_start_ || position_ >= bytes_start_ + bytes_.size()) return {};
+  const ByteView bytes =
+      ByteView(bytes_).subspan(static_cast<std::size_t>(position_ - bytes_start_));
+  const Result<Frame> frame = check_frame(bytes, segment_->seed, own(position_));
+  if (!frame) return {};
+  position_ += frame->total_bytes();
+  return *frame;
+}
+
 Task<Result<std::optional<Frame>>> WalScanner::next() {
   if (bad_ || position_ >= size_) co_return std::optional<Frame>{};
   CO_TRY(ByteView bytes, co_await look(position_, frame_header_bytes + batch_header_bytes));

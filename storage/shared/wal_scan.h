@@ -25,6 +25,8 @@ class WalScanner {
   // The next whole frame, good until the next call; nothing at the end or before a bad frame.
   // Errors: io.
   Task<Result<std::optional<Frame>>> next();
+  // The same within the call; nothing also where bytes have to be read first.
+  std::optional<Frame> next_here();
   std::uint64_t position() const { return position_; }  // Of what next() would give.
   // Why next() gave nothing, unless the segment simply ends.
   const std::optional<Error>& bad() const { return bad_; }
