@@ -1,8 +1,11 @@
 // A log against its naive twin: in peace, and through crashes at any point of any life.
 
+#include <array>
+
 #include "runtime/async.h"
 #include "storage/log_fixture.h"
 #include "storage/log_twin.h"
+#include "storage/per_partition_layout.h"
 
 namespace qlab::storage {
 namespace {
@@ -60,11 +63,13 @@ Task<void> compare(Log& log, const LogTwin& twin, Prng& random) {
 // The process: what a crash takes with it.
 struct Process {
   std::unique_ptr<Engine> engine;
+  std::unique_ptr<Layout> layout;
   std::unique_ptr<Log> log;
+  std::vector<std::unique_ptr<Log>> neighbours;
   std::unique_ptr<runtime::Gate> burst;
 };
 
-// One log through many lives.
+// One log through many lives, among others that want the same few descriptors and syncs.
 class Lives {
  public:
   explicit Lives(std::uint64_t seed) : world_(seed), random_(seed * 7919 + 1) {
@@ -74,6 +79,13 @@ class Lives {
     options_.index_interval_bytes = static_cast<std::uint32_t>(random_.between(0, 500));
     options_.durability = random_.chance(0.3) ? Durability::group : Durability::sync;
     options_.group_interval = std::chrono::milliseconds(1);
+    if (random_.chance(0.2)) {
+      engine_options_.preallocation = static_cast<Preallocation>(random_.below(4));
+    }
+    engine_options_.prepared_bytes = 1u << 20;
+    engine_options_.spares = 1;
+    layout_options_.open_files_max = 1 + random_.below(random_.chance(0.5) ? 4 : 100);
+    layout_options_.group_sync = random_.chance(0.5) ? GroupSync::files : GroupSync::filesystem;
   }
 
   void run(int lives) {
@@ -98,7 +110,8 @@ class Lives {
   void boot() {
     world_.world().boot(node, [this](runtime::Runtime& runtime) {
       auto process = std::make_shared<Process>();
-      process->engine = std::move(make_engine(engine_name_, runtime).value());
+      process->engine = std::move(make_engine(engine_name_, runtime, engine_options_).value());
+      process->layout = make_per_partition_layout(runtime, *process->engine, layout_options_);
       in_page_cache_ = process->engine->is_synced_by_filesystem();
       process_ = process.get();
       return process;
@@ -130,19 +143,25 @@ class Lives {
       BOOST_REQUIRE(world_.world().run_until(down, std::chrono::hours(1)).has_value());
     }
     if (!is_up()) return true;
-    power_cut = failed_ || random_.chance(0.5);
+    // Also after a failed sync: what is then in the page cache must be proved by the next start.
+    power_cut = random_.chance(0.5);
     world_.world().crash(node, {.lose_unsynced = power_cut, .silent = false});
     return power_cut;
   }
 
   Task<void> open_and_compare() {
-    auto opened = co_await Log::open(world_.runtime(), *process_->engine, "t-0", options_);
+    const auto started = co_await process_->layout->start();
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().message()));
+    auto opened = co_await process_->layout->open(name_of(0), options_);
     if (opened) process_->log = std::move(*opened);
     if (!is_up()) co_return;
     BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
     Log& log = *process_->log;
     BOOST_TEST((log.durable_end() == log.end()));
     co_await accept(log);
+    if (!is_up()) co_return;
+    co_await open_neighbours();
     if (!is_up()) co_return;
     pending_ = twin_;
     floor_ = twin_.end();
@@ -192,7 +211,61 @@ class Lives {
     twin_.batches.resize(found.size());
   }
 
+  static LogName name_of(std::size_t number) {
+    return {fmt::format("t-{}", number), TopicId{0, 1}};
+  }
+
+  // Of a neighbour it is only watched that it keeps what it promised.
+  Task<void> open_neighbours() {
+    process_->neighbours.clear();
+    for (std::size_t i = 0; i < neighbour_floors_.size(); ++i) {
+      auto opened = co_await process_->layout->open(name_of(i + 1), options_);
+      if (!is_up()) co_return;
+      BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+      const Offset end = (*opened)->end();
+      BOOST_TEST(end.value() >= neighbour_floors_[i]);
+      neighbour_floors_[i] = end.value();
+      process_->neighbours.push_back(std::move(*opened));
+      if (end == process_->neighbours[i]->start()) continue;
+      const auto read = co_await process_->neighbours[i]->read(Offset{0}, end, 1u << 20);
+      if (!is_up()) co_return;
+      BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+    }
+  }
+
+  Task<void> use_a_neighbour() {
+    if (process_->neighbours.empty()) co_return;
+    const std::size_t i = random_.below(process_->neighbours.size());
+    Log& log = *process_->neighbours[i];
+    const auto appended = co_await log.append_as_leader(draw_batch(random_), LeaderEpoch{0});
+    if (!appended || !is_up() || random_.chance(0.5)) co_return;
+    const auto synced = co_await log.sync();
+    if (synced && is_up()) neighbour_floors_[i] = synced->value();
+  }
+
+  // A clean stop, after which another layout of the same process starts. False when it failed.
+  Task<bool> stop_and_start() {
+    for (std::size_t i = 0; i < process_->neighbours.size(); ++i) {
+      const Offset end = process_->neighbours[i]->end();
+      const auto closed = co_await process_->neighbours[i]->close();
+      if (!is_up()) co_return false;
+      if (closed) neighbour_floors_[i] = end.value();
+    }
+    process_->neighbours.clear();
+    process_->log.reset();
+    const auto stopped = co_await process_->layout->stop();
+    if (!stopped || !is_up()) co_return false;
+    process_->layout =
+        make_per_partition_layout(world_.runtime(), *process_->engine, layout_options_);
+    const auto started = co_await process_->layout->start();
+    co_return started.has_value() && is_up();
+  }
+
   Task<void> close() {
+    for (const auto& neighbour : process_->neighbours) {
+      const auto closed = co_await neighbour->close();
+      BOOST_TEST(closed.has_value());
+    }
     const auto closed = co_await process_->log->close();
     BOOST_TEST(closed.has_value());
   }
@@ -215,7 +288,8 @@ class Lives {
       runtime::DiskFault fault;
       const bool sync = access.operation == runtime::DiskOperation::sync;
       const bool write = access.operation == runtime::DiskOperation::write;
-      if (sync && random_.chance(0.02)) fault.error = EIO;
+      const bool shared = access.operation == runtime::DiskOperation::sync_filesystem;
+      if ((sync || shared) && random_.chance(0.02)) fault.error = EIO;
       if (write && random_.chance(0.1)) fault.error = ENOSPC;
       if (fault.error != 0) fault.torn = static_cast<std::size_t>(random_.below(access.count + 1));
       return fault;
@@ -224,6 +298,9 @@ class Lives {
 
   Task<void> do_one() {
     Log& log = *process_->log;
+    const bool elsewhere = random_.chance(0.2);
+    if (elsewhere) co_await use_a_neighbour();
+    if (!is_up()) co_return;
     const std::uint64_t dice = random_.below(100);
     if (dice < 55) {
       co_await append_some();
@@ -248,7 +325,12 @@ class Lives {
       note(closed.has_value());
       if (!closed || !is_up()) co_return;
       floor_ = twin_.end();
-      auto opened = co_await Log::open(world_.runtime(), *process_->engine, "t-0", options_);
+      if (random_.chance(0.5)) {
+        const bool well = co_await stop_and_start();
+        note(well);
+        if (!well) co_return;
+      }
+      auto opened = co_await process_->layout->open(name_of(0), options_);
       note(opened.has_value());
       if (opened) process_->log = std::move(*opened);
     }
@@ -300,6 +382,9 @@ class Lives {
   Prng random_;
   std::string engine_name_;
   LogOptions options_;
+  EngineOptions engine_options_;
+  LayoutOptions layout_options_;
+  std::array<std::int64_t, 3> neighbour_floors_{};  // As floor_.
   Process* process_ = nullptr;
   LogTwin twin_;             // As of the last call that ended.
   LogTwin pending_;          // As it will be when the call under way has ended.
