@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <deque>
+#include <utility>
 
 #include "common/check.h"
 #include "common/logging.h"
@@ -68,6 +69,10 @@ class Replicas::Impl {
     changed_.notify_all();
     for (auto& [leader, fetcher] : fetchers_) co_await fetcher->stop();
     co_await gate_.close();
+    for (auto& [partition, replica] : opened_) {
+      if (replica) slots_[partition].replica = *replica;
+    }
+    opened_.clear();
     for (auto& [partition, slot] : slots_) {
       const auto closed = co_await slot.replica->close();
       if (!closed) {
@@ -81,6 +86,10 @@ class Replicas::Impl {
   struct Slot {
     TopicId topic_id;
     Replica replica;
+  };
+  struct Wanted {
+    metadata::TopicPtr topic;
+    PartitionIndex index;
   };
   struct Change {
     metadata::ImagePtr image;
@@ -107,12 +116,63 @@ class Replicas::Impl {
     for (const TopicId& id : change.delta->topics) {
       if (change.image->topic(id) == nullptr) co_await drop(id);
     }
+    co_await open_ahead(change);
     for (const TopicId& id : change.delta->topics) {
       const metadata::TopicPtr topic = change.image->topic(id);
       if (topic != nullptr) co_await follow(*topic);
       if (stopped_) co_return;
     }
     direct_fetchers(*change.image);
+  }
+
+  // Opens the logs that these topics need, as many at a time as the layout recovers. What is made
+  // of them comes later and in order: nobody sees a replica before it knows its state.
+  Task<void> open_ahead(Change change) {
+    std::deque<Wanted> wanted;
+    for (const TopicId& id : change.delta->topics) {
+      const metadata::TopicPtr topic = change.image->topic(id);
+      if (topic == nullptr) continue;
+      for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
+        const PartitionIndex index{static_cast<std::int32_t>(p)};
+        const TopicPartition name{topic->name, index};
+        const bool is_open = slots_.contains(name) || opened_.contains(name);
+        if (is_here(*topic, index) && !is_open) wanted.push_back({topic, index});
+      }
+    }
+    if (wanted.empty()) co_return;
+    runtime::Gate workers(runtime_);
+    const std::size_t parallelism = std::max<std::size_t>(1, layout_.recovery().parallelism);
+    for (std::size_t i = 0; i < std::min(parallelism, wanted.size()); ++i) {
+      workers.start([this, &wanted] { return open_each(wanted); });
+    }
+    co_await workers.close();
+    if (std::exchange(recovery_told_, true)) co_return;
+    log(LogLevel::info, "replicas", "{}", layout_.recovery().to_string());
+  }
+
+  Task<void> open_each(std::deque<Wanted>& wanted) {
+    while (!wanted.empty() && !stopped_) {
+      const Wanted next = wanted.front();
+      wanted.pop_front();
+      const TopicPartition name{next.topic->name, next.index};
+      auto opened = co_await open(*next.topic, name);
+      opened_.insert_or_assign(name, std::move(opened));
+    }
+  }
+
+  bool is_here(const metadata::Topic& topic, PartitionIndex index) const {
+    const auto& replicas = topic.partitions[static_cast<std::size_t>(index.value())]->replicas;
+    return std::find(replicas.begin(), replicas.end(), context_.self) != replicas.end() &&
+           shard_of(topic.id, index, context_.shard_count) == context_.shard;
+  }
+
+  // What open_ahead() has opened.
+  Result<Replica> take_opened(const TopicPartition& name) {
+    const auto at = opened_.find(name);
+    if (at == opened_.end()) return fail(Errc::aborted, "{} was not opened", name.name());
+    Result<Replica> opened = std::move(at->second);
+    opened_.erase(at);
+    return opened;
   }
 
   Task<void> drop(TopicId id) {
@@ -136,11 +196,11 @@ class Replicas::Impl {
       const PartitionIndex index{static_cast<std::int32_t>(p)};
       const auto partition = topic.partitions[p];
       const auto& replicas = partition->replicas;
-      if (std::find(replicas.begin(), replicas.end(), context_.self) == replicas.end()) continue;
-      if (shard_of(topic.id, index, context_.shard_count) != context_.shard) continue;
+      if (!is_here(topic, index)) continue;
       const TopicPartition name{topic.name, index};
       if (!slots_.contains(name)) {
-        auto opened = co_await open(topic, name);
+        auto opened = take_opened(name);
+        if (!opened && stopped_) co_return;
         if (!opened) {
           context_.on_fatal(Error{opened.error().code, fmt::format("opening {}: {}", name.name(),
                                                                    opened.error().context)});
@@ -210,6 +270,9 @@ class Replicas::Impl {
   std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
   bool busy_ = false;
   bool stopped_ = false;
+  bool recovery_told_ = false;
+  // Opened and not followed yet; empty between two changes.
+  std::map<TopicPartition, Result<Replica>> opened_;
   runtime::Event changed_;  // Metadata came, or was acted on, or we stop.
   runtime::Gate gate_;
 };
