@@ -365,6 +365,35 @@ BOOST_AUTO_TEST_CASE(a_failed_sync_of_the_file_system_poisons_every_log_that_hel
   BOOST_TEST((code_of(logs.sync(2)) == Errc::io));
 }
 
+BOOST_AUTO_TEST_CASE(logs_that_are_opened_at_once_recover_at_once) {
+  Logs logs({.open_files_max = 16});
+  logs.start();
+  logs.open(40);
+  for (int i = 0; i < 80; ++i) logs.append(i % 40);
+  logs.kill();
+  logs.start();
+  runtime::Gate gate(logs.world.runtime());
+  std::vector<std::unique_ptr<Log>> opened;
+  const auto open = [&](int i) -> Task<void> {
+    LogName name{Logs::name_of(i), TopicId{0, 1}};
+    auto log = co_await logs.layout().open(std::move(name), logs.log_options);
+    BOOST_REQUIRE(log.has_value());
+    BOOST_TEST((*log)->end().value() == 4);
+    opened.push_back(std::move(*log));
+  };
+  logs.world.run([&]() -> Task<void> {
+    for (int i = 0; i < 40; ++i) gate.start([&open, i] { return open(i); });
+    co_await gate.close();
+    for (const auto& log : opened) {
+      const auto closed = co_await log->close();
+      BOOST_TEST(closed.has_value());
+    }
+  });
+  Duration sum{};
+  for (const Duration each : logs.layout().recovery().phases) sum += each;
+  BOOST_TEST((sum > 4 * logs.layout().recovery().elapsed));
+}
+
 BOOST_AUTO_TEST_CASE(a_layout_sums_up_what_its_logs_did_to_recover) {
   Logs logs;
   logs.start();
