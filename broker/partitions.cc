@@ -105,6 +105,11 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
 Task<Result<void>> Partitions::open_shard(std::size_t index) {
   runtime::Runtime& runtime = world_.shard(index);
   CO_TRY(PartitionStore store, make_partition_store(config_, runtime));
+  const Result<void> prepared = co_await store.engine->start();
+  if (!prepared) {
+    log(LogLevel::warn, "partitions", "shard {} starts without prepared files: {}", index,
+        prepared.error().message());
+  }
   CO_TRY_VOID(co_await store.layout->start());
   shards_[index] = std::make_unique<Shard>(index, runtime, std::move(store), context_of(index));
   co_return Result<void>{};
@@ -188,6 +193,7 @@ Task<void> Partitions::close_shard(Shard& shard) {
   co_await shard.watch.stop();
   co_await shard.replicas.stop();
   const Result<void> stopped = co_await shard.store.layout->stop();
+  co_await shard.store.engine->stop();
   if (!stopped) {
     log(LogLevel::warn, "partitions", "stopping the layout of shard {}: {}, ignoring", shard.index,
         stopped.error().message());

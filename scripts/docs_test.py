@@ -6,7 +6,7 @@ import pytest
 
 import sources
 
-EXAMPLES = {"docs/add-an-engine.md": "storage/example_engine.cc"}
+EXAMPLES = {"docs/add-an-engine.md": "storage/engines/example.cc"}
 
 
 def blocks(page):

@@ -95,15 +95,26 @@ class Engine {
   // False when its segments end with the engine object (memory): whoever uses it then keeps no
   // files beside them either.
   virtual bool is_persistent() const = 0;
+  // False when what is appended cannot be read, which is then unsupported (null).
+  virtual bool keeps_bytes() const { return true; }
   // True when Disk::sync_filesystem() makes durable every append that has ended.
   virtual bool is_synced_by_filesystem() const { return false; }
+
+  // Prepares spare files and goes on doing so, as the options say; returns when the first are
+  // there. Without it no file is prepared. Requires: called at most once, and then stop() before
+  // destruction. Errors: no_space, io; then segments get plain files, as far as there are no
+  // spares.
+  virtual Task<Result<void>> start() { co_return Result<void>{}; }
+  // Joins what start() began. Segments may stay open.
+  virtual Task<void> stop() { co_return; }
 
   // Opens or creates. The entry in the directory is durable once the first sync() returned.
   // Requires: no segment of that path is open; the directory exists, if the engine is persistent.
   virtual Task<Result<std::unique_ptr<Segment>>> open(std::string path) = 0;
   // Names of the files in `directory`, sorted; none when there is no such directory.
   virtual Result<std::vector<std::string>> list(std::string_view directory) = 0;
-  // Deletes a closed segment; not_found is no error. Durability: none; see Disk::sync_directory.
+  // Deletes a closed segment, or keeps its file as a spare; not_found is no error. Durability:
+  // none; see Disk::sync_directory.
   virtual Result<void> remove(std::string_view path) = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include "common/prng.h"
 #include "runtime/async.h"
+#include "storage/example_engine.h"
 #include "storage/test_world.h"
 
 namespace qlab::storage {
@@ -43,9 +44,19 @@ void close(TestSetup& setup, Segment& segment) {
   must(await(*setup.world, [&] { return segment.close(); }));
 }
 
+// The example of docs/add-an-engine.md keeps the contract like any other.
+TestSetup example_setup(bool real) {
+  TestSetup setup = make_setup(real, "null");
+  setup.name = real ? "plain on the real world" : "plain on the simulated world";
+  setup.engine = make_plain_engine(setup.world->runtime(), {});
+  return setup;
+}
+
 template <class Check>
 void for_all(Check check) {
-  for (TestSetup& setup : all_setups()) {
+  std::vector<TestSetup> setups = all_setups();
+  for (const bool real : {false, true}) setups.push_back(example_setup(real));
+  for (TestSetup& setup : setups) {
     BOOST_TEST_CONTEXT(setup.name) {
       check(setup);
     }
@@ -78,7 +89,30 @@ BOOST_AUTO_TEST_CASE(an_unknown_engine_is_an_error_that_names_those_there_are) {
   const auto engine = make_engine("floppy", world.runtime());
   BOOST_TEST(static_cast<int>(code_of(engine)) == static_cast<int>(Errc::invalid));
   BOOST_TEST(engine.error().context ==
-             "engine=floppy is unknown; allowed are buffered, uring, direct, memory");
+             "engine=floppy is unknown; allowed are buffered, mmap, uring, direct, memory, "
+             "null");
+}
+
+BOOST_AUTO_TEST_CASE(null_keeps_sizes_and_says_that_there_is_nothing_to_read) {
+  for (const bool real : {false, true}) {
+    TestSetup setup = make_setup(real, "null");
+    const auto segment = open(setup);
+    must(append(setup, *segment, "abc"));
+    must(append(setup, *segment, "defgh"));
+    BOOST_TEST(segment->size() == 8u);
+    BOOST_TEST(segment->durable_size() == 0u);
+    BOOST_TEST(sync(setup, *segment) == 8u);
+    const auto bytes = await(*setup.world, [&] { return segment->read(0, 3); });
+    BOOST_TEST(static_cast<int>(code_of(bytes)) == static_cast<int>(Errc::unsupported));
+    BOOST_TEST(read(setup, *segment, 8).empty());
+    must(await(*setup.world, [&] { return segment->truncate(2); }));
+    BOOST_TEST(segment->size() == 2u);
+    close(setup, *segment);
+    BOOST_TEST(open(setup)->size() == 2u);
+    BOOST_TEST(must(setup.engine->list("")) == std::vector<std::string>{"segment"});
+    must(setup.engine->remove("segment"));
+    BOOST_TEST(must(setup.engine->list("")).empty());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(options_out_of_bounds_are_errors_that_name_key_value_and_bounds) {

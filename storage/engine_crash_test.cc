@@ -11,12 +11,17 @@ namespace {
 class CrashRun {
  public:
   explicit CrashRun(std::uint64_t seed, std::string_view engine)
-      : world_(seed), random_(seed), engine_name_(engine) {}
+      : world_(seed), random_(seed), engine_name_(engine) {
+    options_.preallocation =
+        random_.chance(0.5) ? Preallocation::none : static_cast<Preallocation>(random_.below(4));
+    options_.prepared_bytes = 1u << 20;
+    options_.spares = 1;
+  }
 
   void check() {
     world_.world().boot(SimulatedTestWorld::node, [this](runtime::Runtime& runtime) {
       auto program = std::make_shared<Program>(runtime);
-      program->engine = std::move(make_engine(engine_name_, runtime).value());
+      program->engine = std::move(make_engine(engine_name_, runtime, options_).value());
       program_ = program.get();
       return program;
     });
@@ -42,7 +47,11 @@ class CrashRun {
   };
 
   Task<void> work() {
-    program_->segment = std::move((co_await program_->engine->open("segment")).value());
+    const auto started = co_await program_->engine->start();
+    if (!started) co_return;
+    auto opened = co_await program_->engine->open("segment");
+    if (!opened) co_return;
+    program_->segment = std::move(*opened);
     for (int i = 0; i < 20; ++i) {
       std::string text(1 + random_.below(2000), static_cast<char>('a' + i));
       std::vector<ByteView> pieces(1, as_view(text));
@@ -59,7 +68,11 @@ class CrashRun {
 
   // Many who append and sync at the same time, some of them more than a block or a write takes.
   Task<void> crowd_work() {
-    program_->segment = std::move((co_await program_->engine->open("segment")).value());
+    const auto started = co_await program_->engine->start();
+    if (!started) co_return;
+    auto opened = co_await program_->engine->open("segment");
+    if (!opened) co_return;
+    program_->segment = std::move(*opened);
     for (int i = 0; i < 12; ++i) program_->crowd.start([this, i] { return one_of_crowd(i); });
     co_await program_->crowd.close();
   }
@@ -83,6 +96,7 @@ class CrashRun {
   SimulatedTestWorld world_;
   Prng random_;
   const std::string engine_name_;
+  EngineOptions options_;
   std::string texts_;  // Of all calls, in their order.
   Program* program_ = nullptr;
   std::string appended_;

@@ -2,6 +2,7 @@
 // What may be chosen about an engine, whichever it is. The simulator draws from the same bounds.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,6 +31,10 @@ struct EngineOptions {
   std::uint64_t prepared_bytes =
       64u << 20;           // log.preallocate.bytes, [1 MiB, 1 GiB]: the size of a prepared file.
   std::size_t spares = 2;  // log.preallocate.spares, [0, 64]: prepared files that wait, per engine.
+
+  // Where they wait, below the disk's root; an engine has one of its own, and removes what is
+  // there.
+  std::string spare_directory = "spare-segments";
 
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;

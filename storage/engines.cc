@@ -12,10 +12,9 @@ struct Entry {
 };
 
 constexpr Entry engines[] = {
-    {"buffered", make_buffered_engine},
-    {"uring", make_uring_engine},
-    {"direct", make_direct_engine},
-    {"memory", make_memory_engine},
+    {"buffered", make_buffered_engine}, {"mmap", make_mmap_engine},
+    {"uring", make_uring_engine},       {"direct", make_direct_engine},
+    {"memory", make_memory_engine},     {"null", make_null_engine},
 };
 
 }  // namespace

@@ -150,6 +150,9 @@ class Lives {
   }
 
   Task<void> open_and_compare() {
+    const auto prepared = co_await process_->engine->start();
+    if (!is_up()) co_return;
+    BOOST_TEST(prepared.has_value());
     const auto started = co_await process_->layout->start();
     if (!is_up()) co_return;
     BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().message()));
@@ -268,6 +271,7 @@ class Lives {
     }
     const auto closed = co_await process_->log->close();
     BOOST_TEST(closed.has_value());
+    co_await process_->engine->stop();
   }
 
   // Calls until the process ends or the disk fails.
@@ -399,10 +403,11 @@ class Lives {
 BOOST_AUTO_TEST_SUITE(log_property)
 
 BOOST_AUTO_TEST_CASE(a_log_answers_as_its_naive_twin_does) {
+  const auto engines = engines_with(&Engine::keeps_bytes);
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Prng random(seed);
-      LogFixture fixture(make_setup(false, engine_names()[seed % engine_names().size()]));
+      LogFixture fixture(make_setup(false, engines[seed % engines.size()]));
       fixture.options().segment_bytes = static_cast<std::uint64_t>(random.between(300, 3000));
       fixture.options().index_interval_bytes = static_cast<std::uint32_t>(random.between(0, 500));
       fixture.open();

@@ -73,7 +73,7 @@ struct TestSetup {
   std::unique_ptr<Engine> engine;
 };
 
-inline TestSetup make_setup(bool real, std::string_view engine) {
+inline TestSetup make_setup(bool real, std::string_view engine, EngineOptions options = {}) {
   TestSetup setup;
   setup.name = fmt::format("{} on the {} world", engine, real ? "real" : "simulated");
   if (real) {
@@ -81,27 +81,32 @@ inline TestSetup make_setup(bool real, std::string_view engine) {
   } else {
     setup.world = std::make_unique<SimulatedTestWorld>();
   }
-  setup.engine = std::move(make_engine(engine, setup.world->runtime()).value());
+  setup.engine = std::move(make_engine(engine, setup.world->runtime(), options).value());
   return setup;
 }
 
-// Every engine on every world, each with a disk of its own.
+// The engines that do what is asked of `property`.
+inline std::vector<std::string_view> engines_with(bool (Engine::*property)() const) {
+  SimulatedTestWorld world;
+  std::vector<std::string_view> names;
+  for (const std::string_view name : engine_names()) {
+    const auto engine = std::move(make_engine(name, world.runtime()).value());
+    if ((*engine.*property)()) names.push_back(name);
+  }
+  return names;
+}
+inline std::vector<std::string_view> persistent_engine_names() {
+  return engines_with(&Engine::is_persistent);
+}
+
+// Every engine that can be read on every world, each with a disk of its own.
 inline std::vector<TestSetup> all_setups() {
   std::vector<TestSetup> setups;
-  for (const std::string_view engine : engine_names()) {
+  for (const std::string_view engine : engines_with(&Engine::keeps_bytes)) {
     setups.push_back(make_setup(false, engine));
     setups.push_back(make_setup(true, engine));
   }
   return setups;
-}
-
-inline std::vector<std::string_view> persistent_engine_names() {
-  SimulatedTestWorld world;
-  std::vector<std::string_view> names;
-  for (const std::string_view name : engine_names()) {
-    if (make_engine(name, world.runtime()).value()->is_persistent()) names.push_back(name);
-  }
-  return names;
 }
 
 // Runs a task and gives its value.

@@ -86,7 +86,11 @@ Result<std::unique_ptr<World>> World::make(const BenchOptions& options,
 
 Result<void> World::run(std::function<Task<Result<void>>()> task) {
   Result<void> outcome;
-  shards_->run([&]() -> Task<void> { outcome = co_await task(); });
+  shards_->run([&]() -> Task<void> {
+    outcome = co_await engine_->start();
+    if (outcome) outcome = co_await task();
+    co_await engine_->stop();
+  });
   return outcome;
 }
 

@@ -43,7 +43,8 @@ class World {
   const std::optional<BlockDevice>& device() const { return device_; }
   Engine& engine() { return *engine_; }
 
-  // Runs a task to its end. Errors: the task's.
+  // Runs a task to its end, once; the engine is started before and stopped after it.
+  // Errors: the engine's, at its start; the task's.
   Result<void> run(std::function<Task<Result<void>>()> task);
 
  private:

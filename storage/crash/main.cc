@@ -85,6 +85,7 @@ class Run {
 
 Task<void> Run::live() {
   const Result<void> served = co_await serve();
+  if (engine_) co_await engine_->stop();
   if (served) co_return;
   const Error& error = served.error();
   status_ = is_refusal(error)             ? exit_stopped
@@ -100,6 +101,7 @@ Task<Result<void>> Run::serve() {
     co_return fail(Errc::invalid, "--engine={} keeps nothing that a crash could spare",
                    options_.engine);
   }
+  CO_TRY_VOID(co_await engine_->start());
   CO_TRY_VOID(co_await examine());
   say_verdict();
   if (is_good() && options_.write) co_await write();

@@ -3,8 +3,9 @@
 
 namespace qlab::storage {
 
-std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking,
+std::unique_ptr<Engine> make_buffered_engine(runtime::Runtime& runtime,
+                                             const EngineOptions& options) {
+  return std::make_unique<DiskEngine>(runtime, "buffered", runtime::IoPath::blocking, options,
                                       make_disk_segment(runtime));
 }
 

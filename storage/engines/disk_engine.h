@@ -7,6 +7,7 @@
 
 #include "runtime/disk.h"
 #include "storage/engine.h"
+#include "storage/engines/spare_files.h"
 
 namespace qlab::storage {
 
@@ -26,8 +27,12 @@ class DiskEngine final : public Engine {
   using MakeSegment = std::function<std::unique_ptr<Segment>(SegmentFile file)>;
 
   DiskEngine(runtime::Runtime& runtime, std::string_view name, runtime::IoPath io_path,
-             MakeSegment make_segment)
-      : runtime_(runtime), name_(name), io_path_(io_path), make_segment_(std::move(make_segment)) {}
+             const EngineOptions& options, MakeSegment make_segment)
+      : runtime_(runtime),
+        name_(name),
+        io_path_(io_path),
+        make_segment_(std::move(make_segment)),
+        spares_(runtime, options) {}
 
   std::string_view name() const override { return name_; }
   bool is_persistent() const override { return true; }
@@ -36,12 +41,17 @@ class DiskEngine final : public Engine {
   Task<Result<std::unique_ptr<Segment>>> open(std::string path) override;
   Result<std::vector<std::string>> list(std::string_view directory) override;
   Result<void> remove(std::string_view path) override;
+  Task<Result<void>> start() override { return spares_.start(); }
+  Task<void> stop() override { return spares_.stop(); }
 
  private:
+  Task<Result<SegmentFile>> open_file(std::string path, bool is_spare);
+
   runtime::Runtime& runtime_;
   const std::string_view name_;
   const runtime::IoPath io_path_;
   const MakeSegment make_segment_;
+  SpareFiles spares_;
 };
 
 }  // namespace qlab::storage

@@ -7,6 +7,9 @@
 
 namespace qlab::storage {
 
+// Sizes and no bytes: what everything but the storage costs. Nothing can be read, so it is for
+// appends: a log on it takes them, seals and rolls, and a consumer or a follower gets the error.
+std::unique_ptr<Engine> make_null_engine(runtime::Runtime& runtime, const EngineOptions& options);
 // No disk at all: what an append costs above the engine. Durable = appended, and gone with the
 // engine.
 std::unique_ptr<Engine> make_memory_engine(runtime::Runtime& runtime, const EngineOptions& options);

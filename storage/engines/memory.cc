@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <map>
 
 #include "common/check.h"
 #include "storage/engines/factories.h"
+#include "storage/engines/named_files.h"
 
 namespace qlab::storage {
 namespace {
@@ -109,27 +109,19 @@ class MemoryEngine final : public Engine {
   bool is_persistent() const override { return false; }
 
   Task<Result<std::unique_ptr<Segment>>> open(std::string path) override {
-    std::shared_ptr<MemoryFile>& file = files_[path];
-    if (!file) file = std::make_shared<MemoryFile>();
-    co_return std::make_unique<MemorySegment>(std::move(path), file);
+    std::shared_ptr<MemoryFile> file = files_.open(path);
+    co_return std::make_unique<MemorySegment>(std::move(path), std::move(file));
   }
   Result<std::vector<std::string>> list(std::string_view directory) override {
-    std::vector<std::string> names;
-    for (const auto& [path, file] : files_) {
-      const std::size_t slash = path.rfind('/');
-      const std::string_view parent =
-          slash == std::string::npos ? std::string_view{} : std::string_view(path).substr(0, slash);
-      if (parent == directory) names.push_back(path.substr(slash + 1));
-    }
-    return names;
+    return files_.list(directory);
   }
   Result<void> remove(std::string_view path) override {
-    if (const auto found = files_.find(path); found != files_.end()) files_.erase(found);
+    files_.remove(path);
     return {};
   }
 
  private:
-  std::map<std::string, std::shared_ptr<MemoryFile>, std::less<>> files_;
+  NamedFiles<MemoryFile> files_;
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 
 namespace qlab::storage {
 
-std::unique_ptr<Engine> make_mmap_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "mmap", runtime::IoPath::mapped,
+std::unique_ptr<Engine> make_mmap_engine(runtime::Runtime& runtime, const EngineOptions& options) {
+  return std::make_unique<DiskEngine>(runtime, "mmap", runtime::IoPath::mapped, options,
                                       make_disk_segment(runtime));
 }
 

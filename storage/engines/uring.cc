@@ -3,8 +3,8 @@
 
 namespace qlab::storage {
 
-std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions&) {
-  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring,
+std::unique_ptr<Engine> make_uring_engine(runtime::Runtime& runtime, const EngineOptions& options) {
+  return std::make_unique<DiskEngine>(runtime, "uring", runtime::IoPath::uring, options,
                                       make_disk_segment(runtime));
 }
 

@@ -7,7 +7,7 @@ import click
 from qlab import builder, paths
 from qlab.command import Command, Group, not_there, parse_settings
 
-_ENGINES = ["buffered", "uring", "direct", "memory"]
+_ENGINES = ["buffered", "mmap", "uring", "direct", "memory"]
 _PLANES_LATER = {
     "kraft": "the quorum controller on KRaft's pull protocol",
     "zk": "the ZooKeeper-style controller over a keeper on ZAB",

@@ -1,9 +1,8 @@
-#include "storage/example_engine.h"
-
 #include <algorithm>
 
 #include "storage/engines/disk_engine.h"
 #include "storage/engines/poison.h"
+#include "storage/example_engine.h"
 #include "storage/turnstile.h"
 
 namespace qlab::storage {
