@@ -45,8 +45,7 @@ PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, LogName name, Lo
       cleaning_(runtime_),
       appends_(runtime_),
       structure_(runtime_),
-      seals_(runtime_),
-      background_(runtime_) {
+      seals_(runtime_) {
   CHECK(!segments_.empty());
 }
 
@@ -68,6 +67,11 @@ Error PartitionLog::fail_for_good(Error why) {
   if (why.code == Errc::no_space) why = Error{Errc::io, why.message()};
   if (!failed_) failed_ = std::move(why);
   return *failed_;
+}
+
+runtime::Gate& PartitionLog::background() {
+  if (!background_) background_ = std::make_unique<runtime::Gate>(runtime_);
+  return *background_;
 }
 
 Result<void> PartitionLog::usable() const {
@@ -255,7 +259,7 @@ Task<void> PartitionLog::end_background() {
   closed_ = true;
   if (std::exchange(flush_waits_, false)) context_->flusher.forget(*this);
   const Turnstile::Guard no_cleaning = co_await cleaning_.enter_alone();
-  co_await background_.close();
+  if (background_) co_await background_->close();
 }
 
 Task<Result<void>> PartitionLog::close() {

@@ -116,6 +116,7 @@ class PartitionLog final : public Log, private Flushable {
   LogSegment& active() const { return *segments_.back(); }
   RecoveryPoint end_point() const;
   Result<void> usable() const;
+  runtime::Gate& background();
   bool persistent() const { return engine_.is_persistent(); }
 
   const std::shared_ptr<LogContext> context_;
@@ -147,7 +148,7 @@ class PartitionLog final : public Log, private Flushable {
   Turnstile appends_;
   Turnstile structure_;  // Taken after appends_, by whoever takes both.
   Turnstile seals_;      // Segments are sealed in their order. Taken after structure_.
-  runtime::Gate background_;
+  std::unique_ptr<runtime::Gate> background_;  // Made when something is started.
 };
 
 // Opens one log of a layout from its directory. Requires and errors: as Log::open().

@@ -18,7 +18,7 @@ Task<Result<void>> PartitionLog::roll() {
   active().seal(runtime_);
   segments_.push_back(std::move(next));
   if (persistent()) {
-    background_.start([this, sealed_end, cuts = cuts_] { return seal(sealed_end, cuts); });
+    background().start([this, sealed_end, cuts = cuts_] { return seal(sealed_end, cuts); });
   }
   co_return Result<void>{};
 }
@@ -129,7 +129,7 @@ void PartitionLog::wait_for_flush() {
 
 void PartitionLog::begin_flush() {
   flush_waits_ = false;
-  background_.start([this] { return flush(); });
+  background().start([this] { return flush(); });
 }
 
 Task<void> PartitionLog::flush() {

@@ -34,8 +34,12 @@ struct Turnstile::State {
   std::list<Waiter> queue;  // One entry per coroutine that awaits. An empty deque takes 600 bytes.
 };
 
-Turnstile::Turnstile(runtime::Runtime& runtime)
-    : state_(std::make_shared<State>(runtime.executor())) {}
+Turnstile::Turnstile(runtime::Runtime& runtime) : runtime_(runtime) {}
+
+const std::shared_ptr<Turnstile::State>& Turnstile::state() {
+  if (!state_) state_ = std::make_shared<State>(runtime_.executor());
+  return state_;
+}
 
 Turnstile::Guard::~Guard() {
   if (state_) state_->leave();
@@ -50,19 +54,20 @@ runtime::Task<Turnstile::Guard> Turnstile::enter_alone() {
 }
 
 std::optional<Turnstile::Guard> Turnstile::try_enter(bool alone) {
-  if (!state_->queue.empty() || !state_->may_enter(alone)) return std::nullopt;
-  state_->let_in(alone);
+  State& now = *state();
+  if (!now.queue.empty() || !now.may_enter(alone)) return std::nullopt;
+  now.let_in(alone);
   return Guard(state_);
 }
 
 runtime::Task<Turnstile::Guard> Turnstile::enter(bool alone) {
   std::optional<Guard> free = try_enter(alone);
   if (free) co_return std::move(*free);
-  const std::shared_ptr<State> state = state_;
-  const auto place = std::make_shared<runtime::Suspension>(state->executor);
-  state->queue.push_back({alone, place});
+  const std::shared_ptr<State> kept = state_;
+  const auto place = std::make_shared<runtime::Suspension>(kept->executor);
+  kept->queue.push_back({alone, place});
   co_await runtime::Suspension::wait(place);
-  co_return Guard(state);
+  co_return Guard(kept);
 }
 
 }  // namespace qlab::storage

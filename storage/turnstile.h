@@ -47,7 +47,10 @@ class Turnstile {
   runtime::Task<Guard> enter(bool alone);
   std::optional<Guard> try_enter(bool alone);
 
-  std::shared_ptr<State> state_;
+  const std::shared_ptr<State>& state();
+
+  runtime::Runtime& runtime_;
+  std::shared_ptr<State> state_;  // Made when somebody comes: most logs of a node are idle.
 };
 
 }  // namespace qlab::storage
