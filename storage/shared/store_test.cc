@@ -117,6 +117,21 @@ BOOST_AUTO_TEST_CASE(a_frame_of_another_segment_or_place_does_not_pass) {
   BOOST_TEST(number(code_of(torn)) == number(Errc::torn));
 }
 
+BOOST_AUTO_TEST_CASE(options_of_the_shared_log_out_of_bounds_name_key_value_and_range) {
+  SharedOptions options;
+  must(options.validate());
+  options.segment_bytes = 1;
+  BOOST_TEST(options.validate().error().context ==
+             "log.shared.segment.bytes=1 is not in [4096, 1073741824]");
+  options = {};
+  options.bytes_max = 1;
+  BOOST_TEST(options.validate().error().context ==
+             "log.shared.bytes.max=1 is not in [65536, 68719476736]");
+  options.bytes_max = 1u << 20;
+  BOOST_TEST(options.validate().error().context ==
+             "log.shared.checkpoint.bytes=268435456 is not in [4096, 524288]");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
