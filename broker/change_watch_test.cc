@@ -31,6 +31,7 @@ class Changing final : public replication::Replicator {
                                               std::size_t) override {
     co_return none();
   }
+  Task<Result<Offset>> delete_records(Offset, Time) override { co_return Offset{}; }
   storage::Log& log() override { return *log_; }
   Offset high_watermark() const override { return {}; }
   bool is_watermark_known() const override { return true; }

@@ -9,6 +9,7 @@
 
 #include "broker/modules.h"
 #include "common/check.h"
+#include "storage/topic_options.h"
 
 namespace qlab::broker {
 namespace {
@@ -160,6 +161,55 @@ std::vector<Key> storage_keys() {
   };
 }
 
+// A time in milliseconds, or a size, of which -1 says that there is none.
+std::vector<Key> cleaning_keys() {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  using storage::LogOptions;
+  const auto wall = [](std::string_view name, Bounds bounds, std::string_view meaning,
+                       WallMillis LogOptions::*field) {
+    return number(name, bounds, meaning, [field](NodeConfig& c, std::int64_t v) {
+      c.replication.log.*field = WallMillis(v);
+    });
+  };
+  constexpr std::int64_t day = 86'400'000;
+  return {
+      word("log.cleanup.policy", "delete",
+           {"delete", "compact", "delete,compact", "compact,delete"},
+           "What becomes of old records of a topic that does not say.",
+           [](NodeConfig& c, const std::string& text) {
+             c.replication.log.cleanup_policy = *storage::parse_cleanup_policy(text);
+           }),
+      wall("log.retention.ms", {7 * day, -1, most}, "Age at which a segment is deleted; -1: never.",
+           &LogOptions::retention),
+      number("log.retention.bytes", {-1, -1, most},
+             "What is kept at least of a partition when segments are deleted; -1: all.",
+             [](NodeConfig& c, std::int64_t v) { c.replication.log.retention_bytes = v; }),
+      millis("log.retention.check.interval.ms", {300'000, 1, int32_max},
+             "Between two looks at what may be deleted or compacted.",
+             [](NodeConfig& c) -> Duration& { return c.replication.retention_check_interval; }),
+      wall("log.roll.ms", {7 * day, 1, most}, "Age at which the active segment is rolled.",
+           &LogOptions::segment_age_max),
+      wall("log.cleaner.delete.retention.ms", {day, 0, most},
+           "How long a tombstone outlives its first compaction.", &LogOptions::delete_retention),
+      wall("log.cleaner.min.compaction.lag.ms", {0, 0, most},
+           "Age below which nothing is compacted.", &LogOptions::compaction_lag_min),
+      wall("log.cleaner.max.compaction.lag.ms", {most, 1, most},
+           "Age at which records are compacted, whatever the ratio.",
+           &LogOptions::compaction_lag_max),
+      {"log.cleaner.min.cleanable.ratio", "0.5", "a number in [0, 1]",
+       "Share of a log that was never compacted, beyond which it is.",
+       [](NodeConfig& c, const std::string& text) {
+         return storage::set_topic_option(c.replication.log, "min.cleanable.dirty.ratio", text)
+             .has_value();
+       }},
+      number("log.cleaner.dedupe.buffer.size", {128 << 20, 1 << 20, std::int64_t{16} << 30},
+             "Memory for the keys of one compaction, per shard.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.replication.log.dedupe_buffer_bytes = static_cast<std::size_t>(v);
+             }),
+  };
+}
+
 std::vector<Key> topic_keys() {
   return {
       number("num.partitions", {1, 1, 10'000}, "Of a new topic that does not say.",
@@ -258,8 +308,8 @@ std::vector<Key> diagnosis_keys() {
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> table;
-    for (auto* part :
-         {identity_keys, storage_keys, topic_keys, server_keys, controller_keys, diagnosis_keys}) {
+    for (auto* part : {identity_keys, storage_keys, cleaning_keys, topic_keys, server_keys,
+                       controller_keys, diagnosis_keys}) {
       for (Key& key : part()) table.push_back(std::move(key));
     }
     return table;

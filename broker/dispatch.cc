@@ -23,6 +23,7 @@ constexpr std::array rows{
     Row{ApiKey::api_versions, handle_api_versions},
     Row{ApiKey::create_topics, handle_create_topics},
     Row{ApiKey::delete_topics, handle_delete_topics},
+    Row{ApiKey::delete_records, handle_delete_records},
     Row{ApiKey::init_producer_id, handle_init_producer_id},
     Row{ApiKey::offset_for_leader_epoch, handle_offset_for_leader_epoch},
     Row{ApiKey::describe_cluster, handle_describe_cluster},

@@ -1,24 +1,18 @@
 #include "controller/topic_rules.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <set>
+
+#include "storage/topic_options.h"
 
 namespace qlab::controller {
 namespace {
 
 constexpr std::size_t name_length_max = 249;
 
-struct ConfigRule {
-  std::string_view key;
-  std::int64_t least;
-  std::int64_t most;
-};
-constexpr std::array<ConfigRule, 2> config_rules{{
-    {"min.insync.replicas", 1, 1000},
-    {"segment.bytes", 1 << 20, 1 << 30},
-}};
+constexpr std::string_view insync_key = "min.insync.replicas";
+constexpr std::int64_t insync_max = 1000;
 
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -38,22 +32,23 @@ std::optional<Refusal> check_topic_name(std::string_view name) {
 
 std::optional<Refusal> check_topic_config(std::string_view key,
                                           const std::optional<std::string>& value) {
-  const auto rule = std::find_if(config_rules.begin(), config_rules.end(),
-                                 [&](const ConfigRule& r) { return r.key == key; });
-  if (rule == config_rules.end()) {
-    return Refusal{wire::KafkaError::invalid_config,
-                   fmt::format("topic config '{}' is not supported; min.insync.replicas and "
-                               "segment.bytes are",
-                               key)};
-  }
-  std::int64_t number = 0;
   const std::string text = value.value_or("");
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
-  if (whole && number >= rule->least && number <= rule->most) return std::nullopt;
-  return Refusal{wire::KafkaError::invalid_config,
-                 fmt::format("topic config {}={} is not a number in [{}, {}]", key, text,
-                             rule->least, rule->most)};
+  const auto refuse = [](std::string words) {
+    return Refusal{wire::KafkaError::invalid_config, "topic config " + std::move(words)};
+  };
+  if (key == insync_key) {
+    std::int64_t number = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool whole = parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size();
+    if (whole && number >= 1 && number <= insync_max) return std::nullopt;
+    return refuse(fmt::format("{}={} is not a number in [1, {}]", key, text, insync_max));
+  }
+  storage::LogOptions options;
+  const Result<void> set = storage::set_topic_option(options, key, text);
+  if (set) return std::nullopt;
+  if (set.error().code == Errc::invalid) return refuse(set.error().context);
+  return refuse(fmt::format("'{}' is not supported; {} and {} are", key, insync_key,
+                            fmt::join(storage::topic_option_keys(), ", ")));
 }
 
 std::optional<Refusal> check_assignment(const std::vector<std::vector<NodeId>>& assignment,

@@ -195,8 +195,9 @@ Task<Result<void>> Fetcher::act_on(Asked asked, wire::FetchResponse::Partition a
         asked.leader_epoch, {answer.diverging_epoch.epoch, answer.diverging_epoch.end_offset});
   }
   const ByteView records = answer.records.value_or(ByteView{});
-  co_return co_await asked.replica->take(asked.leader_epoch, Bytes(records.begin(), records.end()),
-                                         answer.high_watermark);
+  IsrReplicator::Answer news{Bytes(records.begin(), records.end()), answer.high_watermark,
+                             answer.log_start_offset};
+  co_return co_await asked.replica->take(asked.leader_epoch, std::move(news));
 }
 
 }  // namespace qlab::replication

@@ -20,6 +20,7 @@ struct Follower {
   Time caught_up_at{};      // When it last had all that the leader had.
   Time fetched_at{};        // Its fetch before this one, and
   Offset end_at_fetch{-1};  // where the leader's log ended then.
+  Offset log_start{-1};     // Where its log begins; -1: not heard of in this leader epoch.
 };
 
 // Takes notice of a fetch from `offset` while the leader's log ends at `end`. A follower counts as

@@ -160,7 +160,7 @@ Task<Result<FetchOutcome>> IsrReplicator::fetch_as_replica(ReplicaFetch fetch, L
   FetchOutcome outcome;
   outcome.high_watermark = watermark_;
   outcome.log_start = log_->start();
-  if (fetch.last_fetched_epoch != no_leader_epoch) {
+  if (fetch.offset >= log_->start() && fetch.last_fetched_epoch != no_leader_epoch) {
     const storage::EpochEnd ours = log_->end_of_epoch(fetch.last_fetched_epoch);
     if (ours.epoch != fetch.last_fetched_epoch || ours.end < fetch.offset) {
       outcome.diverging = ours;
@@ -168,12 +168,14 @@ Task<Result<FetchOutcome>> IsrReplicator::fetch_as_replica(ReplicaFetch fetch, L
     }
   }
   if (fetch.offset < log_->start() || fetch.offset > log_->end()) {
-    co_return fail(Errc::out_of_range,
-                   "partition {} has offsets [{}, {}]; follower {} asked for {}", partition_.name(),
-                   log_->start(), log_->end(), fetch.replica, fetch.offset);
+    outcome.is_out_of_range = true;
+    co_return outcome;
   }
   const LeaderEpoch epoch = state_.leader_epoch;
   note_fetch(followers_[fetch.replica], fetch.offset, log_->end(), runtime_.now());
+  if (std::exchange(followers_[fetch.replica].log_start, fetch.log_start) != fetch.log_start) {
+    changed_.notify_all();  // Somebody may wait for the low watermark.
+  }
   maybe_expand(fetch.replica, fetch.offset);
   advance_watermark();
   if (fetch.offset < log_->end()) {
@@ -184,6 +186,48 @@ Task<Result<FetchOutcome>> IsrReplicator::fetch_as_replica(ReplicaFetch fetch, L
   }
   outcome.high_watermark = watermark_;
   co_return outcome;
+}
+
+Task<Result<Offset>> IsrReplicator::delete_records(Offset before, Time deadline) {
+  CO_TRY_VOID(check_leader(no_leader_epoch));
+  if (!storage::deletes_segments(state_.cleanup_policy)) {
+    co_return fail(Errc::unsupported, "partition {}: its cleanup.policy deletes no records",
+                   partition_.name());
+  }
+  const Offset wanted = before.value() == -1 ? watermark_ : before;
+  if (wanted.value() < 0 || wanted > watermark_) {
+    co_return fail(Errc::out_of_range, "partition {}: {} is not in [0, {}]", partition_.name(),
+                   wanted, watermark_);
+  }
+  const LeaderEpoch epoch = state_.leader_epoch;
+  {
+    const auto alone = co_await writes_.enter_alone();
+    CO_TRY_VOID(check_leader(epoch));
+    if (failed_) co_return fail(*failed_);
+    const auto deleted = co_await log_->delete_before(wanted);
+    if (!deleted && deleted.error().code == Errc::io) fail_for_good(deleted.error());
+    CO_TRY_VOID(deleted);
+  }
+  changed_.notify_all();
+  while (low_watermark() < wanted) {
+    const bool woken = co_await changed_.wait_until(deadline);
+    CO_TRY_VOID(check_leader(epoch));
+    if (!woken && low_watermark() < wanted) {
+      co_return fail(Errc::timed_out, "partition {}: not all replicas in sync begin at {} yet",
+                     partition_.name(), wanted);
+    }
+  }
+  co_return low_watermark();
+}
+
+// The least log start of the replicas in sync.
+Offset IsrReplicator::low_watermark() const {
+  Offset low = log_->start();
+  for (const NodeId replica : state_.isr) {
+    const auto follower = followers_.find(replica);
+    if (follower != followers_.end()) low = std::min(low, follower->second.log_start);
+  }
+  return low;
 }
 
 Offset IsrReplicator::stored_end() const {

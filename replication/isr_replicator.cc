@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/logging.h"
 #include "runtime/trace.h"
 
 namespace qlab::replication {
@@ -128,28 +129,84 @@ std::optional<IsrReplicator::Position> IsrReplicator::position(NodeId leader) co
   return Position{log_->end(), log_->latest_epoch(), state_.leader_epoch, log_->start()};
 }
 
-Task<Result<void>> IsrReplicator::take(LeaderEpoch leader_epoch, Bytes batches,
-                                       Offset leader_watermark) {
+Task<Result<void>> IsrReplicator::take(LeaderEpoch leader_epoch, Answer answer) {
   Offset end = log_->end();
-  if (!batches.empty()) {
-    CO_TRY(const auto headers, check_batches(batches));
+  const bool news = !answer.batches.empty() || answer.log_start > log_->start();
+  if (news) {
     const auto alone = co_await writes_.enter_alone();
     if (closed_ || is_leader() || state_.leader_epoch != leader_epoch) co_return Result<void>{};
-    const auto appended = co_await log_->append_as_follower(std::move(batches));
-    if (!appended) {
-      if (appended.error().code == Errc::io) fail_for_good(appended.error());
-      co_return fail(appended.error());
+    if (!answer.batches.empty()) {
+      CO_TRY_VOID(co_await append_taken(std::move(answer.batches), answer.watermark));
     }
-    for (const BatchHeader& header : headers) producers_.update(header);
-    end = appended->next;
-    dirty_.notify_all();
+    CO_TRY_VOID(co_await follow_start(answer.log_start));
+    end = log_->end();
   }
   co_await stored_up_to(end);
   if (failed_) co_return fail(*failed_);
   if (state_.leader_epoch == leader_epoch && !is_leader()) {
-    watermark_ = std::max(watermark_, std::min(leader_watermark, log_->end()));
+    watermark_ = std::max(watermark_, std::min(answer.watermark, log_->end()));
   }
   changed_.notify_all();
+  co_return Result<void>{};
+}
+
+// Requires: the caller is alone at writes_.
+Task<Result<void>> IsrReplicator::append_taken(Bytes batches, Offset leader_watermark) {
+  CO_TRY(const auto headers, check_batches(batches));
+  const BatchHeader& first = headers.front();
+  // A log that begins within a batch of its leader's takes that batch whole.
+  const bool begins_within = log_->start() == log_->end() && first.base_offset < log_->end() &&
+                             first.next_offset() > log_->end();
+  if (begins_within) CO_TRY_VOID(co_await log_->reset_to(first.base_offset));
+  Offset next = log_->end();
+  for (const BatchHeader& header : headers) {
+    if (header.base_offset > next && header.base_offset > leader_watermark) {
+      co_return fail(Errc::corrupt, "partition {}: offset {} follows {}, above the watermark {}",
+                     partition_.name(), header.base_offset, next, leader_watermark);
+    }
+    next = header.next_offset();
+  }
+  const auto appended = co_await log_->append_as_follower(std::move(batches));
+  if (!appended) {
+    if (appended.error().code == Errc::io) fail_for_good(appended.error());
+    co_return fail(appended.error());
+  }
+  for (const BatchHeader& header : headers) producers_.update(header);
+  dirty_.notify_all();
+  co_return Result<void>{};
+}
+
+// Requires: the caller is alone at writes_.
+Task<Result<void>> IsrReplicator::follow_start(Offset leader_start) {
+  const Offset start = std::min(leader_start, log_->end());
+  if (start <= log_->start()) co_return Result<void>{};
+  const auto deleted = co_await log_->delete_before(start);
+  if (!deleted) {
+    if (deleted.error().code == Errc::io) fail_for_good(deleted.error());
+    co_return fail(deleted.error());
+  }
+  watermark_ = std::max(watermark_, log_->start());
+  co_return Result<void>{};
+}
+
+Task<Result<void>> IsrReplicator::clean() {
+  if (closed_ || failed_) co_return Result<void>{};
+  CO_TRY(const auto retained, co_await log_->apply_retention(runtime_.wall_now(), watermark_));
+  if (retained.segments > 0) {
+    qlab::log(LogLevel::info, "replica",
+              "{}: deleted {} segments of {} bytes, and begins at offset {}", partition_.name(),
+              retained.segments, retained.bytes, retained.start);
+    changed_.notify_all();
+  }
+  // A map of keys that was full leaves the rest to another pass.
+  for (bool again = true; again && !closed_ && !failed_;) {
+    CO_TRY(const auto compacted, co_await log_->compact(runtime_.wall_now(), watermark_));
+    again = compacted.ran && compacted.is_full;
+    if (!compacted.ran) continue;
+    qlab::log(LogLevel::info, "replica", "{}: compacted {} bytes into {}, clean up to offset {}",
+              partition_.name(), compacted.bytes_before, compacted.bytes_after,
+              compacted.clean_end);
+  }
   co_return Result<void>{};
 }
 

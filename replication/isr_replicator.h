@@ -40,6 +40,7 @@ class IsrReplicator : public Replicator {
                                                std::size_t bytes_max) override;
   Task<Result<FetchOutcome>> fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
                                               std::size_t bytes_max) override;
+  Task<Result<Offset>> delete_records(Offset before, Time deadline) override;
   storage::Log& log() override { return *log_; }
   Offset high_watermark() const override { return watermark_; }
   bool is_watermark_known() const override { return !is_leader() || watermark_ >= epoch_start_; }
@@ -60,13 +61,21 @@ class IsrReplicator : public Replicator {
   std::optional<Position> position(NodeId leader) const;
 
   // What the leader of `leader_epoch` answered. Without effect when the epoch has moved on.
+  struct Answer {
+    Bytes batches;
+    Offset watermark;  // The leader's.
+    Offset log_start;  // Where its log begins; what lies below is deleted here too.
+  };
   // Returns once the batches are stored as durability demands. Errors: of the log; corrupt, for
-  // batches that fail their check.
-  Task<Result<void>> take(LeaderEpoch leader_epoch, Bytes batches, Offset leader_watermark);
+  // batches that fail their check, or leave a gap where nothing was compacted.
+  Task<Result<void>> take(LeaderEpoch leader_epoch, Answer answer);
   // Cuts off what the leader does not have (KIP-595).
   Task<Result<void>> truncate(LeaderEpoch leader_epoch, storage::EpochEnd diverging);
   // The leader's log begins after our end: begins anew there.
   Task<Result<void>> begin_anew(LeaderEpoch leader_epoch, Offset leader_start);
+
+  // Deletes and compacts what its log no longer needs. Errors: of the log.
+  Task<Result<void>> clean();
 
   // Asks to take followers that lag out of the ISR. Called every now and then.
   void check_lag();
@@ -83,6 +92,9 @@ class IsrReplicator : public Replicator {
   Result<void> check_leader(LeaderEpoch current) const;
   Error refusal(Error error) const;
   void become_leader();
+  Task<Result<void>> append_taken(Bytes batches, Offset leader_watermark);
+  Task<Result<void>> follow_start(Offset leader_start);
+  Offset low_watermark() const;
   Task<void> stored_up_to(Offset end);
   Task<void> end_all();
   void advance_watermark();

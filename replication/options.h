@@ -25,6 +25,10 @@ struct ReplicationOptions {
   // min.insync.replicas, [1, 1000]: of topics that do not set it.
   std::int32_t min_insync_replicas = 1;
 
+  // log.retention.check.interval.ms, [1, 2^31): between two looks at what may be deleted or
+  // compacted.
+  Duration retention_check_interval = std::chrono::minutes(5);
+
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;
 };

@@ -9,6 +9,7 @@
 #include "common/logging.h"
 #include "replication/fetcher.h"
 #include "replication/isr_replicator.h"
+#include "storage/topic_options.h"
 
 namespace qlab::replication {
 namespace {
@@ -25,6 +26,15 @@ std::int64_t config_of(const metadata::Topic& topic, const std::string& key,
   return value;
 }
 
+// The options of a topic's logs: what it does not say itself is `defaults`.
+storage::LogOptions log_options_of(const metadata::Topic& topic, storage::LogOptions defaults) {
+  for (const auto& [key, value] : topic.configs) {
+    // The controller has checked them, and not all are of the log.
+    [[maybe_unused]] const Result<void> set = storage::set_topic_option(defaults, key, value);
+  }
+  return defaults;
+}
+
 }  // namespace
 
 std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t shard_count) {
@@ -39,9 +49,12 @@ class Replicas::Impl {
         layout_(layout),
         context_(std::move(context)),
         changed_(runtime),
-        gate_(runtime) {
+        gate_(runtime),
+        stopping_(runtime),
+        cleaning_(runtime) {
     gate_.start([this] { return follow_metadata(); });
     gate_.start([this] { return watch_lag(); });
+    cleaning_.start([this] { return clean_all(); });
   }
 
   void hand_in(metadata::ImagePtr image, metadata::DeltaPtr delta) {
@@ -67,6 +80,7 @@ class Replicas::Impl {
   Task<void> stop() {
     stopped_ = true;
     changed_.notify_all();
+    stopping_.notify_all();
     for (auto& [leader, fetcher] : fetchers_) co_await fetcher->stop();
     co_await gate_.close();
     for (auto& [partition, replica] : opened_) {
@@ -80,6 +94,7 @@ class Replicas::Impl {
             closed.error().message());
       }
     }
+    co_await cleaning_.close();
   }
 
  private:
@@ -217,6 +232,7 @@ class Replicas::Impl {
       state.isr = partition->isr;
       state.min_insync_replicas = static_cast<std::int32_t>(
           config_of(topic, "min.insync.replicas", context_.options.min_insync_replicas));
+      state.cleanup_policy = log_options_of(topic, context_.options.log).cleanup_policy;
       const auto applied = co_await slots_.at(name).replica->apply(std::move(state));
       if (!applied) context_.on_fatal(applied.error());
     }
@@ -224,9 +240,7 @@ class Replicas::Impl {
 
   Task<Result<Replica>> open(metadata::Topic topic, TopicPartition name) {
     storage::LogName log_name{name.name(), topic.id};
-    storage::LogOptions options = context_.options.log;
-    options.segment_bytes = static_cast<std::uint64_t>(
-        config_of(topic, "segment.bytes", static_cast<std::int64_t>(options.segment_bytes)));
+    const storage::LogOptions options = log_options_of(topic, context_.options.log);
     CO_TRY(auto opened, co_await layout_.open(std::move(log_name), options));
     if (opened->recovery().dropped) {
       log(LogLevel::warn, "replicas", "{}: {}", name.name(), *opened->recovery().dropped);
@@ -261,6 +275,30 @@ class Replicas::Impl {
     }
   }
 
+  // One log at a time, so that cleaning takes a bounded part of the shard and of its memory.
+  Task<void> clean_all() {
+    while (!stopped_) {
+      const bool stopped =
+          co_await stopping_.wait_until(runtime_.now() + context_.options.retention_check_interval);
+      if (stopped) co_return;
+      std::vector<Replica> replicas;
+      for (const auto& [partition, slot] : slots_) replicas.push_back(slot.replica);
+      for (const Replica& replica : replicas) {
+        if (stopped_) co_return;
+        co_await clean(replica);
+      }
+    }
+  }
+
+  Task<void> clean(Replica replica) {
+    const auto cleaned = co_await replica->clean();
+    if (cleaned || cleaned.error().code == Errc::closed) co_return;
+    if (cleaned.error().code == Errc::aborted) co_return;  // The log was cut; next time.
+    log(LogLevel::warn, "replicas", "cleaning {}: {}, retrying in {} ms",
+        replica->partition().name(), cleaned.error().message(),
+        to_millis(context_.options.retention_check_interval));
+  }
+
   runtime::Runtime& runtime_;
   storage::Layout& layout_;
   const ReplicasContext context_;
@@ -275,6 +313,8 @@ class Replicas::Impl {
   std::map<TopicPartition, Result<Replica>> opened_;
   runtime::Event changed_;  // Metadata came, or was acted on, or we stop.
   runtime::Gate gate_;
+  runtime::Event stopping_;  // stopped_ was set.
+  runtime::Gate cleaning_;   // Ends with the logs it works on.
 };
 
 Replicas::Replicas(runtime::Runtime& runtime, storage::Layout& layout, ReplicasContext context)

@@ -30,6 +30,7 @@ struct PartitionState {
   std::vector<NodeId> replicas;      // In order of preference.
   std::vector<NodeId> isr;
   std::int32_t min_insync_replicas = 1;  // Never more than replicas.size() counts.
+  storage::CleanupPolicy cleanup_policy = storage::CleanupPolicy::by_age_and_size;
 };
 
 enum class Acks : std::int8_t { none = 0, leader = 1, all = -1 };
@@ -48,6 +49,9 @@ struct FetchOutcome {
   Offset high_watermark;
   Offset log_start;
   std::optional<storage::EpochEnd> diverging;  // The follower must truncate; no batches then.
+  // The follower asked for an offset outside the log, and begins anew where that begins; no
+  // batches.
+  bool is_out_of_range = false;
 };
 
 class Replicator {
@@ -69,10 +73,16 @@ class Replicator {
   // out_of_range; corrupt.
   virtual Task<Result<FetchOutcome>> fetch_as_consumer(Offset offset, LeaderEpoch current,
                                                        std::size_t bytes_max) = 0;
-  // What a follower needs; counts as its acknowledgement. Errors: as above, and not_found when it
-  // is no replica.
+  // What a follower needs; counts as its acknowledgement. Errors: as above, but for out_of_range,
+  // which the outcome tells together with the log start; not_found when it is no replica.
   virtual Task<Result<FetchOutcome>> fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
                                                       std::size_t bytes_max) = 0;
+
+  // Deletes all records below `before` (-1: below the high watermark), and returns the least log
+  // start of the replicas in sync once it has reached `before` on all of them.
+  // Errors: not_leader; out_of_range, beyond the high watermark; unsupported, when the topic's
+  // cleanup policy deletes nothing; timed_out (deleted here, and not on all of them yet); io.
+  virtual Task<Result<Offset>> delete_records(Offset before, Time deadline) = 0;
 
   virtual storage::Log& log() = 0;
   virtual Offset high_watermark() const = 0;

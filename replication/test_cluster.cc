@@ -81,11 +81,12 @@ struct TestCluster::Program {
           break;
         }
         outcome = std::move(*fetched);
-        if (!outcome.batches.empty() || outcome.diverging) break;
+        if (!outcome.batches.empty() || outcome.diverging || outcome.is_out_of_range) break;
         const bool woken = co_await replica->changed().wait_until(due);
         if (!woken) break;
       }
     }
+    if (outcome.is_out_of_range) partition.error_code = wire::KafkaError::offset_out_of_range;
     partition.high_watermark = outcome.high_watermark;
     partition.log_start_offset = outcome.log_start;
     partition.records = outcome.batches;

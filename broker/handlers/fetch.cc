@@ -75,7 +75,7 @@ Task<Haul> read_all(Services& services, const FetchRequest& message, std::vector
       haul.is_urgent = true;
       continue;
     }
-    if (one.outcome->diverging) haul.is_urgent = true;
+    if (one.outcome->diverging || one.outcome->is_out_of_range) haul.is_urgent = true;
     if (haul.bytes > 0 && one.outcome->batches.size() > left) one.outcome->batches.clear();
     haul.bytes += one.outcome->batches.size();
   }
@@ -116,6 +116,7 @@ FetchResponse::Partition answer_of(const Asked& one, bool is_committed_only) {
     return answer;
   }
   const FetchOutcome& outcome = *one.outcome;
+  if (outcome.is_out_of_range) answer.error_code = KafkaError::offset_out_of_range;
   answer.high_watermark = outcome.high_watermark;
   answer.last_stable_offset = outcome.high_watermark;  // There are no transactions.
   answer.log_start_offset = outcome.log_start;

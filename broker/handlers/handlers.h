@@ -9,6 +9,7 @@ namespace qlab::broker {
 
 Task<Result<Bytes>> handle_api_versions(Services& services, Request request);
 Task<Result<Bytes>> handle_create_topics(Services& services, Request request);
+Task<Result<Bytes>> handle_delete_records(Services& services, Request request);
 Task<Result<Bytes>> handle_delete_topics(Services& services, Request request);
 Task<Result<Bytes>> handle_describe_cluster(Services& services, Request request);
 Task<Result<Bytes>> handle_fetch(Services& services, Request request);

@@ -3,6 +3,7 @@
 #include "broker/handlers/handlers.h"
 #include "common/logging.h"
 #include "common/record_batch.h"
+#include "storage/topic_options.h"
 
 namespace qlab::broker {
 namespace {
@@ -59,6 +60,26 @@ std::optional<Refusal> check_records(const Services& services, std::optional<Byt
                                records->size(), bytes_max)};
   }
   return check_header(headers->front(), version);
+}
+
+// Compaction could never take away a record without a key.
+std::optional<Refusal> check_keys(const Services& services, const metadata::Topic& topic,
+                                  ByteView records) {
+  storage::LogOptions options = services.config.replication.log;
+  const auto own = topic.configs.find("cleanup.policy");
+  if (own != topic.configs.end()) {
+    [[maybe_unused]] const Result<void> set =
+        storage::set_topic_option(options, own->first, own->second);
+  }
+  if (!storage::compacts(options.cleanup_policy)) return std::nullopt;
+  const Result<std::vector<Record>> decoded = decode_records(records);
+  if (!decoded) return Refusal{KafkaError::corrupt_message, decoded.error().context};
+  for (const Record& record : *decoded) {
+    if (!record.key) {
+      return Refusal{KafkaError::invalid_record, "a compacted topic takes no record without a key"};
+    }
+  }
+  return std::nullopt;
 }
 
 // A gap or an old epoch ends an idempotent producer for good, so only a leader that is sure of
@@ -155,6 +176,13 @@ std::shared_ptr<Order> prepare(const Services& services, const std::string& topi
   if (auto refusal = check_records(services, wanted.records, version)) {
     refuse(answer, std::move(*refusal));
     return nullptr;
+  }
+  const metadata::TopicPtr found = services.cluster.image()->topic(key->topic_id);
+  if (found != nullptr) {
+    if (auto refusal = check_keys(services, *found, *wanted.records)) {
+      refuse(answer, std::move(*refusal));
+      return nullptr;
+    }
   }
   auto order = std::make_shared<Order>();
   order->key = std::move(*key);

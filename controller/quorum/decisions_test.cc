@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(each_bad_topic_gets_an_error_of_its_own_and_the_good_one_is
   for (std::int32_t id : {1, 2, 3}) bring_up(id);
   create(topic_of("there", 1, 1));
   NewTopic strange_config = topic_of("d", 1, 1);
-  strange_config.configs = {{"cleanup.policy", "compact"}};
+  strange_config.configs = {{"compression.type", "zstd"}};
   NewTopic bad_value = topic_of("e", 1, 1);
   bad_value.configs = {{"min.insync.replicas", "0"}};
   NewTopic twice = topic_of("f", -1, -1);

@@ -1,0 +1,312 @@
+// A log that is deleted from and compacted while it is written, against the plain list of its
+// records, through crashes at any point of any life.
+
+#include <map>
+#include <set>
+
+#include "runtime/async.h"
+#include "storage/keyed_records.h"
+#include "storage/log_fixture.h"
+
+namespace qlab::storage {
+namespace {
+
+// One record as it was appended.
+struct Entry {
+  std::string key;
+  std::optional<std::string> value;  // None: a tombstone.
+};
+
+// What a reader of some records ends with.
+using View = std::map<std::string, std::string>;
+
+void see(View& view, const std::string& key, const std::optional<std::string>& value) {
+  if (value) view[key] = *value;
+  if (!value) view.erase(key);
+}
+
+// The process: what a crash takes with it.
+struct Process {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Log> log;
+  std::unique_ptr<runtime::Gate> gate;
+};
+
+// One log through many lives.
+class Lives {
+ public:
+  explicit Lives(std::uint64_t seed) : world_(seed), random_(seed * 104'729 + 3) {
+    const bool direct = random_.chance(0.3);
+    engine_name_ = direct ? "uring" : "buffered";
+    options_.segment_bytes = static_cast<std::uint64_t>(random_.between(200, 900));
+    options_.index_interval_bytes = static_cast<std::uint32_t>(random_.between(0, 300));
+    options_.cleanup_policy = random_.chance(0.5) ? CleanupPolicy::compact : CleanupPolicy::both;
+    options_.retention_bytes = random_.chance(0.3) ? 1500 : -1;
+    options_.cleanable_ratio_min = 0;
+    options_.delete_retention = WallMillis(random_.between(0, 30));
+    options_.dedupe_buffer_bytes = 24 * (3 + random_.below(30));
+  }
+
+  void run(int lives) {
+    for (int life = 0; life < lives; ++life) {
+      BOOST_TEST_CONTEXT("life " << life) {
+        live();
+      }
+    }
+    boot();
+    BOOST_REQUIRE(finish(open_and_check()));
+    BOOST_REQUIRE(finish(close()));
+  }
+  int compactions() const { return compactions_; }
+
+ private:
+  static constexpr NodeId node = SimulatedTestWorld::node;
+
+  bool is_up() { return world_.world().node(node).is_up(); }
+
+  void boot() {
+    world_.world().boot(node, [this](runtime::Runtime& runtime) {
+      auto process = std::make_shared<Process>();
+      process->engine = std::move(make_engine(engine_name_, runtime).value());
+      process->gate = std::make_unique<runtime::Gate>(runtime);
+      process_ = process.get();
+      return process;
+    });
+  }
+
+  // True when the task ended, false when the node went down in it.
+  bool finish(Task<void> task) {
+    const auto outcome = runtime::begin(world_.world(), node, std::move(task));
+    const auto ended = world_.world().run_until(
+        [&] { return outcome->value.has_value() || !is_up(); }, std::chrono::hours(1));
+    BOOST_REQUIRE_MESSAGE(ended.has_value(), (ended ? "" : ended.error().message()));
+    return outcome->value.has_value() && is_up();
+  }
+
+  void live() {
+    boot();
+    world_.disk().crash_at_change(1 + random_.below(random_.chance(0.3) ? 40 : 800));
+    if (!finish(open_and_check())) return;
+    const auto work = runtime::begin(world_.world(), node, do_something());
+    const auto down = [&] { return work->value.has_value() || !is_up(); };
+    BOOST_REQUIRE(world_.world().run_until(down, std::chrono::hours(1)).has_value());
+    if (is_up()) world_.world().crash(node, {.lose_unsynced = true, .silent = false});
+  }
+
+  Task<void> open_and_check() {
+    auto opened = co_await Log::open(world_.runtime(), *process_->engine, "t-0", options_);
+    if (opened) process_->log = std::move(*opened);
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+    Log& log = *process_->log;
+    const std::int64_t end = log.end().value();
+    // Nothing that was promised is lost, and nothing deleted comes back.
+    BOOST_TEST(end >= floor_);
+    BOOST_TEST(log.start().value() >= start_);
+    BOOST_TEST(log.start().value() <= std::max(start_, start_max_));
+    records_.erase(records_.lower_bound(end), records_.end());
+    start_ = start_max_ = log.start().value();
+    floor_ = end;
+    end_ = end;
+    compacting_ = false;
+    co_await check();
+  }
+
+  // Everything that is there was appended there, and ends in what all of it would have ended in.
+  Task<void> check() {
+    Log& log = *process_->log;
+    const Offset start = log.start();
+    const Offset end = log.end();
+    View seen;
+    for (Offset at = start; at < end;) {
+      const auto read = co_await log.read(at, end, 1u << 20);
+      if (!is_up()) co_return;
+      BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+      BOOST_REQUIRE(read->next > at);
+      look_at(read->batches, start, seen);
+      at = read->next;
+    }
+    View expected;
+    for (const auto& [offset, entry] : records_) {
+      if (offset >= start.value() && offset < end.value()) see(expected, entry.key, entry.value);
+    }
+    BOOST_TEST_REQUIRE((seen == expected));
+  }
+
+  void look_at(ByteView batches, Offset start, View& seen) {
+    while (!batches.empty()) {
+      const BatchHeader header = check_batch(batches).value();
+      const std::vector<Record> found = decode_records(batches).value();
+      for (const Record& record : found) {
+        const std::int64_t offset = header.base_offset.plus(record.offset_delta).value();
+        if (offset < start.value()) continue;
+        const auto written = records_.find(offset);
+        BOOST_REQUIRE_MESSAGE(written != records_.end(), "nothing was appended at " << offset);
+        const std::string key(as_text(*record.key));
+        std::optional<std::string> value;
+        if (record.value) value = as_text(*record.value);
+        BOOST_REQUIRE((key == written->second.key && value == written->second.value));
+        see(seen, key, value);
+      }
+      batches = batches.subspan(header.total_bytes());
+    }
+  }
+
+  // Below the clean end no key has two records.
+  Task<void> check_clean(Offset clean_end) {
+    Log& log = *process_->log;
+    std::set<std::string> keys;
+    for (Offset at = log.start(); at < std::min(clean_end, log.end());) {
+      const auto read = co_await log.read(at, log.end(), 1u << 20);
+      // Another call may have closed the log, or deleted from it, meanwhile.
+      if (!is_up() || !read) co_return;
+      const std::vector<std::string> texts = keyed_texts(read->batches);
+      for (const std::string& text : texts) {
+        const std::size_t colon = text.find(':');
+        if (std::stoll(text.substr(0, colon)) >= clean_end.value()) continue;
+        if (std::stoll(text.substr(0, colon)) < log.start().value()) continue;
+        const std::string key = text.substr(colon + 1, text.find('=') - colon - 1);
+        BOOST_TEST(keys.insert(key).second, key << " has two records below " << clean_end);
+      }
+      at = read->next;
+    }
+  }
+
+  Task<void> close() {
+    const auto closed = co_await process_->log->close();
+    BOOST_TEST(closed.has_value());
+  }
+
+  Task<void> do_something() {
+    while (true) {
+      co_await do_one();
+      if (!is_up()) co_return;
+      if (random_.chance(0.1) && !compacting_) co_await check();
+      if (!is_up()) co_return;
+    }
+  }
+
+  Task<void> do_one() {
+    Log& log = *process_->log;
+    now_ += static_cast<std::int64_t>(random_.below(10));
+    const std::uint64_t dice = random_.below(100);
+    if (dice < 60) {
+      co_await append_one();
+    } else if (dice < 75) {
+      const auto synced = co_await log.sync();
+      if (synced && is_up()) floor_ = std::max(floor_, synced->value());
+    } else if (dice < 80) {
+      co_await truncate();
+    } else if (dice < 83 && start_ <= floor_) {
+      start_max_ = std::max(start_max_, random_.between(start_, floor_));
+      const std::int64_t to = start_max_;
+      const auto deleted = co_await log.delete_before(Offset{to});
+      if (deleted && is_up()) start_ = std::max(start_, to);
+    } else if (dice >= 83 && dice < 87) {
+      start_max_ = std::max(start_max_, floor_);
+      limit_ = std::max(limit_, floor_);
+      const auto retained = co_await log.apply_retention(WallMillis(now_), Offset{floor_});
+      if (retained && is_up()) start_ = start_max_ = retained->start.value();
+    } else if (dice >= 87 && dice < 97 && !compacting_) {
+      compacting_ = true;
+      limit_ = std::max(limit_, floor_);
+      process_->gate->start([this] { return compact(); });
+    } else if (dice >= 97) {
+      co_await reopen();
+    }
+  }
+
+  Task<void> compact() {
+    // Where the high watermark is; what lies beyond may yet be cut.
+    const auto done = co_await process_->log->compact(WallMillis(now_), Offset{floor_});
+    if (!is_up()) co_return;
+    compacting_ = false;
+    if (!done || !done->ran) co_return;
+    compactions_ += 1;
+    co_await check_clean(done->clean_end);
+  }
+
+  Task<void> append_one() {
+    std::vector<std::string> texts;
+    std::vector<Entry> entries;
+    for (std::uint64_t i = 0; i < 1 + random_.below(4); ++i) {
+      Entry entry{fmt::format("k{}", random_.below(10)), {}};
+      if (random_.chance(0.75)) entry.value = std::to_string(random_.below(1000));
+      texts.push_back(entry.value ? fmt::format("{}={}", entry.key, *entry.value) : entry.key);
+      entries.push_back(std::move(entry));
+    }
+    const std::int64_t base = end_;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      records_[base + static_cast<std::int64_t>(i)] = entries[i];
+    }
+    const std::vector<std::string_view> views(texts.begin(), texts.end());
+    Bytes batch = keyed_batch(views, 0, now_);
+    const auto appended =
+        co_await process_->log->append_as_leader(std::move(batch), LeaderEpoch{0});
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(appended.has_value(), (appended ? "" : appended.error().message()));
+    BOOST_TEST(appended->base.value() == base);
+    end_ = appended->next.value();
+  }
+
+  // Never below what may have been compacted: that is committed.
+  Task<void> truncate() {
+    Log& log = *process_->log;
+    const std::int64_t least = std::max(start_max_, limit_);
+    if (least > end_) co_return;
+    const std::int64_t to = random_.between(least, end_);
+    floor_ = std::min(floor_, std::max(to - 4, limit_));  // A batch has four records at most.
+    const auto cut = co_await log.truncate_to(Offset{to});
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(cut.has_value(), (cut ? "" : cut.error().message()));
+    end_ = log.end().value();
+    floor_ = std::min(floor_, end_);
+    records_.erase(records_.lower_bound(end_), records_.end());
+  }
+
+  Task<void> reopen() {
+    const auto closed = co_await process_->log->close();
+    if (!is_up()) co_return;
+    BOOST_REQUIRE_MESSAGE(closed.has_value(), (closed ? "" : closed.error().message()));
+    floor_ = end_;
+    co_await process_->gate->close();
+    if (!is_up()) co_return;
+    process_->gate = std::make_unique<runtime::Gate>(world_.runtime());
+    compacting_ = false;
+    co_await open_and_check();
+  }
+
+  SimulatedTestWorld world_;
+  Prng random_;
+  std::string engine_name_;
+  LogOptions options_;
+  Process* process_ = nullptr;
+  std::map<std::int64_t, Entry> records_;  // By offset; of the append under way, too.
+  std::int64_t end_ = 0;                   // Of the log, as of the last call that ended.
+  std::int64_t floor_ = 0;                 // Everything below it was promised to survive.
+  std::int64_t limit_ = 0;                 // What lies below it may have been compacted.
+  std::int64_t start_ = 0;                 // Nothing below it may come back.
+  std::int64_t start_max_ = 0;  // Where the log may begin, if the call under way was carried out.
+  std::int64_t now_ = 1000;
+  bool compacting_ = false;
+  int compactions_ = 0;  // That ended.
+};
+
+BOOST_AUTO_TEST_SUITE(cleaning_property)
+
+BOOST_AUTO_TEST_CASE(a_crash_at_any_point_loses_no_latest_value_and_brings_nothing_back) {
+  int compactions = 0;
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      Lives lives(seed);
+      lives.run(10);
+      compactions += lives.compactions();
+    }
+  }
+  BOOST_TEST(compactions > 300);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage
