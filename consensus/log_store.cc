@@ -65,6 +65,11 @@ std::optional<Frame> frame_at(ByteView file, std::size_t at, std::uint64_t salt)
   return frame;
 }
 
+// Prepared and not used.
+bool is_space(ByteView bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
 // A good frame behind `bad` that knows the bytes there to have been durable.
 std::optional<Frame> witness(ByteView file, std::size_t bad, std::uint64_t salt) {
   for (std::size_t at = bad + 1; at < file.size(); ++at) {
@@ -130,7 +135,7 @@ Task<Result<void>> LogStore::recover(SnapshotMeta snapshot) {
   CO_TRY(std::vector<std::string> names, engine_.list(directory_));
   std::erase_if(names, [](const std::string& name) { return !name.starts_with(file_prefix); });
   for (std::size_t i = 0; i < names.size(); ++i) {
-    CO_TRY_VOID(co_await recover_file(names[i], i + 1 == names.size()));
+    CO_TRY_VOID(co_await recover_file(names[i], i + 1 == names.size(), snapshot.last.index));
   }
   if (files_.empty()) {
     if (!options_.fresh && snapshot.last.index == LogIndex{0}) {
@@ -149,10 +154,14 @@ Task<Result<void>> LogStore::recover(SnapshotMeta snapshot) {
     entries_.install(std::move(snapshot));
     CO_TRY_VOID(co_await reset(last));
   }
-  co_return co_await sync();  // What was read may have been in the page cache only.
+  // What was read may have been in the page cache only, and after a failed sync the kernel takes
+  // that for written: so what no good sync is known to have covered is written again.
+  storage::Segment& last = *files_.back().segment;
+  CO_TRY_VOID(co_await last.rewrite(std::min(files_.back().durable, last.size())));
+  co_return co_await sync();
 }
 
-Task<Result<void>> LogStore::recover_file(std::string name, bool is_last) {
+Task<Result<void>> LogStore::recover_file(std::string name, bool is_last, LogIndex image) {
   File file;
   file.path = fmt::format("{}/{}", directory_, name);
   CO_TRY(file.segment, co_await engine_.open(file.path));
@@ -164,8 +173,13 @@ Task<Result<void>> LogStore::recover_file(std::string name, bool is_last) {
   }
   const auto header = Header::decode(bytes);
   if (!header) {
-    // A crash while it was made: then the file before it, if there is one, is whole.
-    if (!is_last || (files_.empty() && !options_.fresh)) {
+    // A crash while it was made: then nothing is behind the header, and the file before it is
+    // whole, or the image that it was to follow.
+    const ByteView behind = ByteView(bytes).subspan(std::min(bytes.size(), file_header_bytes));
+    const bool is_after_image = image > LogIndex{0} && file.path == path_behind(image);
+    const bool follows = !files_.empty() || is_after_image;
+    const bool is_torn = is_last && (options_.fresh || (follows && is_space(behind)));
+    if (!is_torn) {
       co_return fail(Errc::corrupt, "the header of {} is damaged", file.path);
     }
     CO_TRY_VOID(co_await file.segment->close());
@@ -199,14 +213,13 @@ Result<void> LogStore::scan(ByteView bytes, bool is_last) {
                   frame->entry.id.epoch, frame->entry.id.index, last.epoch, last.index, at);
     }
     at += frame->bytes;
+    file.durable = std::max(file.durable, frame->durable);
     file.ends.push_back(at);
     file.epochs.push_back(frame->entry.id.epoch);
     entries_.append(std::move(frame->entry));
   }
   const ByteView rest = bytes.subspan(at);
-  const bool is_space =
-      std::all_of(rest.begin(), rest.end(), [](std::byte b) { return b == std::byte{0}; });
-  if (is_space) return {};
+  if (is_space(rest)) return {};
   if (!is_last) {
     return fail(Errc::corrupt, "{} is damaged at byte {}, and a later file follows it", file.path,
                 at);
@@ -219,9 +232,13 @@ Result<void> LogStore::scan(ByteView bytes, bool is_last) {
   return {};
 }
 
+std::string LogStore::path_behind(LogIndex previous) const {
+  return fmt::format("{}/{}{:020}", directory_, file_prefix, previous.next().value());
+}
+
 Task<Result<void>> LogStore::begin_file(LogId previous) {
   File file;
-  file.path = fmt::format("{}/{}{:020}", directory_, file_prefix, previous.index.next().value());
+  file.path = path_behind(previous.index);
   file.previous = previous;
   // Another for each file, also where two were made behind the same entry.
   file.salt = options_.salt + static_cast<std::uint64_t>(previous.index.value()) * 2 +

@@ -83,6 +83,7 @@ class LogStore {
     std::uint64_t salt = 0;
     std::vector<std::uint64_t> ends;
     std::vector<Epoch> epochs;  // Of its entries.
+    std::uint64_t durable = 0;  // Bytes that recovery knows to be durable.
 
     LogIndex first() const { return previous.index.next(); }
     LogIndex last() const;
@@ -93,7 +94,9 @@ class LogStore {
   LogStore(storage::Engine& engine, std::string directory, LogStoreOptions options)
       : engine_(engine), directory_(std::move(directory)), options_(options) {}
   Task<Result<void>> recover(SnapshotMeta snapshot);
-  Task<Result<void>> recover_file(std::string name, bool is_last);
+  // `image`: the last entry of the snapshot; 0 when there is none.
+  Task<Result<void>> recover_file(std::string name, bool is_last, LogIndex image);
+  std::string path_behind(LogIndex previous) const;
   Task<Result<void>> begin_file(LogId previous);
   // Durably, so that no crash leaves a gap between two files.
   Task<Result<void>> remove_file(std::size_t at);

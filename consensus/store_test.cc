@@ -1,4 +1,6 @@
 // The stores of a replica: what they find again, what they cut, and what they refuse.
+#include <cerrno>
+
 #include <boost/test/unit_test.hpp>
 
 #include "common/prng.h"
@@ -145,6 +147,36 @@ BOOST_FIXTURE_TEST_CASE(what_is_found_after_a_kill_survives_a_power_cut, Stores)
   BOOST_TEST(words((*log)->view()) == "1/1:a ");
 }
 
+// The kernel takes the pages of a failed sync for clean, so only what is written again is synced.
+BOOST_AUTO_TEST_CASE(what_is_found_after_a_failed_sync_survives_a_power_cut) {
+  const auto idle = [](runtime::Runtime&) { return std::make_shared<int>(0); };
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      Stores s(seed);
+      auto log = s.open(true);
+      s.write(**log, {entry(1, 1, "a")}, true);
+      s.write(**log, {entry(1, 2, std::string(2000, 'b'))}, false);
+      s.disk().set_fault_hook([](const runtime::DiskAccess& access) {
+        runtime::DiskFault fault;
+        if (access.operation == runtime::DiskOperation::sync) fault.error = EIO;
+        return fault;
+      });
+      BOOST_REQUIRE(!run(s.world, one, (*log)->sync()).has_value());
+      s.disk().set_fault_hook({});
+      std::string found;
+      for (const bool power_cut : {false, true}) {
+        s.world.crash(one, {.lose_unsynced = power_cut});
+        s.world.boot(one, idle);
+        s.engine = std::move(*storage::make_engine("buffered", s.world.node(one)));
+        log = s.open(false);
+        BOOST_REQUIRE(log.has_value());
+        if (power_cut) BOOST_TEST(words((*log)->view()) == found);
+        found = words((*log)->view());
+      }
+    }
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(a_hole_in_an_unsynced_group_is_a_torn_tail, Stores) {
   auto log = open(true);
   write(**log, {entry(1, 1, "kept")}, true);
@@ -205,6 +237,20 @@ BOOST_FIXTURE_TEST_CASE(a_log_of_many_files_is_found_again_cut_and_trimmed, Stor
   BOOST_REQUIRE_MESSAGE(log.has_value(), (log ? "" : log.error().message()));
   BOOST_TEST(words((*log)->view()).ends_with(before.substr(before.find("2/11"))));
   BOOST_TEST(((*log)->view().last() == LogId{Epoch{3}, LogIndex{16}}));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_damaged_header_with_entries_behind_it_is_no_torn_one, Stores) {
+  file_bytes = 60;
+  auto log = open(true);
+  for (int i = 1; i <= 9; ++i) write(**log, {entry(1, i, fmt::format("entry {}", i))}, true);
+  BOOST_REQUIRE(run(world, one, (*log)->close()).has_value());
+  const std::string last = "d/" + disk().list("d")->back();
+  Bytes bytes = *disk().read_file(last);
+  bytes[3] ^= std::byte{1};
+  BOOST_REQUIRE(disk().write_file_atomically(last, bytes).has_value());
+  log = open(false);
+  BOOST_REQUIRE(!log.has_value());
+  BOOST_TEST(log.error().context == fmt::format("the header of {} is damaged", last));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_log_without_its_image_is_refused, Stores) {

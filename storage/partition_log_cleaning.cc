@@ -154,14 +154,16 @@ Task<Result<CompactionOutcome>> PartitionLog::compact(WallMillis now, Offset lim
   nothing.clean_end = compacted_.clean_end;
   if (!compacts(options_.cleanup_policy)) co_return nothing;
   CO_TRY_VOID(co_await roll_when_due(now));
+  // A cut that comes from here on makes the facts untrue.
+  const std::uint64_t removals = removals_;
   CO_TRY(std::vector<SegmentFacts> known, co_await facts());
   known.pop_back();
   const CompactionPlan plan = plan_compaction(known, options_, now, compacted_.clean_end, limit);
   if (!plan.is_due) co_return nothing;
   known.resize(plan.segments);
   CO_TRY_VOID(co_await leave_to_active());
+  CO_TRY_VOID(check_whole(removals));
 
-  const std::uint64_t removals = removals_;
   std::vector<SealedSegment> sealed;
   for (const SegmentFacts& each : known) {
     const std::size_t i = sealed.size();

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "common/prng.h"
+#include "runtime/async.h"
 #include "storage/kafka_files.h"
 #include "storage/log_fixture.h"
 
@@ -359,6 +360,54 @@ BOOST_AUTO_TEST_CASE(segments_left_over_by_a_reset_are_not_of_the_log) {
   BOOST_TEST(log.log().start().value() == 90);
   BOOST_TEST(log.log().end().value() == 90);
   BOOST_TEST(log.data_files() == std::vector<std::string>{"topic-0/00000000000000000090.log"});
+}
+
+runtime::DiskFault slow_syncs_and_slower_writes(const runtime::DiskAccess& access) {
+  runtime::DiskFault slow;
+  const bool is_write = access.operation == runtime::DiskOperation::write;
+  const bool is_index = access.path.ends_with("index");
+  const bool is_next = access.path.ends_with("03.log");
+  if (is_write && (is_index || is_next)) slow.delay = std::chrono::milliseconds(100);
+  if (access.operation == runtime::DiskOperation::sync) slow.delay = std::chrono::milliseconds(20);
+  return slow;
+}
+
+// The mark is not synced, and the name of a new segment is not either before its first batch is: a
+// power cut may keep the one and take the other.
+BOOST_AUTO_TEST_CASE(a_sync_while_the_next_segment_begins_promises_no_segment_that_may_be_lost) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      TestSetup setup;
+      auto simulated = std::make_unique<SimulatedTestWorld>(seed);
+      runtime::SimulatedWorld& world = simulated->world();
+      setup.engine = must(make_engine("buffered", simulated->runtime()));
+      setup.world = std::move(simulated);
+      LogFixture log(std::move(setup));
+      log.open();
+      const auto wait = [&](int milliseconds) {
+        runtime::run(world, SimulatedTestWorld::node,
+                     runtime::sleep_for(log.setup().world->runtime(),
+                                        std::chrono::milliseconds(milliseconds)));
+      };
+      log.append(make_batch(1, 1000, 250));
+      log.sync();
+      must(log.disk().sync_directory("topic-0"));
+      for (int i = 0; i < 2; ++i) log.append(make_batch(1, 1000, 250));
+      wait(200);  // Until the next sync writes the mark again.
+      log.setup().world->set_fault_hook(slow_syncs_and_slower_writes);
+      const auto append =
+          runtime::begin(world, SimulatedTestWorld::node,
+                         log.log().append_as_leader(make_batch(1, 1000, 250), LeaderEpoch{0}));
+      wait(5);
+      BOOST_REQUIRE(must(log.disk().exists("topic-0/00000000000000000003.log")));
+      BOOST_TEST(log.sync() == 3);
+      BOOST_REQUIRE(!append->value.has_value());
+      log.cut_power();
+      log.setup().world->set_fault_hook({});
+      log.open();
+      BOOST_TEST(log.log().end().value() >= 3);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_longer_than_the_scan_window_is_checked_whole) {

@@ -51,7 +51,9 @@ void get_stream(BytesReader& in, StreamId id, StreamTable& streams) {
   topic.low = in.get<std::uint64_t>();
   const std::string name(as_text(in.get_bytes(in.get_uvarint())));
   if (!in.ok()) return;
-  if (streams.find(id) || streams.find(name)) return in.fail_with("a stream is there twice");
+  if (streams.find(id)) return in.fail_with("a stream is there twice");
+  // Removed, as a frame behind its block says, and made again before this block was written.
+  if (const auto namesake = streams.find(name)) streams.forget_name(*namesake);
   Stream& stream = streams.add(id, name, topic);
   stream.is_logged = stream.is_created = true;
   stream.start = Offset{in.get<std::int64_t>()};

@@ -13,21 +13,28 @@ Task<Result<T>> refuse() {
 
 }  // namespace
 
-void SharedLog::note_append() {
-  if (options_->durability == Durability::group) store_->flush_within(options_->group_interval);
+// A flush covers what is written when it begins, so it is asked for once the append is.
+Task<Result<AppendResult>> SharedLog::flush_after(Task<Result<AppendResult>> append) {
+  const Duration interval = options_->group_interval;
+  Store* const store = store_;
+  Result<AppendResult> appended = co_await std::move(append);
+  if (appended) store->flush_within(interval);
+  co_return appended;
 }
 
 Task<Result<AppendResult>> SharedLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
   if (closed_) return refuse<AppendResult>();
-  note_append();
-  return store_->append_as_leader(id_, std::move(batches), epoch);
+  auto append = store_->append_as_leader(id_, std::move(batches), epoch);
+  if (options_->durability != Durability::group) return append;
+  return flush_after(std::move(append));
 }
 
 Task<Result<AppendResult>> SharedLog::append_as_follower(Bytes batches) {
   if (closed_) return refuse<AppendResult>();
-  note_append();
   const bool may_have_gaps = compacts(options_->cleanup_policy);
-  return store_->append_as_follower(id_, std::move(batches), may_have_gaps);
+  auto append = store_->append_as_follower(id_, std::move(batches), may_have_gaps);
+  if (options_->durability != Durability::group) return append;
+  return flush_after(std::move(append));
 }
 
 Task<Result<Offset>> SharedLog::sync() {

@@ -35,7 +35,7 @@ class SharedLog final : public Log {
 
  private:
   const Stream& stream() const { return store_->stream(id_); }
-  void note_append();
+  Task<Result<AppendResult>> flush_after(Task<Result<AppendResult>> append);
 
   Store* const store_;
   const LogOptions* const options_;

@@ -127,6 +127,14 @@ Stream& StreamTable::add(StreamId id, std::string name, TopicId topic) {
   return *entry;
 }
 
+void StreamTable::forget_name(StreamId id) {
+  Stream* const stream = find(id);
+  CHECK(stream != nullptr);
+  ids_.erase(id.value());
+  stream->name = fmt::format("{}/{}", stream->name, id);  // No partition is called that.
+  ids_.insert(id.value());
+}
+
 void StreamTable::erase(StreamId id) {
   CHECK(find(id) != nullptr);
   ids_.erase(id.value());

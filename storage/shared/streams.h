@@ -86,6 +86,8 @@ class StreamTable {
   // Requires: no stream has that id or that name.
   Stream& add(StreamId id, std::string name, TopicId topic);
   void erase(StreamId id);
+  // That stream is found by its id alone from here on. Requires: it is there.
+  void forget_name(StreamId id);
   StreamId next_id() const { return next_id_; }
   // Ids below `id` are not given out any more.
   void reserve_ids_below(StreamId id) { next_id_ = std::max(next_id_, id); }
