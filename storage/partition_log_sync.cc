@@ -116,7 +116,8 @@ Task<Result<Offset>> PartitionLog::sync() {
   durable_end_ = std::max(durable_end_, reached.offset);
   // Without it the next recovery knows less, and no harm is done. A segment without a batch was not
   // synced, so its name may be lost, and no mark may speak of it.
-  if (persistent() && reached.position > 0 && mark_.is_due(runtime_.now()) && context_->may_mark()) {
+  if (persistent() && reached.position > 0 && mark_.is_due(runtime_.now()) &&
+      context_->may_mark()) {
     [[maybe_unused]] const Result<void> noted = co_await mark_.note(runtime_, directory_, reached);
   }
   co_return durable_end_;
