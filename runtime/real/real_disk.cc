@@ -71,6 +71,7 @@ Task<Result<std::unique_ptr<File>>> RealDisk::open(std::string path, OpenOptions
   const bool direct = options.io_path == IoPath::direct;
   const bool in_ring = direct || options.io_path == IoPath::uring;
   if (in_ring) CO_TRY_VOID(parts_.open_ring());
+  CO_TRY_VOID(watch_filesystem());
   CO_TRY(Fd fd, open_fd(full, flags));
   if (direct) {
     CO_TRY_VOID(set_direct(fd.get(), full));
@@ -95,21 +96,32 @@ Result<std::unique_ptr<IoBuffer>> RealDisk::make_buffer(std::size_t size) {
   return parts_.make_buffer(size);
 }
 
+// The kernel tells an error of the file system's once to each descriptor that was open before it,
+// so one is held from before the first write on: a sync by another shard or process takes no error
+// of ours away.
+Result<void> RealDisk::watch_filesystem() {
+  if (filesystem_.is_open()) return {};
+  TRY(filesystem_, open_fd(root_, O_RDONLY | O_DIRECTORY));
+  return {};
+}
+
 Task<Result<void>> RealDisk::sync_filesystem() {
   if (parts_.filesystem_failure) co_return fail(*parts_.filesystem_failure);
   const DiskFault fault = parts_.ask(DiskOperation::sync_filesystem, "");
   if (fault.delay > Duration::zero()) co_await sleep_for(parts_.runtime, fault.delay);
-  CO_TRY(Fd fd, open_fd(root_, O_RDONLY | O_DIRECTORY));
+  CO_TRY_VOID(watch_filesystem());
   int error = fault.error;
   if (error == 0) {
-    auto job = [number = fd.get()] { return ::syncfs(number) == 0 ? 0 : errno; };
+    auto job = [number = filesystem_.get()] { return ::syncfs(number) == 0 ? 0 : errno; };
     error = co_await parts_.helper.run(std::move(job));
   }
+  // One that failed meanwhile may have had the error of this one too.
+  if (parts_.filesystem_failure) co_return fail(*parts_.filesystem_failure);
   if (error != 0) {
     parts_.filesystem_failure = errno_error(error, fmt::format("syncfs {}", root_.string()));
     co_return fail(*parts_.filesystem_failure);
   }
-  co_return fd.close();
+  co_return Result<void>{};
 }
 
 Result<std::vector<std::string>> RealDisk::list(std::string_view directory) {

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "runtime/disk.h"
+#include "runtime/real/fd.h"
 #include "runtime/real/real_file.h"
 
 namespace qlab::runtime {
@@ -48,9 +49,11 @@ class RealDisk final : public Disk {
   Result<std::filesystem::path> resolve(std::string_view path) const;
 
   Result<void> pass(DiskOperation operation, std::string_view path) const;
+  Result<void> watch_filesystem();
 
   const std::filesystem::path root_;
   DiskParts parts_;
+  Fd filesystem_;  // The root, once a file was opened.
 };
 
 }  // namespace qlab::runtime

@@ -53,6 +53,30 @@ BOOST_DATA_TEST_CASE(paths_never_leave_the_root, all_paths, io_path) {
   world.run([&] { return contract::paths_never_leave_the_root(disk, io_path); });
 }
 
+Task<void> sync_filesystem_twice(Disk& disk, Runtime& runtime, Result<void>& slow) {
+  Gate gate(runtime);
+  gate.start([&disk, &slow]() -> Task<void> { slow = co_await disk.sync_filesystem(); });
+  co_await sleep_for(runtime, std::chrono::milliseconds(1));
+  const Result<void> failed = co_await disk.sync_filesystem();
+  BOOST_TEST(!failed.has_value());
+  co_await gate.close();
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_of_the_file_system_fails_with_one_that_overlaps_it) {
+  TestWorld world;
+  int calls = 0;
+  world.shards().set_fault_hook(0, [&](const DiskAccess& access) {
+    DiskFault fault;
+    if (access.operation != DiskOperation::sync_filesystem) return fault;
+    if (calls++ == 0) fault.delay = std::chrono::milliseconds(20);
+    if (calls == 2) fault.error = EIO;
+    return fault;
+  });
+  Result<void> slow;
+  world.run([&] { return sync_filesystem_twice(world.runtime().disk(), world.runtime(), slow); });
+  BOOST_TEST(!slow.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(names_come_and_go) {
   TestWorld world;
   Disk& disk = world.runtime().disk();
