@@ -155,8 +155,11 @@ Result<void> RealDisk::make_directories(std::string_view directory) {
     const fs::path child = parent / word;
     if (::mkdir(child.c_str(), 0755) != 0) {
       const int number = errno;
-      if (number != EEXIST || !fs::is_directory(child)) {
-        return fail(errno_error(number, fmt::format("mkdir {}", child.string())));
+      std::error_code looked;  // Of a disk that refuses even this.
+      const bool there = number == EEXIST && fs::is_directory(child, looked);
+      if (!there) {
+        return fail(
+            errno_error(looked ? looked.value() : number, fmt::format("mkdir {}", child.string())));
       }
     }
     TRY_VOID(sync_path(parent));
