@@ -25,8 +25,10 @@ METHODS = {
     "sigkill": methods.sigkill,
     "injected": methods.injected,
     **{f"{name}_{file_system}": functools.partial(method, file_system=file_system)
-       for name, method in (("power_cut", methods.power_cut), ("recorded", methods.recorded),
-                            ("failing_disk", methods.failing_disk))
+       for name, method in (
+           ("power_cut", methods.power_cut), ("recorded", methods.recorded),
+           ("failing_disk", methods.failing_disk),
+           ("failing_disk_restart", functools.partial(methods.failing_disk, restarts=True)))
        for file_system in loops.FILE_SYSTEMS},
 }
 

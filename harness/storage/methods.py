@@ -288,24 +288,52 @@ def _check_moment(subject: Subject, work: Workspace, disk: RecordingDisk, event:
 
 
 def failing_disk(subject: Subject, root: Path, rounds: int, rng: random.Random, *,
-                 file_system: str) -> Campaign:
+                 file_system: str, restarts: bool = False) -> Campaign:
     """The disk answers EIO to writes or flushes while logs are written. Whoever met it acknowledges
-    nothing more; what was acknowledged before is there after a reboot."""
-    campaign = Campaign(f"failing_disk_{file_system}", subject)
+    nothing more; what was acknowledged before is there after a reboot. With `restarts` the process
+    alone starts anew before that, and finds pages in the cache that the kernel calls clean and the
+    disk never saw ("Can Applications Recover from fsync Failures?", ATC'20)."""
+    name = "failing_disk_restart" if restarts else "failing_disk"
+    campaign = Campaign(f"{name}_{file_system}", subject)
     work = Workspace(root)
     began = time.monotonic()
     while campaign.rounds < rounds and not campaign.violations:
         work.journal.unlink(missing_ok=True)
         with RecordingDisk(root, file_system) as disk:
             with disk.mounted() as path:
-                run = Run("write", subject, path / "data", work.journal)
-                run.wait_until_checked(_CHECK_TIMEOUT)
-                disk.fail(rng.choice(("write", "flush")), after=rng.randrange(60), count=1 << 40)
-                campaign.take(run.wait_or_kill(_REFUSAL_TIMEOUT))
-            disk.heal()
+                write = _restart_on_failing_disk if restarts else _write_to_failing_disk
+                campaign.take(write(subject, work, disk, path / "data", rng))
+                disk.stop()
+            disk.stop()  # What the unmounting wrote is forgotten: the power went before it.
             with disk.mounted() as path:
                 work.keep(path / "data")
                 campaign.take(_healthy(check(subject, path / "data", work.journal)))
             campaign.rounds += 1
     campaign.seconds = time.monotonic() - began
     return campaign
+
+
+def _write_to_failing_disk(subject: Subject, work: Workspace, disk: RecordingDisk, data: Path,
+                           rng: random.Random) -> Verdict:
+    run = Run("write", subject, data, work.journal)
+    run.wait_until_checked(_CHECK_TIMEOUT)
+    disk.fail(rng.choice(("write", "flush")), after=rng.randrange(60), count=1 << 40)
+    verdict = run.wait_or_kill(_REFUSAL_TIMEOUT)
+    disk.heal()
+    return verdict
+
+
+def _restart_on_failing_disk(subject: Subject, work: Workspace, disk: RecordingDisk, data: Path,
+                             rng: random.Random) -> Verdict:
+    first = Run("write", subject, data, work.journal)
+    first.wait_until_checked(_CHECK_TIMEOUT)
+    # Few, for a journal that cannot be written makes the file system read-only.
+    disk.fail("write", after=rng.randrange(60), count=rng.randrange(1, 4))
+    first.ends_within(rng.uniform(0.3, 0.8))
+    met = first.kill()
+    disk.heal()
+    second = Run("write", subject, data, work.journal)
+    second.wait_until_checked(_CHECK_TIMEOUT)
+    second.ends_within(rng.uniform(0.05, 0.2))
+    verdict = second.kill()
+    return replace(verdict, violations=met.violations + verdict.violations)
