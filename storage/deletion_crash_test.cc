@@ -1,5 +1,6 @@
-// Where a log begins after deletions, rolls and crashes that come close together.
+// Deletions, resets, rolls, syncs and crashes that come close together.
 
+#include "runtime/async.h"
 #include "storage/checkpoint.h"
 #include "storage/log_fixture.h"
 
@@ -62,6 +63,36 @@ BOOST_AUTO_TEST_CASE(a_recovery_that_ends_early_leaves_the_segment_that_the_reco
   fixture.open();
   BOOST_TEST(fixture.log().start().value() == 2);
   BOOST_TEST(fixture.log().end().value() == 3);
+}
+
+// A sync that is asked for while the reset takes the segments away.
+Task<Result<Offset>> sync_during_reset(runtime::Runtime& runtime, Log& log) {
+  runtime::Gate gate(runtime);
+  gate.start([&log]() -> Task<void> {
+    [[maybe_unused]] const Result<void> reset = co_await log.reset_to(Offset{100});
+  });
+  Result<Offset> synced = Offset{0};
+  gate.start([&log, &synced]() -> Task<void> { synced = co_await log.sync(); });
+  co_await gate.close();
+  co_return synced;
+}
+
+BOOST_AUTO_TEST_CASE(a_sync_that_waits_for_a_reset_fails_with_it) {
+  LogFixture fixture(make_setup(false, "buffered"));
+  fixture.open();
+  fixture.append(make_batch(2));
+  fixture.setup().world->set_fault_hook([](const runtime::DiskAccess& access) {
+    runtime::DiskFault fault;
+    if (access.operation == runtime::DiskOperation::open) fault.error = EIO;
+    return fault;
+  });
+  const auto synced = await(*fixture.setup().world, [&] {
+    return sync_during_reset(fixture.setup().world->runtime(), fixture.log());
+  });
+  BOOST_TEST(number(code_of(synced)) == number(Errc::io));
+  fixture.setup().world->set_fault_hook({});
+  fixture.kill_and_reopen();
+  BOOST_TEST(fixture.log().start().value() == 100);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -107,6 +107,7 @@ Task<Result<Offset>> PartitionLog::sync() {
   if (durable_end_ == end_) co_return durable_end_;
   std::optional<Turnstile::Guard> inside = structure_.try_visit();
   if (!inside) inside.emplace(co_await structure_.visit());
+  CO_TRY_VOID(usable());  // A reset that failed meanwhile has left no segment.
   const RecoveryPoint reached = end_point();
   if (context_->shares_syncs()) {
     CO_TRY_VOID(co_await sync_together());
