@@ -95,6 +95,17 @@ BOOST_AUTO_TEST_CASE(a_sync_that_waits_for_a_reset_fails_with_it) {
   BOOST_TEST(fixture.log().start().value() == 100);
 }
 
+BOOST_AUTO_TEST_CASE(a_torn_first_batch_of_a_new_log_is_named) {
+  LogFixture fixture(make_setup(false, "buffered"));
+  Bytes torn = make_batch(2, 1000, 100);
+  torn.resize(torn.size() / 2);
+  must(fixture.disk().make_directories("topic-0"));
+  must(fixture.disk().write_file_atomically("topic-0/00000000000000000000.log", torn));
+  fixture.open();
+  BOOST_TEST(fixture.log().recovery().dropped.has_value());
+  BOOST_TEST(fixture.log().recovery().bytes_truncated == torn.size());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

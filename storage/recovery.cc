@@ -104,7 +104,8 @@ Task<Result<RecoveredLog>> Recovery::run() {
   CO_TRY_VOID(co_await store());
   spent_in(RecoveryPhase::store);
   log_.report.segments = log_.segments.size();
-  log_.report.clean = persistent() && !read_point_ && log_.point.is_empty();  // It is new.
+  const bool is_new = persistent() && !read_point_ && log_.point.is_empty();
+  log_.report.clean = is_new && !log_.report.dropped;
   log_.report.elapsed = runtime_.now() - began_;
   co_return std::move(log_);
 }
