@@ -16,8 +16,9 @@ Task<Result<void>> measure(World& world, BenchOptions options, Output& output) {
   Json figures = run.to_json(options.rate > 0, world.device());
   figures.update(to_json(holdings()));
   CO_TRY_VOID(output.print("append", figures, world.root()));
+  const Result<void> stopped = co_await target->stop();
   if (run.measurement.errors() > 0) co_return Result<void>{};  // The line tells it.
-  co_return co_await target->stop();
+  co_return stopped;
 }
 
 }  // namespace

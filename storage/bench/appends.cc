@@ -42,8 +42,9 @@ class Lane {
 
   Task<Result<void>> stop() {
     if (!segment_) co_return Result<void>{};
-    CO_TRY_VOID(co_await segment_->close());
+    Result<void> closed = co_await segment_->close();
     segment_.reset();
+    CO_TRY_VOID(std::move(closed));
     co_return engine_.remove(path_);
   }
 
@@ -155,8 +156,12 @@ class SegmentAppends final : public Target {
 
   Task<Result<void>> stop() override {
     co_await syncs_.stop();
-    for (const auto& lane : lanes_) CO_TRY_VOID(co_await lane->stop());
-    co_return Result<void>{};
+    Result<void> outcome;
+    for (const auto& lane : lanes_) {
+      Result<void> stopped = co_await lane->stop();
+      if (outcome && !stopped) outcome = std::move(stopped);
+    }
+    co_return outcome;
   }
 
  private:

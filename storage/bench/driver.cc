@@ -27,6 +27,9 @@ class Driver {
       : runtime_(runtime), target_(target), options_(options), device_(device), freed_(runtime) {}
 
   Task<Run> run() {
+    if (options_.settle_s > 0) {
+      co_await runtime::sleep_for(runtime_, from_seconds(options_.settle_s));
+    }
     warm_until_ = runtime_.now() + from_seconds(options_.warmup_s);
     turn(runtime_.now());
     runtime::Gate loops(runtime_);

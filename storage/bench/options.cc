@@ -199,6 +199,8 @@ std::vector<Flag> load_flags() {
                             1'000'000,
                             "open loop: operations under way; latency still counts "
                             "from when one was due"),
+      number<double>("settle", kAppend | kRead | kPartitions, FIELD(settle_s), 0, 3600,
+                     "seconds of rest before the first operation, for files to be prepared"),
       number<double>("warmup", kLoad, FIELD(warmup_s), 0, 3600, "seconds before it is measured"),
       number<double>("duration", kLoad, FIELD(duration_s), 0.01, 3600, "seconds that are measured"),
       number<std::uint64_t>("operations-max", kLoad, FIELD(operations_max), 0, kMax,

@@ -63,6 +63,7 @@ struct BenchOptions {
   double rate = 0;  // Operations per second that are due, whatever happens; 0: closed loop.
   Arrivals arrivals = Arrivals::poisson;
   std::uint64_t outstanding_max = 65'536;
+  double settle_s = 0;  // Nothing is sent meanwhile, and files are prepared.
   double warmup_s = 1;
   double duration_s = 5;
   std::uint64_t operations_max = 0;  // Measured ones; 0: as many as there is time for.

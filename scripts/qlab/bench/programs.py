@@ -130,14 +130,18 @@ def zero_filled_file(directory: pathlib.Path, size: int) -> Iterator[pathlib.Pat
         path.unlink(missing_ok=True)
 
 
-def fio_sync_writes(file: pathlib.Path, *, block: int, depth: int, runtime_s: float,
-                    ramp_s: float) -> FioResult:
-    """The limit of durable appends: sequential overwrites, each durable when it ends."""
+def fio_sync_writes(file: pathlib.Path, *, block: int, depth: int, runtime_s: float = 0,
+                    ramp_s: float = 0, total: int | None = None) -> FioResult:
+    """The limit of durable appends: sequential overwrites, each durable when it ends.
+
+    For a time, or `total` bytes of the file, once.
+    """
+    size = total or file.stat().st_size
+    span = [] if total else ["--time_based", f"--runtime={_millis(runtime_s)}",
+                             f"--ramp_time={_millis(ramp_s)}"]
     return _fio(file, "write", ["--direct=1", "--sync=dsync", "--rw=write", "--overwrite=1",
-                                f"--bs={block}", f"--iodepth={depth}",
-                                f"--size={file.stat().st_size}", "--time_based",
-                                f"--runtime={_millis(runtime_s)}",
-                                f"--ramp_time={_millis(ramp_s)}"], runtime_s)
+                                f"--bs={block}", f"--iodepth={depth}", f"--size={size}", *span],
+                runtime_s)
 
 
 def _millis(seconds: float) -> str:

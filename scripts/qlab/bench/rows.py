@@ -7,6 +7,7 @@ import os
 import pathlib
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,7 +109,7 @@ def _limit_file(settings: Settings, size: int) -> pathlib.Path:
 
 
 def _sync_append_4k(settings: Settings, engine: str) -> Figures:
-    line = _append(settings, engine, "--size=4k")
+    line = _append(settings, engine, "--size=4k", "--settle=0.3")
     return {"value": line["latency"]["p50_us"], "p99_us": line["latency"]["p99_us"], **_cost(line)}
 
 
@@ -120,20 +121,25 @@ def _limit_4k(settings: Settings) -> Figures:
 
 # So many are under way: what the reference disk needs for its full bandwidth.
 DEPTH_1M = 4
-# One prepared segment, so that nothing is prepared for the next one meanwhile.
-_SEGMENT_1M = ["--segment-bytes=1g", "--prepared-bytes=1g", "--bytes-max=1g", "--spares=1"]
+# What is measured are appends into one prepared segment: preparing the next one takes as much of
+# the disk as filling it, and would be measured by the chance of when it happens.
+_REST_S = 1.5
+_ONE_SEGMENT = ["--segment-bytes=1g", "--prepared-bytes=1g", "--bytes-max=1000m", "--spares=1",
+                f"--settle={_REST_S}"]
 
 
 def _sync_append_1m(settings: Settings, engine: str) -> Figures:
     line = _append(settings, engine, "--size=1m", f"--concurrency={DEPTH_1M}", "--warmup=0.02",
-                   *_SEGMENT_1M)
+                   *_ONE_SEGMENT)
     return {"value": line["bytes_per_s"] / 1e6, "depth": DEPTH_1M,
             "p50_us": line["latency"]["p50_us"], **_cost(line)}
 
 
 def _limit_1m(settings: Settings) -> Figures:
-    limit = programs.fio_sync_writes(_limit_file(settings, 1024 * MIB), block=MIB, depth=DEPTH_1M,
-                                     runtime_s=settings.seconds, ramp_s=settings.warmup_s)
+    # As many bytes after as long a rest: a disk takes a burst faster than it goes on.
+    file = _limit_file(settings, 1024 * MIB)
+    time.sleep(_REST_S)
+    limit = programs.fio_sync_writes(file, block=MIB, depth=DEPTH_1M, total=1000 * MIB)
     return {"limit": limit.bytes_per_s / 1e6, "limit_p50_us": limit.p50_us}
 
 
@@ -152,7 +158,7 @@ APPENDERS = 64
 
 def _group_commit(settings: Settings, engine: str) -> Figures:
     """Against threads that each sync for themselves, and against fio at the size that resulted."""
-    line = _append(settings, engine, "--size=1k", f"--concurrency={APPENDERS}")
+    line = _append(settings, engine, "--size=1k", f"--concurrency={APPENDERS}", *_ONE_SEGMENT)
     rate = line["operations_per_s"]
     found: Figures = {"value": rate, "p50_us": line["latency"]["p50_us"], **_cost(line)}
     for path, key in (("fdatasync", ""), ("direct", "_direct")):
