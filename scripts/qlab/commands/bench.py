@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import signal
+import sys
 import tempfile
 
 import click
@@ -53,6 +55,8 @@ def bench(part: str, as_json: bool, quick: bool, rounds: int | None, only: tuple
     missing = programs.fio_missing()
     if missing:
         progress.say(f"{missing}: limit and ratio stay empty")
+    # The scratch files go, gigabytes at times, when this is ended from outside too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     lines: list[rows.Line] = []
     parent = directory or paths.build_dir("release")
     parent.mkdir(parents=True, exist_ok=True)
