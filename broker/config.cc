@@ -161,6 +161,38 @@ std::vector<Key> storage_keys() {
   };
 }
 
+std::vector<Key> file_keys() {
+  return {
+      word("log.preallocation", "none", storage::preallocation_names(),
+           "How the file of a new segment gets its space.",
+           [](NodeConfig& c, const std::string& text) {
+             c.engine_options.preallocation = *storage::parse_preallocation(text);
+           }),
+      number("log.preallocate.bytes", {64 << 20, 1 << 20, 1 << 30}, "Size of a prepared file.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.engine_options.prepared_bytes = static_cast<std::uint64_t>(v);
+             }),
+      number("log.preallocate.spares", {2, 0, 64}, "Prepared files that wait, of each shard.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.engine_options.spares = static_cast<std::size_t>(v);
+             }),
+      number("log.open.files.max", {4000, 16, 1'000'000},
+             "Segment files that a shard holds open; the least recently used is closed first.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.layout_options.open_files_max = static_cast<std::size_t>(v);
+             }),
+      word("log.group.sync", "files", {"files", "filesystem"},
+           "How many dirty logs are made durable: each file, or all by one syncfs.",
+           [](NodeConfig& c, const std::string& text) {
+             c.layout_options.group_sync = *storage::parse_group_sync(text);
+           }),
+      number("log.recovery.parallelism", {8, 1, 256}, "Logs that are recovered at a time.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.layout_options.recovery_parallelism = static_cast<std::size_t>(v);
+             }),
+  };
+}
+
 // A time in milliseconds, or a size, of which -1 says that there is none.
 std::vector<Key> cleaning_keys() {
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
@@ -308,8 +340,8 @@ std::vector<Key> diagnosis_keys() {
 const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> table;
-    for (auto* part : {identity_keys, storage_keys, cleaning_keys, topic_keys, server_keys,
-                       controller_keys, diagnosis_keys}) {
+    for (auto* part : {identity_keys, storage_keys, file_keys, cleaning_keys, topic_keys,
+                       server_keys, controller_keys, diagnosis_keys}) {
       for (Key& key : part()) table.push_back(std::move(key));
     }
     return table;

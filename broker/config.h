@@ -16,6 +16,8 @@
 #include "controller/options.h"
 #include "replication/options.h"
 #include "runtime/network.h"
+#include "storage/engine_options.h"
+#include "storage/layout_options.h"
 
 namespace qlab::broker {
 
@@ -39,8 +41,10 @@ struct NodeConfig {
   runtime::Endpoint peer_listener;
   std::map<NodeId, runtime::Endpoint> voters;  // Of the controller quorum, by their peer.listener.
 
-  std::string engine;            // Of the partitions' logs.
-  std::string layout;            // log.layout
+  std::string engine;                     // Of the partitions' logs.
+  std::string layout;                     // log.layout
+  storage::EngineOptions engine_options;  // log.prealloc*; of the partitions' logs.
+  storage::LayoutOptions layout_options;
   std::string consensus_module;  // Of the metadata log.
   std::size_t shards = 1;
   ServerOptions server;

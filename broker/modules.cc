@@ -99,10 +99,16 @@ std::vector<std::string_view> consensus_modules() {
   return {"raft"};
 }
 
-Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime) {
+Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,
+                                            std::size_t shard) {
+  storage::EngineOptions engine = config.engine_options;
+  engine.spare_directory = fmt::format("{}/{}", engine.spare_directory, shard);
+  storage::LayoutOptions layout = config.layout_options;
+  layout.shard = shard;
+  layout.shard_count = config.shards;
   PartitionStore store;
-  TRY(store.engine, storage::make_engine(config.engine, runtime));
-  TRY(store.layout, storage::make_layout(config.layout, runtime, *store.engine));
+  TRY(store.engine, storage::make_engine(config.engine, runtime, std::move(engine)));
+  TRY(store.layout, storage::make_layout(config.layout, runtime, *store.engine, layout));
   return store;
 }
 

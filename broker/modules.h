@@ -28,7 +28,8 @@ struct PartitionStore {
   std::unique_ptr<storage::Layout> layout;  // On that engine.
 };
 // Errors: invalid, naming what there is.
-Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime);
+Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,
+                                            std::size_t shard);
 // The engine of the metadata log: the same, or `buffered` where that one keeps nothing.
 Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& config,
                                                               runtime::Runtime& runtime);

@@ -104,7 +104,7 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
 
 Task<Result<void>> Partitions::open_shard(std::size_t index) {
   runtime::Runtime& runtime = world_.shard(index);
-  CO_TRY(PartitionStore store, make_partition_store(config_, runtime));
+  CO_TRY(PartitionStore store, make_partition_store(config_, runtime, index));
   const Result<void> prepared = co_await store.engine->start();
   if (!prepared) {
     log(LogLevel::warn, "partitions", "shard {} starts without prepared files: {}", index,

@@ -109,6 +109,7 @@ Task<Result<void>> SnapshotStore::adopt(std::string name) {
   CO_TRY(const Bytes whole, co_await file->read(0, header_start_bytes + config_bytes + 4));
   const auto header = decode_header(whole);
   if (!header) co_return fail(Errc::corrupt, "{}: {}", path, header.error().context);
+  if (header->meta.last < newest_.last) co_return co_await file->close();  // Overtaken meanwhile.
   newest_ = header->meta;
   blocks_at_ = header->bytes;
   const std::shared_ptr<runtime::File> old = std::exchange(file_, std::move(file));

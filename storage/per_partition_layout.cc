@@ -4,6 +4,7 @@
 #include "runtime/disk.h"
 #include "storage/directory_removal.h"
 #include "storage/partition_log.h"
+#include "storage/shared/store.h"
 
 namespace qlab::storage {
 namespace {
@@ -50,6 +51,11 @@ class PerPartitionLayout final : public Layout {
 
   Task<Result<void>> start() override {
     if (!engine_.is_persistent()) co_return Result<void>{};
+    CO_TRY(const bool is_shared, runtime_.disk().exists(shared::stores_directory));
+    if (is_shared) {
+      co_return fail(Errc::invalid, "log.layout=per_partition, and {}/ was made with shared",
+                     shared::stores_directory);
+    }
     CO_TRY_VOID(drop_other_shard_counts());
     CO_TRY_VOID(context_->closed.load(runtime_.disk(), closed_logs_));
     co_return delete_what_was_set_aside(runtime_.disk());

@@ -31,10 +31,12 @@ Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
 
 }  // namespace
 
-Store::Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options)
+Store::Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options,
+             std::string directory)
     : runtime_(runtime),
       engine_(engine),
       options_(options),
+      directory_(std::move(directory)),
       wal_(runtime, engine, options_, directory_, *this),
       files_(engine),
       settler_(runtime, engine, options_, directory_, streams_, wal_, files_),

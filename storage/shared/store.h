@@ -24,12 +24,13 @@ struct LogName;
 
 namespace qlab::storage::shared {
 
-// Everything of the store lies here.
-inline constexpr std::string_view store_directory = "shared";
+// The stores of all shards lie below it.
+inline constexpr std::string_view stores_directory = "shared";
 
 class Store final : private WalObserver {
  public:
-  Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options);
+  // `directory` is the store's own.
+  Store(runtime::Runtime& runtime, Engine& engine, SharedOptions options, std::string directory);
   ~Store() override;
 
   // As Layout::start() and stop().
@@ -114,7 +115,7 @@ class Store final : private WalObserver {
   runtime::Runtime& runtime_;
   Engine& engine_;
   const SharedOptions options_;
-  const std::string directory_{store_directory};
+  const std::string directory_;
   StreamTable streams_;
   Wal wal_;
   SettledFiles files_;

@@ -132,6 +132,46 @@ BOOST_AUTO_TEST_CASE(options_of_the_shared_log_out_of_bounds_name_key_value_and_
              "log.shared.checkpoint.bytes=268435456 is not in [4096, 524288]");
 }
 
+Result<void> started(TestSetup& setup, std::string_view layout, std::size_t shard,
+                     std::size_t shard_count) {
+  LayoutOptions options;
+  options.shard = shard;
+  options.shard_count = shard_count;
+  auto made = must(make_layout(layout, setup.world->runtime(), *setup.engine, options));
+  std::optional<Result<void>> result;
+  setup.world->run([&]() -> Task<void> {
+    result = co_await made->start();
+    if (!*result) co_return;
+    const LogName name{fmt::format("t-{}", shard), TopicId{1, 2}};
+    auto log = co_await made->open(name, LogOptions{});
+    static_cast<void>(co_await (*log)->close());
+    result = co_await made->stop();
+  });
+  return *result;
+}
+
+BOOST_AUTO_TEST_CASE(the_stores_of_two_shards_lie_apart) {
+  TestSetup setup = make_setup(false, "buffered");
+  BOOST_TEST(started(setup, "shared", 0, 2).has_value());
+  BOOST_TEST(started(setup, "shared", 1, 2).has_value());
+  const auto stores = must(setup.world->runtime().disk().list("shared"));
+  BOOST_TEST((stores == std::vector<std::string>{"0-of-2", "1-of-2"}));
+}
+
+BOOST_AUTO_TEST_CASE(what_another_layout_or_number_of_shards_left_is_not_passed_over) {
+  TestSetup setup = make_setup(false, "buffered");
+  BOOST_TEST(started(setup, "shared", 0, 1).has_value());
+  BOOST_TEST(started(setup, "shared", 0, 2).error().context ==
+             "shared/0-of-1 is of another number of shards (num.shards), and this one's end with "
+             "-of-2");
+  BOOST_TEST(started(setup, "per_partition", 0, 1).error().context ==
+             "log.layout=per_partition, and shared/ was made with shared");
+  TestSetup other = make_setup(false, "buffered");
+  BOOST_TEST(started(other, "per_partition", 0, 1).has_value());
+  BOOST_TEST(started(other, "shared", 0, 1).error().context ==
+             "log.layout=shared, and t-0 was made with per_partition");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

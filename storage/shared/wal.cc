@@ -205,9 +205,12 @@ Task<Result<void>> Wal::sync() {
   const Position covers = written_;
   const Result<std::uint64_t> synced = co_await segment->data->sync();
   syncing_ = false;
-  if (!synced) poison(synced.error());
-  if (!failed_) note_durable(covers);
+  // A full disk leaves what was written readable and waiting: it is tried again by the next sync.
+  const bool is_full = !synced && synced.error().code == Errc::no_space;
+  if (!synced && !is_full) poison(synced.error());
+  if (synced && !failed_) note_durable(covers);
   sync_ended_.notify_all();
+  if (is_full && !failed_) co_return fail(synced.error());
   if (failed_) co_return fail(*failed_);
   co_return Result<void>{};
 }
