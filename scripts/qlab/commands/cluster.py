@@ -12,7 +12,7 @@ _PLANES_LATER = {
     "kraft": "the quorum controller on KRaft's pull protocol",
     "zk": "the ZooKeeper-style controller over a keeper on ZAB",
 }
-_LAYOUTS_LATER = {"shared": "many partitions in one log per shard"}
+_LAYOUTS = ["per_partition", "shared"]
 
 
 @click.group(cls=Group, example="cluster up --brokers 3 --engine uring",
@@ -29,12 +29,12 @@ def cluster() -> None:
               help="How a segment's bytes reach the disk.  [default: buffered]")
 @click.option("--plane", type=click.Choice(["raft", *_PLANES_LATER]), default="raft",
               show_default=True, help="Preset of controller and consensus module.")
-@click.option("--layout", type=click.Choice(["per_partition", *_LAYOUTS_LATER]),
-              default="per_partition", show_default=True, help="How partitions share files.")
+@click.option("--layout", type=click.Choice(_LAYOUTS),
+              help="How partitions share files.  [default: per_partition]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A key of the node's configuration; may be repeated.")
-def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str, layout: str,
-       settings: tuple[str, ...]) -> None:
+def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str,
+       layout: str | None, settings: tuple[str, ...]) -> None:
     """Starts a cluster, returns when it serves and leaves it running.
 
     A cluster that was stopped is started again over its data. The last line printed is the
@@ -45,9 +45,9 @@ def up(brokers: int | None, controllers: int | None, engine: str | None, plane: 
                                  param_hint="--controllers")
     if plane in _PLANES_LATER:
         not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
-    if layout in _LAYOUTS_LATER:
-        not_there(f"--layout {layout}", f"it will put {_LAYOUTS_LATER[layout]}")
     overrides = parse_settings(settings)
+    if layout is not None:
+        overrides["log.layout"] = layout
     builder.build("release", targets=[paths.NODE])
     from harness import cli as harness
     raise SystemExit(harness.up(brokers=brokers, controllers=controllers, engine=engine,
