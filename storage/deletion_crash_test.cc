@@ -95,6 +95,27 @@ BOOST_AUTO_TEST_CASE(a_sync_that_waits_for_a_reset_fails_with_it) {
   BOOST_TEST(fixture.log().start().value() == 100);
 }
 
+BOOST_AUTO_TEST_CASE(a_full_segment_that_cannot_be_trimmed_is_still_read) {
+  LogFixture fixture(make_setup(false, "direct"));
+  fixture.open();
+  fixture.setup().world->set_fault_hook([](const runtime::DiskAccess& access) {
+    runtime::DiskFault fault;
+    if (access.operation == runtime::DiskOperation::truncate) fault.error = EIO;
+    return fault;
+  });
+  for (int i = 0; i < 12; ++i) {
+    const auto appended = fixture.try_append(make_batch(1, 1000, 200));
+    if (!appended) break;
+    [[maybe_unused]] const auto synced =
+        await(*fixture.setup().world, [&] { return fixture.log().sync(); });
+  }
+  BOOST_TEST(number(code_of(fixture.try_append(make_batch(1)))) == number(Errc::io));
+  fixture.setup().world->set_fault_hook({});
+  BOOST_TEST(must(fixture.read(0)).next.value() > 0);
+  fixture.kill_and_reopen();
+  BOOST_TEST(fixture.log().end().value() > 3);
+}
+
 BOOST_AUTO_TEST_CASE(a_torn_first_batch_of_a_new_log_is_named) {
   LogFixture fixture(make_setup(false, "buffered"));
   Bytes torn = make_batch(2, 1000, 100);

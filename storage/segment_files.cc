@@ -233,11 +233,10 @@ Task<Result<void>> CappedSegment::put_away() {
   if (done) {
     size_ = file_->size();
     done = co_await file_->close();
-  }
-  if (done) {
+    // It is closed in any case, and all of it was synced: who reads it opens it anew.
     file_.reset();
     files_.give_back();
-    if (listener_ != nullptr) listener_->on_released();
+    if (done && listener_ != nullptr) listener_->on_released();
   } else {
     keep_open();
   }
