@@ -107,7 +107,10 @@ def observe_all(directory: Path,
 
 
 def append_numbers(line: Line) -> dict[str, float | None]:
-    """Of a line of mode append, or of fio's."""
+    """Of a line of mode append, or of fio's. Nothing of one that came to its bound of bytes before
+    its warm-up was over."""
+    if line.get("operations") == 0:
+        return {}
     latency = line["latency"]
     return {"append_latency_us:quantile=0.5": latency["p50_us"],
             "append_latency_us:quantile=0.99": latency["p99_us"],

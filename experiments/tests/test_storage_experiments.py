@@ -146,6 +146,12 @@ def test_a_measurement_that_fails_is_a_failed_trial(no_program, tmp_path, monkey
         run("storage-latency", tmp_path, trials=1, sizes="4096")
 
 
+def test_a_point_that_measured_nothing_has_no_numbers():
+    nothing = line("append", operations=0, operations_per_s=None, bytes_per_s=None,
+                   cpu_us_per_operation=None, latency={"p50_us": 0, "p99_us": 0, "p999_us": 0})
+    assert storage_bench.append_numbers(nothing) == {}
+
+
 def test_an_engine_that_the_machine_refuses_is_unavailable(monkeypatch):
     def refused(arguments, **_):
         raise storage_bench.programs.BenchError("status 1: unsupported: no io_uring here")
