@@ -18,12 +18,10 @@ from experiments.report import Observation, Run, number
 from experiments.runner import Trial, Unavailable
 from qlab.bench import programs
 
-PROGRAM = programs.STORAGE
 FIO = "fio"
 """The system that is the limit: O_DIRECT, O_DSYNC, overwriting a zero-filled file."""
 FILE_NAME = "measurements.jsonl"
 FILE_BYTES = 64 << 20  # Of fio's file.
-COMPARED_FROM = 5  # Trials; the bootstrap interval of fewer covers too little to compare by.
 
 Line = dict[str, Any]
 
