@@ -42,6 +42,8 @@ void DriverImpl::carry_out(const out::Fatal& effect) {
 
 void DriverImpl::take_snapshot_if_due() {
   if (options_.snapshot_interval_bytes == 0 || taking_snapshot_ || installing_) return;
+  // A module that sends no images needs every entry for a peer that lags.
+  if (!module_->capabilities().snapshots) return;
   if (bytes_since_snapshot_ < options_.snapshot_interval_bytes) return;
   auto source = machine_.snapshot();
   if (source == nullptr) return;

@@ -23,9 +23,10 @@ struct Puppet final : Module {
     std::vector<Input> inputs;
     std::vector<Effect> next;  // The effects of the next step that finds any.
     Time deadline = Time::max();
+    Capabilities capabilities{.snapshots = true};
   };
   explicit Puppet(Strings& s) : strings(s) {}
-  Capabilities capabilities() const override { return {}; }
+  Capabilities capabilities() const override { return strings.capabilities; }
   void step(Time, const Input& input, std::vector<Effect>& effects) override {
     strings.inputs.push_back(input);
     effects = std::exchange(strings.next, {});
@@ -328,6 +329,19 @@ BOOST_AUTO_TEST_CASE(an_image_stands_for_the_log_that_it_covers) {
   BOOST_REQUIRE(open(options_with_images()));
   BOOST_TEST(machine.applied.size() == 20u);
   BOOST_TEST(driver->applied() == LogIndex{20});
+}
+
+BOOST_AUTO_TEST_CASE(the_log_of_a_module_that_sends_no_images_is_kept_whole) {
+  strings.capabilities = {};
+  BOOST_REQUIRE(open(options_with_images()));
+  act({out::SaveHardState{WriteSeq{1}, voted(1)}});
+  for (std::int64_t i = 1; i <= 20; ++i) {
+    act({out::Append{WriteSeq{static_cast<std::uint64_t>(i) + 1}, {entry(1, i)}},
+         out::Commit{LogIndex{i}, WriteSeq{static_cast<std::uint64_t>(i) + 1}}});
+    world.run_for(seconds(1));
+  }
+  BOOST_TEST(driver->snapshot().last.index == LogIndex{0});
+  BOOST_TEST(*world.node(one).disk().exists("metadata/log-00000000000000000001"));
 }
 
 BOOST_AUTO_TEST_CASE(a_leaders_image_takes_the_place_of_what_is_here) {
