@@ -31,7 +31,7 @@ namespace qlab::consensus {
 
 // The log under every module. Owned and written by the driver; a module reads it and asks for
 // changes by effects.
-// What a step asks for is visible only after it (raft/staged_log.h bridges the step itself).
+// What a step asks for is visible only after it (consensus/staged_log.h bridges the step itself).
 class LogView {
  public:
   virtual ~LogView() = default;

@@ -11,10 +11,10 @@
 #include <set>
 
 #include "consensus/module.h"
+#include "consensus/staged_log.h"
 #include "raft/messages.h"
 #include "raft/progress.h"
 #include "raft/quorum.h"
-#include "raft/staged_log.h"
 
 namespace qlab::raft {
 
@@ -133,7 +133,7 @@ class Raft final : public consensus::Module {
   const consensus::Tuning tuning_;
   std::set<NodeId> voters_;
   std::set<NodeId> observers_;  // Of the configuration; others are known by their links.
-  StagedLog log_;
+  consensus::StagedLog log_;
   Prng random_;
   Time now_;
   std::vector<consensus::Effect>* effects_ = nullptr;  // Of the step under way.

@@ -16,7 +16,7 @@ from sources import ROOT, is_cpp, is_test, source_files
 # Folder -> what its files may include besides their own folder: a folder (with a slash) or a file.
 _GROUND = ("common/", "wire/", "runtime/", "storage/", "consensus/")  # Floors 0 to 3.
 _PURE = ("common/", "wire/", "consensus/module.h", "consensus/types.h", "consensus/message.h",
-         "consensus/config.h", "consensus/quorum.h")
+         "consensus/config.h", "consensus/quorum.h", "consensus/staged_log.h")
 FLOORS: Mapping[str, tuple[str, ...]] = {
     "common": (),
     "wire": ("common/",),
