@@ -117,6 +117,9 @@ class Disk {
   virtual Result<bool> exists(std::string_view path) = 0;
   virtual Result<void> make_directories(
       std::string_view directory) = 0;  // Durable with its parents.
+  // One, whose parent is there; that it is there already is no error. Durability: none until its
+  // parent is synced, and nothing in it survives without it. Errors: not_found, no_space, io.
+  virtual Result<void> make_directory(std::string_view directory) = 0;
   virtual Result<void> rename(std::string_view from,
                               std::string_view to) = 0;    // Atomic, replaces `to`.
   virtual Result<void> remove(std::string_view path) = 0;  // A file; not_found is no error.

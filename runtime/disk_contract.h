@@ -122,6 +122,10 @@ inline Task<void> opening_minds_create_and_exclusive(Disk& disk, IoPath io_path)
 inline Task<void> names_come_and_go(Disk& disk) {
   BOOST_REQUIRE(disk.make_directories("a/b").has_value());
   BOOST_REQUIRE(disk.make_directories("a/b").has_value());
+  BOOST_REQUIRE(disk.make_directory("a/c").has_value());
+  BOOST_REQUIRE(disk.make_directory("a/c").has_value());
+  BOOST_TEST((disk.list("a").value() == std::vector<std::string>{"b", "c"}));
+  BOOST_TEST((disk.make_directory("nowhere/c").error().code == Errc::not_found));
   BOOST_REQUIRE(disk.write_file_atomically("a/b/two", as_view("2")).has_value());
   BOOST_REQUIRE(disk.write_file_atomically("a/b/one", as_view("1")).has_value());
   BOOST_TEST((disk.list("a/b").value() == std::vector<std::string>{"one", "two"}));

@@ -25,6 +25,7 @@ enum class DiskOperation : std::uint8_t {
   sync_directory,
   replace,  // write_file_atomically as a whole.
   sync_filesystem,
+  make_directory,
 };
 
 struct DiskAccess {

@@ -147,6 +147,17 @@ Result<bool> RealDisk::exists(std::string_view path) {
 }
 
 // A directory that is there may have been made just before a crash, so its entry is synced too.
+Result<void> RealDisk::make_directory(std::string_view directory) {
+  TRY(const fs::path full, resolve(directory));
+  TRY_VOID(pass(DiskOperation::make_directory, directory));
+  if (::mkdir(full.c_str(), 0755) == 0) return {};
+  const int number = errno;
+  std::error_code looked;  // Of a disk that refuses even this.
+  if (number == EEXIST && fs::is_directory(full, looked)) return {};
+  return fail(
+      errno_error(looked ? looked.value() : number, fmt::format("mkdir {}", full.string())));
+}
+
 Result<void> RealDisk::make_directories(std::string_view directory) {
   TRY(const fs::path full, resolve(directory));
   fs::path parent = root_;

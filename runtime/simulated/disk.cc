@@ -284,6 +284,18 @@ Result<void> SimulatedDisk::make_directories(std::string_view directory) {
   return {};
 }
 
+Result<void> SimulatedDisk::make_directory(std::string_view directory) {
+  TRY(const std::string name, normal_path(directory));
+  TRY(const bool takes_effect, begin_now(DiskOperation::make_directory, name, Kind::change));
+  if (!takes_effect) return {};
+  if (files_.find(name)) return fail(Errc::exists, "'{}' is a file", name);
+  if (!files_.is_directory(parent_of(name))) {
+    return fail(Errc::not_found, "no directory for '{}'", name);
+  }
+  files_.make_directory(name);
+  return {};
+}
+
 Result<void> SimulatedDisk::rename(std::string_view from, std::string_view to) {
   TRY(const std::string source, normal_path(from));
   TRY(const std::string target, normal_path(to));

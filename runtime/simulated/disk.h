@@ -27,6 +27,7 @@ class SimulatedDisk final : public Disk {
   Result<std::vector<std::string>> list(std::string_view directory) override;
   Result<bool> exists(std::string_view path) override;
   Result<void> make_directories(std::string_view directory) override;
+  Result<void> make_directory(std::string_view directory) override;
   Result<void> rename(std::string_view from, std::string_view to) override;
   Result<void> remove(std::string_view path) override;
   Result<void> remove_all(std::string_view directory) override;

@@ -134,6 +134,29 @@ BOOST_AUTO_TEST_CASE(a_name_is_durable_with_its_directory_and_not_before) {
   BOOST_TEST(lost < trials);
 }
 
+BOOST_AUTO_TEST_CASE(a_new_directory_is_durable_with_its_parent_and_takes_all_in_it_along) {
+  int lost = 0;
+  constexpr int trials = 64;
+  for (std::uint64_t seed = 0; seed < trials; ++seed) {
+    DiskWorld w(seed);
+    for (const std::string name : {"all", "kept", "maybe"}) {
+      const bool by_all = name == "all";
+      BOOST_REQUIRE(w.disk().make_directory(name).has_value());
+      w.sync(*w.open(name + "/file"));
+      BOOST_REQUIRE(w.disk().sync_directory(name).has_value());
+      if (by_all) BOOST_REQUIRE(run(w.world, one, w.disk().sync_filesystem()).has_value());
+      if (name == "kept") BOOST_REQUIRE(w.disk().sync_directory("").has_value());
+    }
+    w.power_cycle();
+    BOOST_TEST(*w.disk().exists("all/file"), "seed " << seed);
+    BOOST_TEST(*w.disk().exists("kept/file"), "seed " << seed);
+    BOOST_TEST(*w.disk().exists("maybe") == *w.disk().exists("maybe/file"));
+    lost += !*w.disk().exists("maybe");
+  }
+  BOOST_TEST(lost > 0);
+  BOOST_TEST(lost < trials);
+}
+
 BOOST_AUTO_TEST_CASE(an_atomic_replacement_is_the_old_or_the_new_at_any_crash) {
   int old = 0;
   constexpr int trials = 64;

@@ -203,8 +203,23 @@ void SimulatedFiles::make_directories(const std::string& path) {
   for (std::string at = path; !at.empty(); at = parent_of(at)) {
     seen_.directories.insert(at);
     durable_.directories.insert(at);
+    new_.erase(at);
     for (NameChange& c : changes_) std::erase(c.directories_gone, at);
   }
+}
+
+void SimulatedFiles::make_directory(const std::string& path) {
+  if (is_directory(path)) return;
+  CHECK(is_directory(parent_of(path)));
+  seen_.directories.insert(path);
+  new_.insert(path);
+  for (NameChange& c : changes_) std::erase(c.directories_gone, path);
+}
+
+void SimulatedFiles::lose_directory(const std::string& path) {
+  std::erase_if(durable_.files, [&](const auto& file) { return is_below(file.first, path); });
+  std::erase_if(durable_.directories,
+                [&](const std::string& name) { return name == path || is_below(name, path); });
 }
 
 Result<void> SimulatedFiles::rename(const std::string& from, const std::string& to) {
@@ -234,6 +249,7 @@ Result<void> SimulatedFiles::rename(const std::string& from, const std::string& 
     moved.directories_gone.push_back(path);
     moved.directories_come.push_back(to + path.substr(from.size()));
   }
+  for (const std::string& path : moved.directories_gone) new_.erase(path);
   change(std::move(moved));
   return {};
 }
@@ -261,10 +277,16 @@ void SimulatedFiles::remove_all(const std::string& directory) {
     if (path == directory || is_below(path, directory)) gone.directories_gone.push_back(path);
   }
   if (gone.unlinked.empty() && gone.directories_gone.empty()) return;
+  for (const std::string& path : gone.directories_gone) new_.erase(path);
   change(std::move(gone));
 }
 
 void SimulatedFiles::sync_directory(const std::string& directory) {
+  std::erase_if(new_, [&](const std::string& name) {
+    if (parent_of(name) != directory) return false;
+    durable_.directories.insert(name);
+    return true;
+  });
   std::erase_if(changes_, [&](const NameChange& c) {
     if (c.directory != directory) return false;
     durable_.apply(c);
@@ -273,6 +295,8 @@ void SimulatedFiles::sync_directory(const std::string& directory) {
 }
 
 SimulatedFiles::SyncAll SimulatedFiles::begin_sync_all() {
+  for (const std::string& name : new_) durable_.directories.insert(name);
+  new_.clear();
   for (const NameChange& c : changes_) durable_.apply(c);
   changes_.clear();
   SyncAll sync;
@@ -321,6 +345,17 @@ void SimulatedFiles::crash(bool lose, Prng& random) {
     if (survives && durable_.has_all(c.unlinked)) durable_.apply(c);
   }
   changes_.clear();
+  for (const std::string& name : new_) {
+    const bool survives = random.chance(0.5);
+    if (survives) durable_.directories.insert(name);
+    if (!survives) lose_directory(name);
+  }
+  new_.clear();
+  for (const auto& [path, inode] : durable_.files) {
+    for (std::string at = parent_of(path); !at.empty(); at = parent_of(at)) {
+      durable_.directories.insert(at);
+    }
+  }
   seen_ = durable_;
   for (const auto& [path, inode] : seen_.files) inode->lose_unsynced(random);
 }

@@ -94,7 +94,9 @@ class SimulatedFiles {
   }
   // Requires: no such name; its directory exists.
   InodeRef create(const std::string& path);
-  void make_directories(const std::string& path);
+  void make_directories(const std::string& path);  // Durable.
+  // Not durable before its parent is synced. Requires: its parent exists.
+  void make_directory(const std::string& path);
   // Errors: not_found; exists, when `to` is a directory.
   Result<void> rename(const std::string& from, const std::string& to);
   void remove(const std::string& path);  // Of a file; no effect without one.
@@ -134,10 +136,13 @@ class SimulatedFiles {
   };
 
   void change(NameChange change);
+  // What is in a directory goes with it, whatever was synced there.
+  void lose_directory(const std::string& path);
 
   Names seen_;
   Names durable_;
   std::vector<NameChange> changes_;  // Seen and not durable, in order.
+  std::set<std::string> new_;        // Directories whose own names are not durable.
 };
 
 }  // namespace qlab::runtime
