@@ -14,21 +14,32 @@ bool is_zero(ByteView bytes) {
 
 }  // namespace
 
+ReadAhead::ReadAhead(runtime::Runtime& runtime, Segment& segment, std::uint64_t position,
+                     std::uint64_t end)
+    : ReadAhead(
+          runtime,
+          [&segment](std::uint64_t at, std::size_t count) { return segment.read(at, count); },
+          position, end) {}
+
+ReadAhead::ReadAhead(runtime::Runtime& runtime, runtime::File& file, std::uint64_t position,
+                     std::uint64_t end)
+    : ReadAhead(
+          runtime, [&file](std::uint64_t at, std::size_t count) { return file.read(at, count); },
+          position, end) {}
+
 void ReadAhead::start_reads() {
   while (waiting_.size() < depth && position_ < end_) {
     const auto count =
         static_cast<std::size_t>(std::min<std::uint64_t>(window_bytes, end_ - position_));
     Read done(runtime_.executor());
     waiting_.push_back(done);
-    reads_.start([&segment = segment_, position = position_, count, done] {
-      return read(segment, position, count, done);
-    });
+    reads_.start([this, position = position_, count, done] { return read(position, count, done); });
     position_ += count;
   }
 }
 
-Task<void> ReadAhead::read(Segment& segment, std::uint64_t position, std::size_t count, Read done) {
-  Result<Bytes> bytes = co_await segment.read(position, count);
+Task<void> ReadAhead::read(std::uint64_t position, std::size_t count, Read done) {
+  Result<Bytes> bytes = co_await source_(position, count);
   if (bytes && bytes->size() < count) {
     bytes = fail(Errc::io, "a segment gave {} of {} bytes at position {}", bytes->size(), count,
                  position);
@@ -49,6 +60,10 @@ Task<Result<Bytes>> ReadAhead::next() {
 Task<Result<bool>> is_zero(runtime::Runtime& runtime, Segment& segment, std::uint64_t from,
                            std::uint64_t end) {
   ReadAhead ahead(runtime, segment, from, end);
+  co_return co_await is_zero(ahead);
+}
+
+Task<Result<bool>> is_zero(ReadAhead& ahead) {
   Result<bool> zero = true;
   while (zero && *zero) {
     const Result<Bytes> bytes = co_await ahead.next();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "storage/batch_scanner.h"
+#include "storage/cold_reader.h"
 #include "storage/kafka_files.h"
 #include "storage/segment_swap.h"
 
@@ -46,9 +47,10 @@ class Recovery {
   Task<Result<void>> open_segments();
   Task<Result<void>> scan_segments();
   Task<Result<void>> scan(std::size_t index, ScanStart start);
+  Task<Result<void>> scan_with(std::size_t index, std::uint64_t from, const ColdReader& reader);
   Result<void> accept(std::size_t index, const BatchAt& batch);
   Task<Result<void>> walk(std::size_t index, BatchScanner& scanner);
-  Task<Result<void>> judge(std::size_t index, Error why);
+  Task<Result<void>> judge(std::size_t index, Error why, const ColdReader& reader);
   Result<void> check_point(std::size_t index) const;
   Task<Result<void>> drop_spare();
   Task<Result<void>> cut();
@@ -253,13 +255,25 @@ Task<Result<void>> Recovery::scan(std::size_t index, ScanStart start) {
                    segment.size(), durable);
   }
   expected_ = start.offset;
-  ReadAhead ahead(runtime_, segment.data(), start.position, segment.size());
-  BatchScanner scanner(segment.data(), start.position, segment.size(), BatchCheck::checksum, ahead);
+  ColdReader reader(runtime_, segment.data());
+  const bool worth_it = segment.size() - start.position >= ColdReader::bytes_min;
+  if (persistent() && worth_it) CO_TRY_VOID(co_await reader.open(segment.path()));
+  const Result<void> scanned = co_await scan_with(index, start.position, reader);
+  const Result<void> closed = co_await reader.close();
+  CO_TRY_VOID(scanned);
+  co_return closed;
+}
+
+Task<Result<void>> Recovery::scan_with(std::size_t index, std::uint64_t from,
+                                       const ColdReader& reader) {
+  LogSegment& segment = *log_.segments[index];
+  ReadAhead ahead = reader.read(from, segment.size());
+  BatchScanner scanner(segment.data(), from, segment.size(), BatchCheck::checksum, ahead);
   const Result<void> walked = co_await walk(index, scanner);
   co_await ahead.close();
-  log_.report.bytes_scanned += scanner.position() - start.position;
+  log_.report.bytes_scanned += scanner.position() - from;
   if (walked || !is_bad_batch(walked.error())) co_return walked;
-  co_return co_await judge(index, walked.error());
+  co_return co_await judge(index, walked.error(), reader);
 }
 
 // To the end of the segment, or to its first bad batch; that lies at position_.
@@ -275,10 +289,10 @@ Task<Result<void>> Recovery::walk(std::size_t index, BatchScanner& scanner) {
 
 // What a bad batch means: the end of what was written, before prepared space; corruption; or the
 // end of the log.
-Task<Result<void>> Recovery::judge(std::size_t index, Error why) {
+Task<Result<void>> Recovery::judge(std::size_t index, Error why, const ColdReader& reader) {
   LogSegment& segment = *log_.segments[index];
   const std::uint64_t position = position_;
-  CO_TRY(const bool zeros, co_await is_zero(runtime_, segment.data(), position, segment.size()));
+  CO_TRY(const bool zeros, co_await reader.is_zero(position, segment.size()));
   const bool sealed = segment.base() < durable_.segment;
   // A segment is sealed by a durable mark in the next one before its prepared space is given back.
   const bool complete =
