@@ -99,9 +99,10 @@ DriverImpl::DriverImpl(runtime::Runtime& runtime, StateMachine& machine,
   commit_ = applied_ = told_image_.index;
   note_configs(log_->view().read(log_->view().first(), SIZE_MAX));
   config_ = config_at(log_->view().last().index);
-  module_ = factory(ModuleContext{options_.self, options_.tuning,
-                                  Recovery{*votes_.state(), config_, applied_}, log_->view(),
-                                  runtime_.random().fork(), runtime_.now()});
+  module_ = factory(
+      ModuleContext{options_.self, options_.tuning,
+                    Recovery{*votes_.state(), config_, applied_, config_at(told_image_.index)},
+                    log_->view(), runtime_.random().fork(), runtime_.now()});
 }
 
 void DriverImpl::start(std::function<void(Error)> on_fatal) {

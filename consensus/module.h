@@ -85,6 +85,8 @@ struct Recovery {
   HardState hard_state;
   Config config;     // As of the last config entry, or of the snapshot, or as configured.
   LogIndex applied;  // The state machine already has everything up to here; 0: nothing.
+  Config base = {};  // What the config entries behind the image change: the image's, or as
+                     // configured. In force again when they are truncated.
 };
 
 namespace in {

@@ -21,7 +21,8 @@ class StagedLog {
   // Requires: nothing was appended or truncated in this step; last is beyond the image there is.
   void install(LogId last);
 
-  // As in LogView.
+  // As in LogView; an image that this step installs is not it yet.
+  const SnapshotMeta& snapshot() const { return base_.snapshot(); }
   LogIndex first() const;
   LogId last() const;
   std::optional<Epoch> epoch_of(LogIndex index) const;

@@ -22,11 +22,11 @@ void StepWorld::start(NodeId id) {
   node.issued = node.durable = WriteSeq{0};
   node.commit = node.log.snapshot().last.index;
   node.active.reset();
-  node.module = factory_(
-      ModuleContext{node.key, options_.tuning,
-                    Recovery{node.disk_hard_state,
-                             config_of(node, node.log.last().index, options_.config), node.commit},
-                    node.log, random_.fork(), now_});
+  node.module = factory_(ModuleContext{
+      node.key, options_.tuning,
+      Recovery{node.disk_hard_state, config_of(node, node.log.last().index, options_.config),
+               node.commit, config_of(node, node.commit, options_.config)},
+      node.log, random_.fork(), now_});
   for (const auto& [peer, other] : nodes_) {
     if (peer != id && other.module != nullptr) connect(id, peer);
   }
