@@ -4,7 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "consensus/group_test.h"
-#include "raft/raft.h"
+#include "sim/modules.h"
 
 namespace qlab::consensus {
 namespace {
@@ -13,13 +13,20 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 struct NamedModule {
-  const char* name;
+  std::string_view name;
   ModuleFactory factory;
 };
 std::ostream& operator<<(std::ostream& out, const NamedModule& module) {
   return out << module.name;
 }
-const std::vector<NamedModule> modules = {{"raft", raft::make_raft}};
+std::vector<NamedModule> all_modules() {
+  std::vector<NamedModule> all;
+  for (const std::string_view name : sim::module_names()) {
+    all.push_back({name, sim::find_module(name).value()});
+  }
+  return all;
+}
+const std::vector<NamedModule> modules = all_modules();
 
 GroupOptions group_of(const NamedModule& module, int voters = 3) {
   GroupOptions options;

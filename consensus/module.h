@@ -277,6 +277,11 @@ struct Capabilities {
   bool transfer = false;
   bool reconfigure = false;
   bool snapshots = false;
+  bool joint_changes = false;     // A change may be of any voters at once; else of one at a time.
+  bool witnesses = false;         // Members that vote and keep no bodies.
+  bool forwarding = false;        // Knows Tuning::forward_proposals.
+  bool quorum_sizes = false;      // Config::election_quorum and commit_quorum.
+  bool weighted_quorums = false;  // Member::weight and group.
 };
 
 // Invariant: (recovery, tuning, randomness, sequence of inputs) determines the sequence of effects.

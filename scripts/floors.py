@@ -44,9 +44,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 
 # What the tests of a folder may include beyond its row: a protocol's, the language of its scripts
-# and the log they run on; the seam's, the plugs that its contract is held against.
+# and the log they run on; the seam's, the list of plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
-    "consensus": ("raft/", "zab/"),
+    "consensus": ("sim/modules.h",),
     "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
     "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
 }

@@ -2,26 +2,17 @@
 
 #include "sim/modules.h"
 
-#include <utility>
-
+#include "consensus/entry_log.h"
 #include "raft/raft.h"
 
 namespace qlab::sim {
 namespace {
-
-using consensus::Effect;
-namespace out = consensus::out;
 
 struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
 };
 constexpr NamedModule modules[] = {{"raft", raft::make_raft}};
-
-constexpr std::pair<std::string_view, Mutant> mutants[] = {
-    {"none", Mutant::none},
-    {"send_before_sync", Mutant::send_before_sync},
-};
 
 }  // namespace
 
@@ -39,26 +30,15 @@ Result<consensus::ModuleFactory> find_module(std::string_view name) {
               fmt::join(module_names(), ", "));
 }
 
-std::vector<std::string_view> mutant_names() {
-  std::vector<std::string_view> names;
-  for (const auto& [name, mutant] : mutants) names.push_back(name);
-  return names;
-}
-
-Result<Mutant> find_mutant(std::string_view name) {
-  for (const auto& [known, mutant] : mutants) {
-    if (known == name) return mutant;
-  }
-  return fail(Errc::invalid, "mutant={} is unknown; allowed are {}", name,
-              fmt::join(mutant_names(), ", "));
-}
-
-void mutate(Mutant mutant, std::vector<Effect>& effects) {
-  for (Effect& effect : effects) {
-    if (mutant == Mutant::send_before_sync) {
-      if (auto* send = std::get_if<out::Send>(&effect)) send->after = {};
-    }
-  }
+consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory) {
+  constexpr NodeId one{1};
+  const consensus::EntryLog log;
+  consensus::Config config;
+  config.members = {{one}, {NodeId{2}}};
+  const consensus::Recovery recovery{
+      .hard_state = {}, .config = config, .applied = {}, .base = config};
+  return factory(consensus::ModuleContext{{one, {}}, {}, recovery, log, Prng(1), Time{}})
+      ->capabilities();
 }
 
 }  // namespace qlab::sim

@@ -1,7 +1,7 @@
 #pragma once
-// The consensus modules that can be simulated, and the known bugs that can be put into them.
+// The consensus modules that can be simulated: one registration serves the simulator, the contract
+// test and the experiments in virtual time.
 
-#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -13,16 +13,7 @@ std::vector<std::string_view> module_names();
 // Errors: invalid, naming those that exist.
 Result<consensus::ModuleFactory> find_module(std::string_view name);
 
-// A bug that a careless module or driver could have, put in between the two. A mutant that the
-// simulator does not find is a hole in the simulator.
-enum class Mutant : std::uint8_t {
-  none,
-  send_before_sync,  // Messages leave before the writes they promise are durable.
-};
-std::vector<std::string_view> mutant_names();
-Result<Mutant> find_mutant(std::string_view name);
-
-// Changes what a step asked for into what the mutant asks for.
-void mutate(Mutant mutant, std::vector<consensus::Effect>& effects);
+// What replicas of that kind can do, asked of one that never runs.
+consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory);
 
 }  // namespace qlab::sim

@@ -5,7 +5,7 @@
 
 #include "runtime/simulated/node.h"
 #include "sim/history.h"
-#include "sim/modules.h"
+#include "sim/mutants.h"
 
 namespace qlab::sim {
 

@@ -7,7 +7,7 @@
 #include "runtime/async.h"
 #include "runtime/simulated/world.h"
 #include "sim/history.h"
-#include "sim/modules.h"
+#include "sim/mutants.h"
 
 namespace qlab::sim {
 

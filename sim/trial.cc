@@ -2,6 +2,8 @@
 
 #include "common/check.h"
 #include "sim/invariants.h"
+#include "sim/modules.h"
+#include "sim/mutants.h"
 #include "sim/nemesis.h"
 
 namespace qlab::sim {
