@@ -5,11 +5,13 @@
 #include "controller/quorum/metadata_machine.h"
 #include "controller/quorum/routed_controller.h"
 #include "raft/raft.h"
+#include "zab/zab.h"
 
 namespace qlab::broker {
 namespace {
 
 consensus::ModuleFactory consensus_module(std::string_view name) {
+  if (name == "zab") return zab::make_zab;
   CHECK(name == "raft");  // The config admits no other word.
   return raft::make_raft;
 }
@@ -96,7 +98,7 @@ std::vector<std::string_view> log_layouts() {
 }
 
 std::vector<std::string_view> consensus_modules() {
-  return {"raft"};
+  return {"raft", "zab"};
 }
 
 Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,

@@ -4,6 +4,7 @@
 
 #include "consensus/entry_log.h"
 #include "raft/raft.h"
+#include "zab/zab.h"
 
 namespace qlab::sim {
 namespace {
@@ -12,7 +13,7 @@ struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
 };
-constexpr NamedModule modules[] = {{"raft", raft::make_raft}};
+constexpr NamedModule modules[] = {{"raft", raft::make_raft}, {"zab", zab::make_zab}};
 
 }  // namespace
 
