@@ -48,7 +48,12 @@ Zab::Zab(consensus::ModuleContext context, ZabOptions options)
 }
 
 consensus::Capabilities Zab::capabilities() const {
-  return {.needs_fifo_links = true, .reads = true, .reconfigure = true, .snapshots = true};
+  return {.needs_fifo_links = true,
+          .reads = true,
+          .reconfigure = true,
+          .snapshots = true,
+          .joint_changes = true,
+          .weighted_quorums = true};
 }
 
 void Zab::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {
