@@ -4,6 +4,7 @@
 #include "controller/quorum/active_controller.h"
 #include "controller/quorum/metadata_machine.h"
 #include "controller/quorum/routed_controller.h"
+#include "raft/kraft/kraft.h"
 #include "raft/raft.h"
 #include "zab/zab.h"
 
@@ -11,6 +12,7 @@ namespace qlab::broker {
 namespace {
 
 consensus::ModuleFactory consensus_module(std::string_view name) {
+  if (name == "kraft") return raft::kraft::make_kraft;
   if (name == "zab") return zab::make_zab;
   CHECK(name == "raft");  // The config admits no other word.
   return raft::make_raft;
@@ -98,7 +100,7 @@ std::vector<std::string_view> log_layouts() {
 }
 
 std::vector<std::string_view> consensus_modules() {
-  return {"raft", "zab"};
+  return {"raft", "kraft", "zab"};
 }
 
 Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,

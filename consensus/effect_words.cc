@@ -163,6 +163,7 @@ std::string_view name_of(Fate fate) {
 
 std::string words_of(const Entry& entry) {
   if (entry.kind == EntryKind::no_op) return show(entry.id) + ":no_op";
+  if (entry.kind == EntryKind::control) return show(entry.id) + ":control";
   if (entry.kind == EntryKind::config) {
     const auto config = decode_config(*entry.body);
     return fmt::format("{}:config={}", show(entry.id), config ? show(*config) : "damaged");

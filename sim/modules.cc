@@ -3,6 +3,7 @@
 #include "sim/modules.h"
 
 #include "consensus/entry_log.h"
+#include "raft/kraft/kraft.h"
 #include "raft/raft.h"
 #include "zab/zab.h"
 
@@ -13,7 +14,9 @@ struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
 };
-constexpr NamedModule modules[] = {{"raft", raft::make_raft}, {"zab", zab::make_zab}};
+constexpr NamedModule modules[] = {{"raft", raft::make_raft},
+                                   {"kraft", raft::kraft::make_kraft},
+                                   {"zab", zab::make_zab}};
 
 }  // namespace
 

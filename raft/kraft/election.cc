@@ -1,0 +1,138 @@
+// Elections: pre-vote, votes, backoff. Source: KIP-595, "Vote"; KIP-996; KIP-853 (replica keys).
+#include "consensus/quorum.h"
+#include "raft/kraft/kraft.h"
+
+namespace qlab::raft::kraft {
+
+using consensus::HardState;
+using consensus::QuorumUse;
+using consensus::ReplicaKey;
+using consensus::WriteSeq;
+
+// Uniform in [T, 2T), so that two voters seldom campaign at once. A voter that is alone has nobody
+// to wait for.
+void Kraft::reset_election_deadline() {
+  const auto spread = static_cast<std::uint64_t>(tuning_.election_timeout.count());
+  election_deadline_ =
+      now_ + tuning_.election_timeout + Duration(static_cast<Duration::rep>(random_.below(spread)));
+  if (is_voter() && other_voters().empty()) election_deadline_ = now_;
+}
+
+void Kraft::start_election(std::string_view reason) {
+  deadline_reason_ = reason;
+  emit(out::ElectionStarted{hard_state_.epoch.next(), reason});
+  if (tuning_.pre_vote) {
+    become_prospective();
+  } else {
+    become_candidate();
+  }
+}
+
+void Kraft::on_election_timer() {
+  if (!is_voter()) {
+    if (state_ != State::unattached) return become_unattached(hard_state_.epoch);
+    if (now_ >= retry_at_) find_leader();
+    return;
+  }
+  if (now_ < election_deadline_) return;
+  if (state_ == State::prospective) return lose_election();
+  if (state_ == State::unattached) return start_election("election_timeout");
+  lost_ += backing_off_ ? 0 : 1;
+  start_election(backing_off_ ? "election_backoff" : "election_timeout");
+}
+
+// A prospective goes back to what it was. A candidate that lost waits, longer each time that it
+// loses in a row, at most an election timeout: two that took each other's votes must part
+// (KIP-595, quorum.election.backoff.max.ms).
+void Kraft::lose_election() {
+  if (state_ == State::prospective) {
+    if (!leader_) return become_unattached(hard_state_.epoch);
+    become_follower(hard_state_.epoch, *leader_);
+    return fetch();
+  }
+  if (backing_off_) return;
+  backing_off_ = true;
+  const Duration base = tuning_.election_timeout / 10 + Duration(1);
+  const Duration most = std::min(tuning_.election_timeout, base * (2 << std::min(lost_, 10u)));
+  lost_ += 1;
+  election_deadline_ =
+      now_ +
+      Duration(static_cast<Duration::rep>(random_.below(static_cast<std::uint64_t>(most.count()))));
+  trace("ElectionBackoff");
+}
+
+// A request for a real vote waits for our own: were it lost in a crash together with the end of our
+// log, we could ask again in this epoch with a shorter log, and count answers to the longer one.
+void Kraft::ask_for_vote(NodeId peer) {
+  const bool pre = state_ == State::prospective;
+  const consensus::Member* voter = consensus::find_member(config(), peer);
+  send(peer, Vote{{session_, election_}, pre, self_.directory, voter->directory, log_.last()},
+       pre ? WriteSeq{0} : hard_seq_);
+}
+
+void Kraft::count_vote(NodeId from, bool granted) {
+  votes_[from] = granted;
+  const auto said = [this](bool what) {
+    return [this, what](NodeId id) {
+      const auto vote = votes_.find(id);
+      return vote != votes_.end() && vote->second == what;
+    };
+  };
+  if (is_quorum(config(), QuorumUse::elect, said(true))) {
+    if (state_ == State::prospective) return become_candidate();
+    return become_leader();
+  }
+  if (!is_quorum_possible(config(), QuorumUse::elect, said(false))) lose_election();
+}
+
+// Whether we would, or do, vote for the candidate. A pre-vote is refused by whoever has a leader
+// that answers; a vote is given once in an epoch, and not where a leader is known already.
+bool Kraft::can_grant(const ReplicaKey& candidate, const Vote& vote) const {
+  const bool up_to_date = vote.last >= log_.last();  // Raft 5.4.1.
+  if (vote.pre_vote) {
+    if (state_ == State::leader) return false;
+    return up_to_date && !(state_ == State::follower && has_fetched_);
+  }
+  if (state_ != State::unattached && state_ != State::prospective) return false;
+  if (hard_state_.vote) return *hard_state_.vote == candidate;
+  return !leader_ && up_to_date;
+}
+
+// Whether the asker or we are voters is not asked: the asker's log may know of a change that ours
+// does not (KIP-853; Raft dissertation 4.2.2).
+void Kraft::handle(NodeId from, Epoch epoch, const Vote& vote) {
+  if (vote.voter != DirectoryId{} && vote.voter != self_.directory) {
+    return trace("DropVote", from, "invalid_voter_key");
+  }
+  const ReplicaKey candidate{from, vote.candidate};
+  bool granted = false;
+  if (epoch > hard_state_.epoch) {
+    granted = vote.last >= log_.last();
+    become_unattached(epoch, granted && !vote.pre_vote ? std::optional(candidate) : std::nullopt);
+  } else if (epoch == hard_state_.epoch) {
+    granted = can_grant(candidate, vote);
+    if (granted && !vote.pre_vote && !hard_state_.vote) become_unattached(epoch, candidate);
+  }
+  if (granted && !vote.pre_vote) trace("GrantVote", from);
+  send(from, VoteResponse{vote.correlation, vote.pre_vote, granted, leader_}, hard_seq_);
+}
+
+void Kraft::handle(NodeId from, Epoch epoch, const VoteResponse& response) {
+  const bool is_asking = (state_ == State::prospective && response.pre_vote) ||
+                         (state_ == State::candidate && !response.pre_vote && !backing_off_);
+  const bool is_ours = response.correlation == Correlation{session_, election_};
+  if (epoch <= hard_state_.epoch && !(is_asking && is_ours)) {
+    return trace("DropVoteResponse", from, "stale");
+  }
+  const State before = state_;
+  if (!learn(from, epoch, response.leader)) return;
+  if (state_ != before || !is_ours) {
+    if (state_ == State::follower) fetch();
+    return;
+  }
+  const bool is_led = response.leader && response.leader == leader_ && ended_ != epoch;
+  if (!response.granted && is_led) return lose_election();  // It is there, only not for us.
+  if (consensus::voters_of(config()).contains(from)) count_vote(from, response.granted);
+}
+
+}  // namespace qlab::raft::kraft

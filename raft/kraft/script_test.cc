@@ -1,0 +1,31 @@
+#include "consensus/script.h"
+
+#include <filesystem>
+
+#include <boost/test/unit_test.hpp>
+
+#include "raft/kraft/kraft.h"
+
+namespace qlab::raft::kraft {
+namespace {
+
+BOOST_AUTO_TEST_SUITE(kraft_scripts)
+
+BOOST_AUTO_TEST_CASE(every_script_causes_the_steps_it_shows) {
+  std::size_t found = 0;
+  for (const auto& file : std::filesystem::directory_iterator("raft/kraft/testdata")) {
+    if (file.path().extension() != ".txt") continue;
+    ++found;
+    const auto difference =
+        consensus::check_script_file(file.path().string(), make_kraft, describe);
+    BOOST_TEST_CONTEXT(file.path()) {
+      BOOST_TEST((difference ? *difference : difference.error().message()) == "");
+    }
+  }
+  BOOST_TEST(found >= 3u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::raft::kraft
