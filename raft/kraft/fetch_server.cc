@@ -23,7 +23,7 @@ Replica* Kraft::admit(NodeId from, Epoch epoch, const Correlation& correlation,
 // Whether what follows `previous` is only in the image. An empty log begins with the image, if
 // there is one, although the entries may be there too.
 bool Kraft::is_compacted(LogId previous) const {
-  if (view_.snapshot().last.index == LogIndex{0}) return false;
+  if (log_.snapshot().last.index == LogIndex{0}) return false;
   if (previous.index == LogIndex{0}) return true;
   const LogIndex least = log_.first().prev();
   return previous.index < least || log_.end_of_epoch(previous.epoch).index < least;
@@ -45,7 +45,7 @@ void Kraft::handle(NodeId from, Epoch epoch, const Fetch& fetch) {
       fetch.correlation, FetchStatus::ok, leader_, commit_, leadership_->round, {}, {}, {}};
   if (is_compacted(previous)) {
     trace("SnapshotNeeded", from);
-    response.snapshot = view_.snapshot().last;
+    response.snapshot = log_.snapshot().last;
     send(from, std::move(response), hard_seq_);
     return serve_reads();
   }

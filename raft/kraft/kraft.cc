@@ -13,9 +13,8 @@ using consensus::WriteSeq;
 Kraft::Kraft(consensus::ModuleContext context)
     : self_(context.self),
       tuning_(context.tuning),
-      view_(context.log),
       log_(context.log),
-      voters_(std::move(context.recovery.config), context.log),
+      voters_(std::move(context.recovery.base), context.log),
       random_(context.random),
       session_(random_.next()),
       now_(context.now),
@@ -302,7 +301,7 @@ void Kraft::check_invariants() const {
   CHECK((state_ == State::resigned) <= (hard_state_.leader == self_.id));
   // Who is a candidate in an epoch has no entry of it: it may ask again after a restart.
   if (state_ == State::candidate) CHECK(last.epoch < hard_state_.epoch);
-  if (state_ == State::follower) CHECK(leader_.has_value() && leader_ != self_.id);
+  if (state_ == State::follower) CHECK(leader_.value_or(self_.id) != self_.id);
   if (state_ != State::follower) CHECK(!download_.has_value());
   if (!leadership_) return;
   CHECK(leader_ == self_.id);

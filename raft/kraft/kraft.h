@@ -99,7 +99,7 @@ class Kraft final : public consensus::Module {
   void on(const in::Reconfigure& input);
   void on(const in::Transfer& input);
   void on(const in::Resign& input);
-  void on(const in::SnapshotTaken&) { voters_.forget(view_.snapshot()); }
+  void on(const in::SnapshotTaken&) { voters_.forget(log_.snapshot()); }
   void on(const in::SnapshotChunk& input);
   void on(const in::SnapshotInstalled&) {}
 
@@ -201,7 +201,6 @@ class Kraft final : public consensus::Module {
 
   const consensus::ReplicaKey self_;
   const consensus::Tuning tuning_;
-  const consensus::LogView& view_;
   consensus::StagedLog log_;
   VoterHistory voters_;
   Prng random_;

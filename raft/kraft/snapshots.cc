@@ -27,7 +27,7 @@ void Kraft::handle(NodeId from, Epoch epoch, const FetchSnapshot& request) {
   }
   Replica* replica = admit(from, epoch, request.correlation, request.replica);
   if (replica == nullptr) return;
-  const SnapshotMeta& image = view_.snapshot();
+  const SnapshotMeta& image = log_.snapshot();
   if (image.last != request.snapshot || request.position > image.size) {
     replica->reading.reset();
     trace("DropFetchSnapshot", from,
@@ -53,7 +53,7 @@ void Kraft::on(const in::SnapshotChunk& input) {
   response.correlation = reading->correlation;
   response.leader = leader_;
   response.snapshot = input.snapshot;
-  const SnapshotMeta& image = view_.snapshot();
+  const SnapshotMeta& image = log_.snapshot();
   if (input.bytes != nullptr && image.last == input.snapshot) {
     response.found = true;
     response.size = image.size;

@@ -123,12 +123,10 @@ void Kraft::become_leader() {
   for (const auto& [peer, link] : links_) lead.replicas.try_emplace(peer, now_);
   trace("TransitionToLeader");
   set_leader(self_.id);
-  // What earlier epochs left is committed through an entry of our own (Raft 5.4.2). It repeats who
-  // votes, which whoever cuts a change of that goes back to.
+  // LeaderChange: what earlier epochs left is committed through an entry of our own (Raft 5.4.2).
   lead.epoch_start = log_.last().index.next();
-  append({Entry{{hard_state_.epoch, lead.epoch_start},
-                EntryKind::control,
-                std::make_shared<const Bytes>(leader_change_body(config()))}});
+  append({Entry{
+      {hard_state_.epoch, lead.epoch_start}, EntryKind::control, std::make_shared<const Bytes>()}});
   for (const NodeId voter : other_voters()) begin_epoch(voter);
 }
 

@@ -12,19 +12,8 @@ using consensus::EntryKind;
 using consensus::LogId;
 using consensus::SnapshotMeta;
 
-namespace {
-
-bool carries_config(const Entry& entry) {
-  return entry.kind == EntryKind::config || entry.kind == EntryKind::control;
-}
-
-}  // namespace
-
-VoterHistory::VoterHistory(Config configured, const consensus::LogView& log)
-    : base_{std::move(configured), {}} {
-  if (log.snapshot().last.index > LogIndex{0}) {
-    base_ = {log.snapshot().config, log.snapshot().last};
-  }
+VoterHistory::VoterHistory(Config base, const consensus::LogView& log)
+    : base_{std::move(base), log.snapshot().last} {
   for (const Entry& entry : log.read(log.first(), SIZE_MAX)) {
     if (entry.id.index > base_.at.index) append(entry);
   }
@@ -39,7 +28,7 @@ LogId VoterHistory::at() const {
 }
 
 bool VoterHistory::append(const Entry& entry) {
-  if (!carries_config(entry)) return false;
+  if (entry.kind != EntryKind::config) return false;
   auto config = consensus::decode_config(*entry.body);
   CHECK_MSG(config.has_value(), config.error().message());  // Checked before it was appended.
   const bool changed = *config != current();
@@ -65,13 +54,9 @@ void VoterHistory::forget(const SnapshotMeta& image) {
   base_ = {image.config, image.last};
 }
 
-Bytes leader_change_body(const Config& voters) {
-  return consensus::encode_config(voters);
-}
-
 Result<void> check_configs(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
-    if (carries_config(entry)) TRY_VOID(consensus::decode_config(*entry.body));
+    if (entry.kind == EntryKind::config) TRY_VOID(consensus::decode_config(*entry.body));
   }
   return {};
 }

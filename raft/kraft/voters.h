@@ -1,10 +1,6 @@
 #pragma once
 // Who votes, read from the log: the newest configuration in it counts from its append on, and an
 // older one again when it is cut (KIP-853).
-//
-// Two kinds of entries carry one: `config`, a change, and `control`, the leader change that opens
-// an epoch, which repeats the one in force (KIP-595, LeaderChangeMessage.Voters). So whatever is
-// cut that may be cut, the configuration before it is in what remains, or in the image.
 
 #include <map>
 
@@ -14,8 +10,8 @@ namespace qlab::raft::kraft {
 
 class VoterHistory {
  public:
-  // `configured` counts as long as neither log nor image has one.
-  VoterHistory(consensus::Config configured, const consensus::LogView& log);
+  // `base` counts as long as no entry behind the image has another.
+  VoterHistory(consensus::Config base, const consensus::LogView& log);
 
   const consensus::Config& current() const;
   consensus::LogId at() const;  // Of the entry or image that it is from.
@@ -36,9 +32,6 @@ class VoterHistory {
   Known base_;
   std::map<LogIndex, Known> known_;  // Of the entries behind the image.
 };
-
-// The body of a leader change.
-Bytes leader_change_body(const consensus::Config& voters);
 
 // Errors: corrupt, when an entry that should carry a configuration does not.
 Result<void> check_configs(const std::vector<consensus::Entry>& entries);
