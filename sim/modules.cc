@@ -14,9 +14,8 @@ struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
 };
-constexpr NamedModule modules[] = {{"raft", raft::make_raft},
-                                   {"kraft", raft::kraft::make_kraft},
-                                   {"zab", zab::make_zab}};
+constexpr NamedModule modules[] = {
+    {"raft", raft::make_raft}, {"kraft", raft::kraft::make_kraft}, {"zab", zab::make_zab}};
 
 }  // namespace
 
