@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "consensus/effect_words.h"
@@ -66,44 +67,55 @@ class Run {
 
 Result<void> Run::set(const std::vector<std::string>& words) {
   if (words.size() != 3) return fail(Errc::invalid, "set takes a name and a value");
-  const bool on = words[2] == "on";
   Tuning& tuning = options_.tuning;
-  if (words[1] == "pre_vote") {
-    tuning.pre_vote = on;
-  } else if (words[1] == "check_quorum") {
-    tuning.check_quorum = on;
-  } else if (words[1] == "link_down_is_suspicion") {
-    tuning.link_down_is_suspicion = on;
-  } else if (words[1] == "inflight_messages_max") {
-    TRY(const auto value, number(words[2]));
-    tuning.inflight_messages_max = static_cast<std::size_t>(value);
-  } else if (words[1] == "batch_bytes_max") {
-    TRY(const auto value, number(words[2]));
-    tuning.batch_bytes_max = static_cast<std::size_t>(value);
-  } else if (words[1] == "uncommitted_bytes_max") {
-    TRY(const auto value, number(words[2]));
-    tuning.uncommitted_bytes_max = static_cast<std::size_t>(value);
-  } else {
+  const std::map<std::string, bool*> switches = {
+      {"pre_vote", &tuning.pre_vote},
+      {"check_quorum", &tuning.check_quorum},
+      {"link_down_is_suspicion", &tuning.link_down_is_suspicion},
+      {"lease_reads", &tuning.lease_reads},
+      {"forward_proposals", &tuning.forward_proposals}};
+  const std::map<std::string, std::size_t*> sizes = {
+      {"inflight_messages_max", &tuning.inflight_messages_max},
+      {"inflight_bytes_max", &tuning.inflight_bytes_max},
+      {"batch_bytes_max", &tuning.batch_bytes_max},
+      {"uncommitted_bytes_max", &tuning.uncommitted_bytes_max},
+      {"snapshot_chunk_bytes", &tuning.snapshot_chunk_bytes},
+      {"image_bytes", &options_.image_bytes}};
+  if (const auto found = switches.find(words[1]); found != switches.end()) {
+    *found->second = words[2] == "on";
+    return {};
+  }
+  const auto found = sizes.find(words[1]);
+  if (found == sizes.end()) {
     return fail(Errc::invalid, "there is nothing called {} to set", words[1]);
   }
+  TRY(const auto value, number(words[2]));
+  *found->second = static_cast<std::size_t>(value);
   return {};
 }
 
 Result<void> Run::nodes(const std::vector<std::string>& words) {
   if (words.size() < 2) return fail(Errc::invalid, "nodes takes a count");
   TRY(const auto voters, number(words[1]));
-  std::int64_t observers = 0;
-  if (words.size() == 4 && words[2] == "observers") {
-    TRY(observers, number(words[3]));
-  }
   options_.config = {};
-  for (std::int64_t i = 1; i <= voters + observers; ++i) {
-    options_.config.members.push_back({NodeId{static_cast<std::int32_t>(i)},
-                                       i <= voters ? MemberRole::voter : MemberRole::observer});
+  std::int32_t id = 0;
+  const auto add = [&](std::int64_t count, MemberRole role) {
+    for (; count > 0; --count) options_.config.members.push_back({NodeId{++id}, role});
+  };
+  add(voters, MemberRole::voter);
+  for (std::size_t at = 2; at + 1 < words.size(); at += 2) {
+    TRY(const auto count, number(words[at + 1]));
+    if (words[at] == "observers") {
+      add(count, MemberRole::observer);
+    } else if (words[at] == "witnesses") {
+      add(count, MemberRole::witness);
+    } else {
+      return fail(Errc::invalid, "there are no {} among nodes", words[at]);
+    }
   }
   world_ = std::make_unique<StepWorld>(factory_, options_);
-  world_->observe([this](NodeId id, const Input& input, const std::vector<Effect>& effects) {
-    show_step(id, input, effects);
+  world_->observe([this](NodeId node, const Input& input, const std::vector<Effect>& effects) {
+    show_step(node, input, effects);
   });
   for (const Member& member : options_.config.members) world_->add(member.id);
   return {};
@@ -144,6 +156,8 @@ Result<void> Run::one_node(const std::string& verb, NodeId id,
     world_->write(id, static_cast<std::size_t>(count));
   } else if (verb == "crash") {
     world_->crash(id);
+  } else if (verb == "wipe") {
+    world_->wipe(id);
   } else if (verb == "propose") {
     propose(id, words);
   } else if (verb == "snapshot") {
@@ -159,6 +173,13 @@ Result<void> Run::one_node(const std::string& verb, NodeId id,
   } else if (verb == "reconfigure") {
     if (words.size() < 3) return fail(Errc::invalid, "reconfigure wants a leader and members");
     TRY(Config target, members(words[2]));
+    for (std::size_t i = 3; i < words.size(); ++i) {
+      const auto equals = words[i].find('=');
+      if (equals == std::string::npos) return fail(Errc::invalid, "{} sets nothing", words[i]);
+      TRY(const auto size, number(std::string_view(words[i]).substr(equals + 1)));
+      (words[i].starts_with("elect") ? target.election_quorum : target.commit_quorum) =
+          static_cast<std::uint32_t>(size);
+    }
     world_->step(id, in::Reconfigure{RequestId{++requests_}, std::move(target)});
   } else if (verb == "read") {
     world_->step(id, in::Read{RequestId{++requests_}});
@@ -222,6 +243,11 @@ Result<void> Run::command(std::vector<std::string> words) {
   if (verb == "advance" || verb == "run") {
     TRY(const auto millis, number(words[1]));
     world_->advance(std::chrono::milliseconds(millis), verb == "run");
+    return {};
+  }
+  if (verb == "pause") {
+    TRY(const auto millis, number(words[1]));
+    world_->pause(std::chrono::milliseconds(millis));
     return {};
   }
   if (verb == "deliver" || verb == "drop") return link(verb, words);

@@ -48,6 +48,14 @@ void StepWorld::crash(NodeId id) {
   node.links.clear();
 }
 
+void StepWorld::wipe(NodeId id) {
+  crash(id);
+  Node& node = nodes_.at(id);
+  node.key.directory = Uuid::from_random(random_.next(), random_.next());
+  node.disk_log = {};
+  node.disk_hard_state = {};
+}
+
 void StepWorld::connect(NodeId a, NodeId b) {
   for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
     Node& node = nodes_.at(from);

@@ -51,6 +51,7 @@ class StepWorld {
   void add(NodeId id);  // Starts a node; links it with all that are up.
   void restart(NodeId id);
   void crash(NodeId id);  // Loses unfinished writes, its links and what is on them.
+  void wipe(NodeId id);   // Crashes it, and it restarts with another disk, which is empty.
   void connect(NodeId a, NodeId b);
   void disconnect(NodeId a, NodeId b);  // Loses what is on the way, in both directions.
 
@@ -58,7 +59,8 @@ class StepWorld {
   void fire_timer(NodeId id);  // Moves the clock to the node's deadline if that lies ahead.
   // Fires every timer that comes due, in order; with `settling`, all is quiet before each.
   void advance(Duration duration, bool settling = false);
-  void write(NodeId id, std::size_t count);  // Finishes the oldest `count` writes.
+  void pause(Duration duration) { now_ += duration; }  // Nobody runs, not even to fire a timer.
+  void write(NodeId id, std::size_t count);            // Finishes the oldest `count` writes.
   // Makes an image of what is committed, and forgets the log before the last `keep` entries of it.
   // An image is `image_bytes` of nothing in particular.
   void take_snapshot(NodeId id, std::uint64_t keep);
