@@ -1,5 +1,7 @@
 #include "consensus/step_world.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "consensus/config.h"
 
@@ -124,8 +126,13 @@ void StepWorld::take_snapshot(NodeId id, std::uint64_t keep) {
                           options_.image_bytes};
   const LogIndex from{
       std::max<std::int64_t>(1, last.next().value() - static_cast<std::int64_t>(keep))};
+  const bool cut = std::any_of(node.writes.begin(), node.writes.end(), [](const Effect& write) {
+    return std::holds_alternative<out::Truncate>(write) ||
+           std::holds_alternative<out::InstallSnapshot>(write);
+  });
   for (EntryLog* log : {&node.log, &node.disk_log}) {
-    if (log->last().index < last) continue;  // Committed by others, and not on our disk yet.
+    // Committed by others, and not on our disk yet, or behind what is still to be cut from it.
+    if (log == &node.disk_log && (cut || log->last().index < last)) continue;
     log->set_snapshot(meta);
     log->trim(std::max(from, log->first()));
   }

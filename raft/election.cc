@@ -1,9 +1,11 @@
 // Elections: pre-vote, votes, stickiness. Source: Raft 5.2, 5.4.1; dissertation 4.2.3, 9.6.
 #include "common/check.h"
+#include "consensus/quorum.h"
 #include "raft/raft.h"
 
 namespace qlab::raft {
 
+using consensus::QuorumUse;
 using consensus::ReplicaKey;
 
 // Uniform in [T, 2T), so that two followers seldom campaign at once (Raft 5.2). While the leader is
@@ -21,54 +23,60 @@ void Raft::start_election() {
   if (tuning_.pre_vote) {
     become_pre_candidate();
   } else {
-    become_candidate();
+    become_candidate(false);
   }
 }
 
 // Asks whether an election could be won, before our epoch moves and disturbs anybody.
 void Raft::become_pre_candidate() {
   role_ = Role::pre_candidate;
+  transferred_ = false;
   trace("BecomePreCandidate", no_node, deadline_reason_);
   reset_election_deadline();
   votes_.clear();
-  for (const NodeId voter : voters_) ask_for_vote(voter);
-  count_vote(self_.id, true);
+  for (const NodeId voter : consensus::voters_of(config())) ask_for_vote(voter);
+  count_vote(self_.id, self_.directory, true);
 }
 
-void Raft::become_candidate() {
+void Raft::become_candidate(bool transfer) {
   save_hard_state(hard_state_.epoch.next(), self_);
   role_ = Role::candidate;
+  transferred_ = transfer;
   trace("BecomeCandidate");
   reset_election_deadline();
   votes_.clear();
   set_leader(std::nullopt);
-  for (const NodeId voter : voters_) ask_for_vote(voter);
+  for (const NodeId voter : consensus::voters_of(config())) ask_for_vote(voter);
 }
 
 // A request for a real vote waits for our own: were it lost in a crash together with the end of our
 // log, we could ask again in this epoch with a shorter log, and count answers to the longer one.
 void Raft::ask_for_vote(NodeId peer) {
-  if (peer == self_.id) return;
+  if (peer == self_.id || !consensus::voters_of(config()).contains(peer)) return;
   const bool pre = role_ == Role::pre_candidate;
   const Epoch epoch = pre ? hard_state_.epoch.next() : hard_state_.epoch;
-  send(peer, epoch, VoteRequest{pre, self_.directory, log_.last()},
+  send(peer, epoch, VoteRequest{pre, transferred_, self_.directory, log_.last()},
        pre ? consensus::WriteSeq{0} : hard_seq_);
 }
 
-void Raft::count_vote(NodeId from, bool granted) {
+// Ours counts only if the configuration names us: whoever is being removed may still campaign
+// (dissertation 4.2.2).
+void Raft::count_vote(NodeId from, DirectoryId directory, bool granted) {
+  const bool counts = from == self_.id || is_replica(from, directory);
+  if (!counts) return trace("DropRequestVoteResponse", from, "no_member");
   votes_[from] = granted;
-  std::size_t yes = 0;
-  for (const auto& [voter, vote] : votes_) yes += vote ? 1 : 0;
-  switch (tally(voters_.size(), yes, votes_.size() - yes)) {
-    case Tally::open:
-      return;
-    case Tally::lost:
-      return become_follower(hard_state_.epoch, leader_);
-    case Tally::won:
-      break;
+  const auto says = [this](bool what) {
+    return [this, what](NodeId id) {
+      const auto vote = votes_.find(id);
+      return vote != votes_.end() && vote->second == what;
+    };
+  };
+  if (!consensus::is_quorum_possible(config(), QuorumUse::elect, says(false))) {
+    return become_follower(hard_state_.epoch, leader_);
   }
+  if (!consensus::is_quorum(config(), QuorumUse::elect, says(true))) return;
   if (role_ == Role::pre_candidate) {
-    become_candidate();
+    become_candidate(false);
   } else {
     become_leader();
   }
@@ -79,16 +87,21 @@ void Raft::count_vote(NodeId from, bool granted) {
 bool Raft::hears_leader() const {
   if (!tuning_.check_quorum) return false;
   if (role_ == Role::leader) return true;
+  // Whom we heard before a restart is forgotten, and may hold a lease (reads.cc).
+  if (tuning_.lease_reads && hard_state_.epoch > Epoch{0} &&
+      now_ - started_ < tuning_.election_timeout) {
+    return true;
+  }
   return role_ == Role::follower && leader_ && !leader_suspected_ &&
          now_ - leader_heard_ < tuning_.election_timeout;
 }
 
 void Raft::handle(NodeId from, Epoch epoch, const VoteRequest& request) {
-  if (!is_voter(self_.id) || !is_voter(from)) return trace("DropVoteRequest", from);
   const bool up_to_date = request.last >= log_.last();  // Raft 5.4.1.
   if (request.pre_vote) {
     const bool granted = epoch > hard_state_.epoch && up_to_date && !hears_leader();
-    send(from, granted ? epoch : hard_state_.epoch, VoteReply{true, granted}, hard_seq_);
+    send(from, granted ? epoch : hard_state_.epoch, VoteReply{true, granted, self_.directory},
+         hard_seq_);
     return;
   }
   const ReplicaKey candidate{from, request.directory};
@@ -99,17 +112,19 @@ void Raft::handle(NodeId from, Epoch epoch, const VoteRequest& request) {
     trace("GrantVote", from);
     reset_election_deadline();
   }
-  send(from, epoch, VoteReply{false, granted}, hard_seq_);
+  send(from, epoch, VoteReply{false, granted, self_.directory}, hard_seq_);
 }
 
 void Raft::handle(NodeId from, Epoch epoch, const VoteReply& reply) {
-  if (!is_voter(from)) return;
   if (reply.pre_vote) {
     const Epoch asked = reply.granted ? hard_state_.epoch.next() : hard_state_.epoch;
-    if (role_ == Role::pre_candidate && epoch == asked) count_vote(from, reply.granted);
-    return;
+    if (role_ != Role::pre_candidate || epoch != asked) {
+      return trace("DropRequestVoteResponse", from, "not_asked");
+    }
+    return count_vote(from, reply.directory, reply.granted);
   }
-  if (role_ == Role::candidate) count_vote(from, reply.granted);
+  if (role_ != Role::candidate) return trace("DropRequestVoteResponse", from, "not_asked");
+  count_vote(from, reply.directory, reply.granted);
 }
 
 void Raft::become_leader() {
@@ -119,12 +134,9 @@ void Raft::become_leader() {
   leadership_->heartbeat_due = now_ + tuning_.heartbeat_interval;
   const LogIndex next = log_.last().index.next();
   leadership_->epoch_start = next;
-  const auto add = [&](NodeId peer) {
-    if (peer != self_.id) leadership_->peers.try_emplace(peer, is_voter(peer), next, now_);
-  };
-  for (const NodeId voter : voters_) add(voter);
-  for (const NodeId observer : observers_) add(observer);
-  for (const auto& [peer, link] : links_) add(peer);
+  if (handover_) end_handover(consensus::Fate::rejected, "leads_again");
+  keep_peers();
+  for (const auto& [peer, link] : links_) leadership_->peers.try_emplace(peer, next, now_);
   trace("BecomeLeader");
   set_leader(self_.id);
   // What earlier epochs left behind is committed through an entry of our own (Raft 5.4.2, 8).

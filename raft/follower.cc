@@ -16,27 +16,27 @@ void Raft::follow(NodeId leader) {
 
 void Raft::handle(NodeId from, Epoch epoch, const AppendRequest& request) {
   // Nobody but us leads in an epoch that a majority gave to us.
-  if (role_ == Role::leader || !is_voter(from)) return trace("DropAppendEntriesRequest", from);
+  if (role_ == Role::leader) return trace("DropAppendEntriesRequest", from, "we_lead");
   follow(from);
-  const auto after = [this] { return std::max(log_seq_, hard_seq_); };
   const auto here = log_.epoch_of(request.previous.index);
   if (!here && request.previous.index < commit_) {  // Old, and compacted away since.
-    return send(from, epoch, AppendReply{true, commit_, {}, {}}, after());
+    return send(from, epoch, AppendReply{true, commit_, {}, {}, self_.directory}, all_writes());
   }
   if (here != request.previous.epoch) {
-    return send(from, epoch, refuse(request.previous), after());
+    return send(from, epoch, refuse(request.previous), all_writes());
   }
   const LogIndex match = accept_entries(request);
   // Never beyond what matched: behind it there may be entries of another leader.
   advance_commit(std::min(request.commit, match));
-  send(from, epoch, AppendReply{true, match, {}, {}}, after());
+  send(from, epoch, AppendReply{true, match, {}, {}, self_.directory}, all_writes());
 }
 
 void Raft::handle(NodeId from, Epoch epoch, const Heartbeat& heartbeat) {
-  if (role_ == Role::leader || !is_voter(from)) return trace("DropAppendEntriesRequest", from);
+  if (role_ == Role::leader) return trace("DropAppendEntriesRequest", from, "we_lead");
   follow(from);
   advance_commit(std::min(heartbeat.commit, log_.last().index));
-  if (heartbeat.round != 0) send(from, epoch, HeartbeatReply{heartbeat.round}, hard_seq_);
+  if (heartbeat.round != 0)
+    send(from, epoch, HeartbeatReply{heartbeat.round, self_.directory}, hard_seq_);
 }
 
 // Appends what is new, after cutting what conflicts. Returns the last index known to match.
@@ -63,7 +63,7 @@ AppendReply Raft::refuse(LogId previous) const {
     hint.index = previous.index.prev();
     hint.epoch = log_.epoch_of(hint.index).value_or(Epoch{0});
   }
-  return AppendReply{false, {}, previous.index, hint};
+  return AppendReply{false, {}, previous.index, hint, self_.directory};
 }
 
 }  // namespace qlab::raft

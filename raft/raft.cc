@@ -1,6 +1,8 @@
 #include "raft/raft.h"
 
 #include "common/check.h"
+#include "consensus/config.h"
+#include "consensus/quorum.h"
 
 namespace qlab::raft {
 
@@ -8,6 +10,7 @@ using consensus::Entry;
 using consensus::Fate;
 using consensus::HardState;
 using consensus::LogId;
+using consensus::QuorumUse;
 using consensus::ReplicaKey;
 using consensus::WriteSeq;
 
@@ -28,20 +31,44 @@ std::string_view name_of(Role role) {
 Raft::Raft(consensus::ModuleContext context)
     : self_(context.self),
       tuning_(context.tuning),
+      configs_(
+          context.recovery.base.members.empty() ? context.recovery.config : context.recovery.base,
+          context.log.snapshot().last),
       log_(context.log),
       random_(context.random),
+      started_(context.now),
       now_(context.now),
       hard_state_(context.recovery.hard_state),
       commit_(context.recovery.applied),
-      durable_(context.log.last().index) {
-  for (const consensus::Member& member : context.recovery.config.members) {
-    (member.role == consensus::MemberRole::voter ? voters_ : observers_).insert(member.id);
+      durable_(context.log.last().index),
+      life_(random_.next()) {
+  const LogIndex image = log_.snapshot().last.index;
+  for (LogIndex next = std::max(log_.first(), image.next()); next <= durable_;) {
+    const auto entries = log_.read(next, tuning_.batch_bytes_max);
+    for (const Entry& entry : entries) {
+      if (entry.kind != consensus::EntryKind::config) continue;
+      configs_.append(entry.id, consensus::decode_config(*entry.body).value());
+    }
+    next = entries.back().id.index.next();
   }
   CHECK(commit_ <= durable_);
   CHECK(tuning_.heartbeat_interval < tuning_.election_timeout);
   CHECK(tuning_.election_timeout >= std::chrono::microseconds(1));
   reset_election_deadline();
-  if (is_voter(self_.id) && voters_.size() == 1) election_deadline_ = now_;  // Nobody to wait for.
+  if (may_campaign() && is_alone(QuorumUse::elect)) election_deadline_ = now_;
+}
+
+consensus::Capabilities Raft::capabilities() const {
+  return {.reads = true,
+          .lease_reads = true,
+          .transfer = true,
+          .reconfigure = true,
+          .snapshots = true,
+          .joint_changes = true,
+          .witnesses = true,
+          .forwarding = true,
+          .quorum_sizes = true,
+          .weighted_quorums = true};
 }
 
 void Raft::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {
@@ -55,21 +82,27 @@ void Raft::step(Time now, const consensus::Input& input, std::vector<consensus::
 
 void Raft::on(const in::Timer&) {
   if (now_ >= doubtful_deadline_) settle_doubtful(true);
+  if (handover_ && now_ >= handover_->deadline) end_handover(Fate::rejected, "timed_out");
+  expire_questions();
   if (role_ == Role::leader) {
     on_leader_timer();
-  } else if (is_voter(self_.id) && now_ >= election_deadline_) {
+  } else if (may_campaign() && now_ >= election_deadline_) {
     start_election();
   }
 }
 
 Time Raft::next_deadline() const {
   Time due = doubtful_deadline_;
+  if (handover_) due = std::min(due, handover_->deadline);
+  for (const auto* questions : {&reads_asked_, &forwarded_}) {
+    if (!questions->empty()) due = std::min(due, questions->begin()->second.deadline);
+  }
   if (role_ == Role::leader) {
     due = std::min(due, leadership_->heartbeat_due);
-    if (tuning_.check_quorum && voters_.size() > 1) {
+    if (tuning_.check_quorum && !is_alone(QuorumUse::commit)) {
       due = std::min(due, quorum_contact() + tuning_.election_timeout);
     }
-  } else if (is_voter(self_.id)) {
+  } else if (may_campaign()) {
     due = std::min(due, election_deadline_);
   }
   return due;
@@ -83,7 +116,9 @@ void Raft::on(const in::Receive& input) {
   std::visit([&](const auto& message) { handle(input.from, epoch, message); }, *payload);
 }
 
-// Brings our epoch up to the message's, or turns the message away.
+// Brings our epoch up to the message's, or turns the message away. Nobody's configuration is asked:
+// a replica that does not know yet that it votes must vote, and a leader may lead one that it has
+// left (dissertation 4.1, 4.2.2).
 bool Raft::admit_epoch(NodeId from, Epoch epoch, const Payload& payload) {
   const auto* request = std::get_if<VoteRequest>(&payload);
   const auto* reply = std::get_if<VoteReply>(&payload);
@@ -92,34 +127,45 @@ bool Raft::admit_epoch(NodeId from, Epoch epoch, const Payload& payload) {
   if (reply != nullptr && reply->pre_vote && reply->granted) return true;
 
   if (epoch < hard_state_.epoch) {
-    const WriteSeq after = hard_seq_;
-    if (request != nullptr) send(from, hard_state_.epoch, VoteReply{}, after);
-    // A leader of the past learns that it is one, also when our own stickiness ignored its voters.
-    if (const auto* append = std::get_if<AppendRequest>(&payload)) {
-      send(from, hard_state_.epoch, refuse(append->previous), after);
-    }
-    if (std::holds_alternative<Heartbeat>(payload)) {
-      send(from, hard_state_.epoch, refuse(LogId{}), after);
-    }
+    refuse_stale(from, payload);
     return false;
   }
   if (epoch > hard_state_.epoch) {
-    if (request != nullptr && (hears_leader() || !is_voter(from))) {
+    if (request != nullptr && !request->transfer && hears_leader()) {
       trace("IgnoreVoteRequest", from);  // Dissertation 4.2.3: no disruption of a working leader.
       return false;
     }
     const bool leads = std::holds_alternative<AppendRequest>(payload) ||
-                       std::holds_alternative<Heartbeat>(payload);
-    become_follower(epoch, leads && is_voter(from) ? std::optional(from) : std::nullopt);
+                       std::holds_alternative<Heartbeat>(payload) ||
+                       std::holds_alternative<SnapshotRequest>(payload);
+    become_follower(epoch, leads ? std::optional(from) : std::nullopt);
   }
   return true;
+}
+
+// Whoever asks learns our epoch: a candidate, or a leader of the past, also when our own stickiness
+// ignored its voters. Answers of the past say nothing any more.
+void Raft::refuse_stale(NodeId from, const Payload& payload) {
+  const Epoch epoch = hard_state_.epoch;
+  const WriteSeq after = hard_seq_;
+  if (std::holds_alternative<VoteRequest>(payload)) {
+    trace("RejectStaleRequest", from);
+    return send(from, epoch, VoteReply{false, false, self_.directory}, after);
+  }
+  const auto* append = std::get_if<AppendRequest>(&payload);
+  if (append != nullptr || std::holds_alternative<Heartbeat>(payload) ||
+      std::holds_alternative<SnapshotRequest>(payload)) {
+    trace("RejectStaleRequest", from);
+    return send(from, epoch, refuse(append != nullptr ? append->previous : LogId{}), after);
+  }
+  trace("DropStaleResponse", from);
 }
 
 void Raft::on(const in::LinkUp& input) {
   links_[input.peer] = input.link;
   if (role_ == Role::leader) {
     lead_peer(input.peer);
-  } else if (role_ != Role::follower && is_voter(input.peer) && !votes_.contains(input.peer)) {
+  } else if (role_ != Role::follower && !votes_.contains(input.peer)) {
     ask_for_vote(input.peer);
   }
 }
@@ -132,11 +178,12 @@ void Raft::on(const in::LinkDown& input) {
     const auto peer = leadership_->peers.find(input.peer);
     if (peer == leadership_->peers.end()) return;
     peer->second.restart();
-    if (!is_voter(input.peer) && !observers_.contains(input.peer)) leadership_->peers.erase(peer);
+    keep_peers();
     return;
   }
-  if (tuning_.link_down_is_suspicion && role_ == Role::follower && leader_ == input.peer &&
-      is_voter(self_.id)) {
+  if (leader_ != input.peer) return;
+  end_questions();
+  if (tuning_.link_down_is_suspicion && role_ == Role::follower && may_campaign()) {
     leader_suspected_ = true;
     const auto jitter = static_cast<std::uint64_t>(tuning_.election_timeout.count() / 10);
     const Time due = now_ + Duration(static_cast<Duration::rep>(random_.below(jitter)));
@@ -153,18 +200,10 @@ void Raft::on(const in::WriteDone& input) {
     unsynced_.pop_front();
   }
   if (role_ == Role::candidate && input.up_to >= hard_seq_ && !votes_.contains(self_.id)) {
-    count_vote(self_.id, true);
+    count_vote(self_.id, self_.directory, true);
   } else if (role_ == Role::leader) {
     advance_leader_commit();
   }
-}
-
-void Raft::on(const in::Reconfigure& input) {
-  answer(input.request, Fate::rejected);
-}
-
-void Raft::on(const in::Transfer& input) {
-  answer(input.request, Fate::rejected);
 }
 
 void Raft::on(const in::Resign& input) {
@@ -177,6 +216,7 @@ void Raft::trace(std::string_view action, NodeId peer, std::string_view reason) 
 
 void Raft::send(NodeId to, Epoch epoch, const Payload& payload, WriteSeq after) {
   if (!links_.contains(to)) return;
+  CHECK(to != self_.id);
   auto message = std::make_shared<consensus::Message>(encode(epoch, payload));
   emit(out::Send{to, std::move(message), after});
 }
@@ -195,7 +235,8 @@ void Raft::append(std::vector<Entry> entries) {
   issued_ = issued_.next();
   log_seq_ = issued_;
   unsynced_.push_back({log_seq_, log_.last().index});
-  emit(out::Append{log_seq_, std::move(entries)});
+  emit(out::Append{log_seq_, entries});
+  note_configs(entries);
 }
 
 void Raft::truncate(LogIndex from) {
@@ -207,6 +248,9 @@ void Raft::truncate(LogIndex from) {
   durable_ = std::min(durable_, from.prev());
   for (Unsynced& write : unsynced_) write.last = std::min(write.last, from.prev());
   emit(out::Truncate{log_seq_, from});
+  if (configs_.active_at().index < from) return;
+  configs_.truncate(from);
+  config_changed();
 }
 
 void Raft::advance_commit(LogIndex index) {
@@ -222,14 +266,15 @@ void Raft::advance_commit(LogIndex index) {
 void Raft::settle_doubtful(bool out_of_time) {
   std::deque<Proposal> open;
   for (const Proposal& proposal : std::exchange(doubtful_, {})) {
-    if (commit_ >= proposal.first.index &&
-        log_.epoch_of(proposal.first.index) != proposal.first.epoch) {
-      answer(proposal.request, Fate::superseded);
+    // An image may have taken the entry's place: then nobody can tell.
+    const auto there = log_.epoch_of(proposal.first.index);
+    if (commit_ >= proposal.first.index && there && there != proposal.first.epoch) {
+      conclude(proposal, Fate::superseded);
     } else if (commit_ >= proposal.last.index &&
                log_.epoch_of(proposal.last.index) == proposal.last.epoch) {
-      answer(proposal.request, Fate::committed, proposal.last);
+      conclude(proposal, Fate::committed);
     } else if (commit_ >= proposal.last.index || out_of_time) {
-      answer(proposal.request, Fate::unknown);  // The former: a part of it survived.
+      conclude(proposal, Fate::unknown);  // The former: a part of it survived.
     } else {
       open.push_back(proposal);
     }
@@ -244,6 +289,8 @@ void Raft::set_leader(std::optional<NodeId> leader) {
   if (announced_ == known) return;
   announced_ = known;
   emit(out::LeaderKnown{hard_state_.epoch, leader});
+  end_questions();
+  if (handover_ && leader && *leader != self_.id) end_handover(Fate::committed, {});
 }
 
 void Raft::become_follower(Epoch epoch, std::optional<NodeId> leader) {
@@ -289,11 +336,19 @@ std::uint64_t Raft::digest() const {
   fold(election_deadline_.time_since_epoch().count());
   for (const auto& [id, granted] : votes_) fold(id.value() * 2 + (granted ? 1 : 0));
   fold(doubtful_.size());
+  fold(configs_.active_at().index.value());
+  fold(receiving_ ? receiving_->position + 1 : 0);
+  fold(installing_);
+  fold(handover_.has_value());
+  fold(reads_asked_.size() + (forwarded_.size() << 32));
   if (leadership_) {
     fold(leadership_->round);
     fold(leadership_->uncommitted_bytes);
+    fold(leadership_->reads.size());
+    fold(leadership_->change ? leadership_->change->round + 1 : 0);
     for (const auto& [id, progress] : leadership_->peers) {
       fold(id.value());
+      fold(progress.phase());
       fold(progress.match().value());
       fold(progress.next().value());
       fold(progress.inflight());
@@ -307,14 +362,20 @@ void Raft::check_invariants() const {
   CHECK(commit_ <= last.index);
   CHECK(durable_ <= last.index);
   CHECK(last.epoch <= hard_state_.epoch);
+  CHECK(configs_.active_at().index <= last.index);
   CHECK((role_ == Role::leader) == leadership_.has_value());
   CHECK(doubtful_.empty() == (doubtful_deadline_ == Time::max()));
-  if (role_ != Role::follower) CHECK(is_voter(self_.id));
+  CHECK(!forwarded_.empty() || forwarded_bytes_ == 0);
   if (!leadership_) return;
   CHECK(leader_ == self_.id);
   CHECK(last.epoch == hard_state_.epoch);
   CHECK(leadership_->activated == (commit_ >= leadership_->epoch_start));
+  CHECK(!leadership_->proposals.empty() || leadership_->uncommitted_bytes == 0);
+  for (const NodeId voter : consensus::voters_of(config())) {
+    CHECK(voter == self_.id || leadership_->peers.contains(voter));
+  }
   for (const auto& [id, progress] : leadership_->peers) {
+    CHECK(id != self_.id);
     CHECK(progress.match() < progress.next());
     CHECK(progress.next() <= last.index.next());
     CHECK(progress.inflight() <= tuning_.inflight_messages_max);
