@@ -9,6 +9,7 @@
 
 #include "broker/modules.h"
 #include "common/check.h"
+#include "runtime/real/transports.h"
 #include "storage/topic_options.h"
 
 namespace qlab::broker {
@@ -124,7 +125,7 @@ std::vector<Key> identity_keys() {
        "Where clients and followers reach the Kafka protocol; port 0: any.",
        [](NodeConfig& c, const std::string& text) { return set_endpoint(c.listener, text); }},
       {"peer.listener", std::nullopt, "host:port",
-       "Where nodes reach each other (gRPC: consensus, controller calls, control service).",
+       "Where nodes reach each other (consensus, controller calls, control service).",
        [](NodeConfig& c, const std::string& text) { return set_endpoint(c.peer_listener, text); }},
       {"controller.quorum.voters", std::nullopt, "id@host:port[,id@host:port...], each id once",
        "Every voter of the metadata log with its peer.listener.", set_voters},
@@ -321,6 +322,10 @@ std::vector<Key> controller_keys() {
 
 std::vector<Key> diagnosis_keys() {
   return {
+      word("transport", "grpc", {runtime::transport_names.begin(), runtime::transport_names.end()},
+           "How nodes reach each other. With tcp the control service speaks its frames too, and "
+           "tools that speak gRPC do not reach the node.",
+           [](NodeConfig& c, const std::string& text) { c.transport = text; }),
       {"trace.file", "", "a path, or nothing", "Where to write the trace (NDJSON); empty: nowhere.",
        [](NodeConfig& c, const std::string& text) {
          c.trace_file = text;

@@ -53,6 +53,7 @@ struct NodeConfig {
   consensus::Tuning consensus;
   Duration append_linger{};  // How long decisions of the controller wait for company.
 
+  std::string transport;   // Between nodes.
   std::string trace_file;  // Empty: none.
   LogLevel log_level = LogLevel::info;
 };

@@ -114,6 +114,7 @@ int run(const std::vector<std::string>& words) {
   options.root = config->log_dir;
   options.node = config->node;
   options.shards = config->shards;
+  options.transport = config->transport;
   std::error_code error;
   std::filesystem::create_directories(options.root, error);
   if (error)

@@ -2,8 +2,9 @@
 // Messages between nodes: one FIFO link to every peer, with up and down told apart by a link epoch.
 //
 // A link delivers what was sent in order, and loses a suffix when it breaks; ZAB's proof needs just
-// that, and the others can live with it. Real: a long-lived gRPC stream in each direction, opened
-// by the sender. Simulated: a queue with drawn delays.
+// that, and the others can live with it. Real: a long-lived stream in each direction, opened by the
+// sender, of gRPC or of plain TCP (runtime/real/transports.h). Simulated: a queue with drawn
+// delays.
 
 #include <functional>
 #include <map>

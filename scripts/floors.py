@@ -55,6 +55,9 @@ TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
 # which runs a module by itself. Tests of a seam name plugs too, and nothing else.
 PLUGS: Mapping[str, tuple[str, ...]] = {
     "storage/engines/": ("storage/engines.cc",),
+    "runtime/tcp_transport.h": ("runtime/real/transports.cc", "runtime/tcp_transport.cc"),
+    "runtime/real/grpc_transport.h": ("runtime/real/transports.cc",
+                                      "runtime/real/grpc_transport.cc"),
     "raft/": ("broker/modules.cc", "sim/modules.cc"),
     "zab/": ("broker/modules.cc", "sim/modules.cc"),
     "controller/quorum/": ("broker/modules.cc",),

@@ -9,6 +9,7 @@
 #include <boost/asio/basic_signal_set.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fmt/ranges.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -16,6 +17,7 @@
 #include "common/logging.h"
 #include "runtime/real/real_shard.h"
 #include "runtime/real/trace_file.h"
+#include "runtime/real/transports.h"
 
 namespace qlab::runtime {
 namespace {
@@ -67,6 +69,10 @@ Result<void> RealOptions::validate() const {
       return fail(Errc::invalid, "cpus holds {}, which is not in [0, {})", cpu, CPU_SETSIZE);
     }
   }
+  if (!is_transport(transport)) {
+    return fail(Errc::invalid, "transport={} is unknown; allowed are {}", transport,
+                fmt::join(transport_names, ", "));
+  }
   if (root.empty()) return fail(Errc::invalid, "root is empty; it names the data directory");
   return {};
 }
@@ -88,7 +94,8 @@ Result<std::unique_ptr<RealShards>> RealShards::create(RealOptions options) {
   Prng random(options.seed.has_value() ? *options.seed : draw_seed());
   for (std::size_t i = 0; i < options.shards; ++i) {
     parts->shards.push_back(
-        std::make_unique<RealShard>(options.root, *parts->trace, random.fork(), i == 0));
+        std::make_unique<RealShard>(options.root, *parts->trace, random.fork()));
+    if (i == 0) parts->shards[i]->add_transport(options.transport);
   }
   parts->options = std::move(options);
   return std::unique_ptr<RealShards>(new RealShards(std::move(parts)));

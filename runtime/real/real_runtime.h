@@ -17,12 +17,13 @@
 namespace qlab::runtime {
 
 struct RealOptions {
-  std::filesystem::path root;  // The data directory; made when missing.
-  NodeId node{0};              // Named in traces and in the transport's log lines.
-  std::size_t shards = 1;      // [1, 64]
-  std::vector<int> cpus;       // Shard i stays on cpus[i % size]; empty: anywhere. Threads
-                               // that a shard starts stay there with it.
-  std::string trace_file;      // Empty: no trace.
+  std::filesystem::path root;      // The data directory; made when missing.
+  NodeId node{0};                  // Named in traces and in the transport's log lines.
+  std::size_t shards = 1;          // [1, 64]
+  std::vector<int> cpus;           // Shard i stays on cpus[i % size]; empty: anywhere. Threads
+                                   // that a shard starts stay there with it.
+  std::string trace_file;          // Empty: no trace.
+  std::string transport = "grpc";  // One of transport_names (transports.h).
   std::optional<std::uint64_t>
       seed;  // Of all random numbers; drawn from the system when not given.
 

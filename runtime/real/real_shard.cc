@@ -3,17 +3,19 @@
 #include <boost/asio/executor_work_guard.hpp>
 
 #include "common/check.h"
-#include "runtime/real/grpc_transport.h"
+#include "runtime/real/transports.h"
 
 namespace qlab::runtime {
 
-RealShard::RealShard(std::filesystem::path root, TraceSink& trace, Prng random, bool with_transport)
+RealShard::RealShard(std::filesystem::path root, TraceSink& trace, Prng random)
     : trace_(trace),
       random_(random),
       timers_(context_),
       disk_(std::move(root), *this),
-      network_(*this) {
-  if (with_transport) transport_ = make_grpc_transport(*this);
+      network_(*this) {}
+
+void RealShard::add_transport(std::string_view name) {
+  transport_ = make_transport(name, *this);
 }
 
 RealShard::~RealShard() {

@@ -13,8 +13,7 @@ namespace qlab::runtime {
 
 class RealShard final : public Runtime {
  public:
-  // `with_transport`: on shard 0 only.
-  RealShard(std::filesystem::path root, TraceSink& trace, Prng random, bool with_transport);
+  RealShard(std::filesystem::path root, TraceSink& trace, Prng random);
   ~RealShard() override;  // Requires: its thread is joined.
 
   Executor executor() override { return context_.get_executor(); }
@@ -28,6 +27,8 @@ class RealShard final : public Runtime {
   Transport& transport() override;  // Requires: shard 0.
   TraceSink& trace() override { return trace_; }
 
+  // On shard 0 only, before it serves. Requires: is_transport(name).
+  void add_transport(std::string_view name);
   RealDisk& real_disk() { return disk_; }
   void make_ready() { context_.restart(); }  // Before serve(), which a stop() may even precede.
   // Serves until stop(). Thread: the one that becomes the shard's.
