@@ -147,6 +147,9 @@ Result<void> Run::one_node(const std::string& verb, NodeId id,
   }
   if (!world_->is_up(id)) return fail(Errc::invalid, "node {} is down", id);
   if (verb == "timeout") {
+    if (world_->nodes().at(id).module->next_deadline() == Time::max()) {
+      return fail(Errc::invalid, "node {} waits for nothing", id);
+    }
     world_->fire_timer(id);
   } else if (verb == "write") {
     std::int64_t count = std::numeric_limits<std::int64_t>::max();

@@ -66,9 +66,13 @@ bool Raft::propose(std::vector<std::shared_ptr<const Bytes>> bodies, Proposal pr
 // An entry is committed when a quorum has it durably and it is of our own epoch; earlier ones are
 // committed with it, never by counting (Raft 5.4.2, figure 8). May end our leadership.
 void Raft::advance_leader_commit() {
-  Leadership& lead = *leadership_;
   const LogIndex index = stored_on_quorum();
-  if (index <= commit_ || log_.epoch_of(index) != hard_state_.epoch) return;
+  if (index > commit_ && log_.epoch_of(index) == hard_state_.epoch) lead_commit(index);
+  if (leadership_) feed_witnesses();
+}
+
+void Raft::lead_commit(LogIndex index) {
+  Leadership& lead = *leadership_;
   advance_commit(index);
   if (!lead.activated && commit_ >= lead.epoch_start) {
     lead.activated = true;
@@ -80,10 +84,7 @@ void Raft::advance_leader_commit() {
     conclude(lead.proposals.front(), Fate::committed);
     lead.proposals.pop_front();
   }
-  for (auto& [peer, progress] : lead.peers) {
-    tell_commit(peer, progress);
-    if (is_witness(peer)) replicate(peer, false);
-  }
+  for (auto& [peer, progress] : lead.peers) tell_commit(peer, progress);
   if (commit_ >= configs_.active_at().index) config_committed();
 }
 

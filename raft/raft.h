@@ -103,6 +103,7 @@ class Raft final : public consensus::Module {
   bool propose(std::vector<std::shared_ptr<const Bytes>> bodies, Proposal proposal);
   void conclude(const Proposal& proposal, consensus::Fate fate);
   void advance_leader_commit();
+  void lead_commit(LogIndex index);
   void on_leader_timer();
   void give_up_leadership(std::string_view reason);
   void end_leadership();
@@ -127,6 +128,7 @@ class Raft final : public consensus::Module {
   LogIndex stored_on_quorum() const;
   bool witnesses_stand_in() const;
   LogIndex witness_limit() const;
+  void feed_witnesses();
   void strip(NodeId peer, std::vector<consensus::Entry>& entries) const;
 
   // snapshot.cc

@@ -61,10 +61,16 @@ bool Raft::witnesses_stand_in() const {
 
 // How far a witness may get. It must not be ahead of all full replicas but one, or that one is
 // needed to elect anybody: it gets what is committed, and so is on enough of them, unless it stands
-// in. And never more than a full replica has that may lead after us.
+// in. And never more than a full replica has on its disk, ourselves included: were that lost in a
+// crash, nobody could ever win its vote again.
 LogIndex Raft::witness_limit() const {
-  if (!witnesses_stand_in()) return commit_;
-  return may_lead(config()) ? log_.last().index : std::max(commit_, stored_in_full());
+  return witnesses_stand_in() ? std::max(commit_, stored_in_full()) : commit_;
+}
+
+void Raft::feed_witnesses() {
+  for (const auto& [peer, progress] : leadership_->peers) {
+    if (is_witness(peer)) replicate(peer, false);
+  }
 }
 
 // What is behind a configuration that makes the peer a witness goes there without what it says, but
