@@ -15,7 +15,8 @@ void Kraft::reset_election_deadline() {
   const auto spread = static_cast<std::uint64_t>(tuning_.election_timeout.count());
   election_deadline_ =
       now_ + tuning_.election_timeout + Duration(static_cast<Duration::rep>(random_.below(spread)));
-  if (is_voter() && other_voters().empty()) election_deadline_ = now_;
+  const bool is_alone = is_voter() && other_voters().empty();
+  if (is_alone && state_ != State::candidate) election_deadline_ = now_;
 }
 
 void Kraft::start_election(std::string_view reason) {
@@ -29,12 +30,12 @@ void Kraft::start_election(std::string_view reason) {
 }
 
 void Kraft::on_election_timer() {
-  if (!is_voter()) {
-    if (state_ != State::unattached) return become_unattached(hard_state_.epoch);
-    if (now_ >= retry_at_) find_leader();
+  if (state_ == State::unattached && !is_voter() && now_ >= retry_at_) find_leader();
+  if (now_ < election_deadline_) return;
+  if (!may_campaign()) {
+    if (state_ != State::unattached) become_unattached(hard_state_.epoch);
     return;
   }
-  if (now_ < election_deadline_) return;
   if (state_ == State::prospective) return lose_election();
   if (state_ == State::unattached) return start_election("election_timeout");
   lost_ += backing_off_ ? 0 : 1;

@@ -53,7 +53,7 @@ void Kraft::find_leader() {
 
 void Kraft::on_follower_timer() {
   if (now_ >= fetch_deadline_) {
-    if (is_voter()) return start_election(deadline_reason_);
+    if (may_campaign()) return start_election(deadline_reason_);
     return become_unattached(hard_state_.epoch);
   }
   if (now_ < retry_at_) return;

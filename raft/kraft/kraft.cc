@@ -67,7 +67,8 @@ Time Kraft::next_deadline() const {
     case State::resigned:
       return std::min({due, election_deadline_, resignation_->due});
     case State::unattached:
-      return std::min(due, is_voter() ? election_deadline_ : retry_at_);
+      if (may_campaign()) due = std::min(due, election_deadline_);
+      return is_voter() ? due : std::min(due, retry_at_);
     case State::prospective:
     case State::candidate:
       return std::min(due, election_deadline_);

@@ -117,6 +117,7 @@ class Kraft final : public consensus::Module {
   Correlation next_request() { return {session_, ++requests_}; }
   const consensus::Config& config() const { return voters_.current(); }
   bool is_voter() const { return kraft::is_voter(config(), self_); }
+  bool may_campaign() const { return voters_.may_campaign(self_, commit_); }
   std::set<NodeId> other_voters() const;
   Duration fetch_timeout() const;
 

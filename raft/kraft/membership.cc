@@ -104,7 +104,12 @@ bool Kraft::is_caught_up(const Member& member) const {
 }
 
 void Kraft::advance_change() {
-  if (!leadership_ || !leadership_->change) return;
+  if (!leadership_) return;
+  if (!leadership_->change) {
+    // A change that removes us may be of a leader before us, and still want committing.
+    if (!is_voter() && voters_.at().index <= commit_ && leadership_->activated) resign("removed");
+    return;
+  }
   Change& change = *leadership_->change;
   if (change.appended > commit_) return;
   const Config next = next_towards(config(), change.target);

@@ -64,7 +64,7 @@ void Kraft::handle(NodeId from, Epoch epoch, const EndQuorumEpoch& request) {
     wait = std::min(tuning_.election_timeout, least * (Duration::rep{1} << (position - 1)));
   }
   suspect_leader(wait, "end_quorum_epoch");
-  if (position == 0 && is_voter()) start_election("end_quorum_epoch");
+  if (position == 0 && may_campaign()) start_election("end_quorum_epoch");
 }
 
 void Kraft::handle(NodeId from, Epoch epoch, const EndQuorumEpochResponse&) {

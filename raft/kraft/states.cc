@@ -45,7 +45,7 @@ void Kraft::begin() {
     leader_ = hard_state_.leader;
     fetch_deadline_ = now_ + fetch_timeout();
     deadline_reason_ = "fetch_timeout";
-  } else if (hard_state_.vote == self_ && is_voter() && log_.last().epoch < hard_state_.epoch) {
+  } else if (hard_state_.vote == self_ && may_campaign() && !other_voters().empty()) {
     state_ = State::candidate;
     votes_[self_.id] = true;
     election_ = next_request().number;

@@ -27,6 +27,14 @@ LogId VoterHistory::at() const {
   return known_.empty() ? base_.at : std::prev(known_.end())->second.at;
 }
 
+bool VoterHistory::may_campaign(const consensus::ReplicaKey& key, LogIndex commit) const {
+  for (auto change = known_.rbegin(); change != known_.rend(); ++change) {
+    if (is_voter(change->second.config, key)) return true;
+    if (change->first <= commit) return false;
+  }
+  return is_voter(base_.config, key);
+}
+
 bool VoterHistory::append(const Entry& entry) {
   if (entry.kind != EntryKind::config) return false;
   auto config = consensus::decode_config(*entry.body);

@@ -16,6 +16,10 @@ class VoterHistory {
   const consensus::Config& current() const;
   consensus::LogId at() const;  // Of the entry or image that it is from.
 
+  // Whether the key is that of a voter now, or was after what is committed: until a change is,
+  // those that it removes may be needed to commit it (Raft dissertation 4.2.2).
+  bool may_campaign(const consensus::ReplicaKey& key, LogIndex commit) const;
+
   // These return whether another configuration is in force than before.
   bool append(const consensus::Entry& entry);
   bool truncate(LogIndex from);
