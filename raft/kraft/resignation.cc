@@ -92,6 +92,7 @@ void Kraft::on(const in::Transfer& input) {
 void Kraft::advance_handover() {
   if (!leadership_ || !leadership_->handover) return;
   const NodeId target = leadership_->handover->target;
+  if (!links_.contains(target)) return;  // It would not hear of it.
   if (match_of(target) == log_.last().index) resign("transfer", target);
 }
 

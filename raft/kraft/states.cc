@@ -133,6 +133,7 @@ void Kraft::become_leader() {
 void Kraft::end_leadership() {
   Leadership lead = std::move(*leadership_);
   leadership_.reset();
+  leader_.reset();
   if (lead.activated) emit(out::Deactivate{hard_state_.epoch});
   for (const PendingRead& read : lead.reads) answer(read.request, Fate::rejected);
   if (lead.change) {
