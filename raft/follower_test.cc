@@ -30,8 +30,18 @@ struct Follower {
   }
   std::vector<Effect> step(const consensus::Input& input) {
     std::vector<Effect> effects;
-    raft->step(Time{}, input, effects);
+    raft->step(now, input, effects);
     raft->check_invariants();
+    return effects;
+  }
+  // Carries out what concerns the log.
+  std::vector<Effect> take(std::vector<Effect> effects) {
+    for (const Effect& effect : effects) {
+      if (const auto* cut = std::get_if<out::Truncate>(&effect)) log.truncate(cut->from);
+      if (const auto* more = std::get_if<out::Append>(&effect)) {
+        for (const Entry& one : more->entries) log.append(one);
+      }
+    }
     return effects;
   }
   std::vector<Effect> receive(int from, Epoch epoch, const Payload& payload) {
@@ -39,6 +49,7 @@ struct Follower {
     return step(in::Receive{NodeId{from}, 1, message});
   }
 
+  Time now{};
   consensus::EntryLog log;
   std::unique_ptr<consensus::Module> raft;
 };
@@ -80,6 +91,42 @@ BOOST_AUTO_TEST_CASE(an_old_append_does_not_cut_what_came_after_it) {
   follower.receive(1, Epoch{2}, AppendRequest{{}, LogIndex{0}, {entry(1, 1)}});
   BOOST_TEST(follower.log.last().index.value() == 3);
   BOOST_TEST(follower.raft->status().last.index.value() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(what_the_own_image_covers_is_no_conflict) {
+  Follower follower;
+  follower.step(in::SnapshotTaken{});
+  follower.receive(1, Epoch{2}, Heartbeat{LogIndex{3}, 0});
+  follower.log.set_snapshot({{Epoch{1}, LogIndex{3}}, {{{NodeId{1}}}, {}, 0, 0}, 0});
+  follower.log.trim(LogIndex{4});
+  const AppendRequest old{{Epoch{1}, LogIndex{1}}, LogIndex{3}, {entry(1, 2), entry(1, 3)}};
+  const auto effects = follower.receive(1, Epoch{2}, old);
+  BOOST_TEST((find<out::Truncate>(effects) == nullptr));
+  BOOST_TEST(describe(*find<out::Send>(effects)->message) == "append_reply epoch=2 match=3");
+}
+
+BOOST_AUTO_TEST_CASE(a_vote_that_is_granted_puts_the_own_candidacy_off) {
+  Follower follower;
+  const Time before = follower.raft->next_deadline();
+  follower.now = before - std::chrono::milliseconds(1);
+  follower.receive(3, Epoch{3}, VoteRequest{false, false, {}, {Epoch{1}, LogIndex{3}}});
+  BOOST_TEST((follower.raft->next_deadline() > before));
+}
+
+// The write of what was cut meanwhile is done: only what is left of it counts.
+BOOST_AUTO_TEST_CASE(an_append_that_was_cut_before_it_was_durable_is_not_acknowledged) {
+  Follower follower;
+  const LogId third{Epoch{1}, LogIndex{3}};
+  const auto first =
+      follower.take(follower.receive(1, Epoch{2}, AppendRequest{third, {}, {entry(2, 4)}}));
+  const auto second =
+      follower.take(follower.receive(3, Epoch{3}, AppendRequest{third, {}, {entry(3, 4)}}));
+  const auto* send = find<out::Send>(second);
+  BOOST_REQUIRE(send != nullptr);
+  // The acknowledgement waits for the cut and for the new entry, not for the old one.
+  BOOST_TEST((send->after == find<out::Append>(second)->seq));
+  BOOST_TEST((send->after > find<out::Append>(first)->seq));
+  BOOST_TEST((find<out::Truncate>(second)->seq > find<out::Append>(first)->seq));
 }
 
 BOOST_AUTO_TEST_CASE(whoever_asks_is_served_without_a_look_at_the_configuration) {

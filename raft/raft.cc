@@ -185,6 +185,7 @@ void Raft::on(const in::LinkDown& input) {
   end_questions();
   if (tuning_.link_down_is_suspicion && role_ == Role::follower && may_campaign()) {
     leader_suspected_ = true;
+    leader_suspected_at_ = now_;
     const auto jitter = static_cast<std::uint64_t>(tuning_.election_timeout.count() / 10);
     const Time due = now_ + Duration(static_cast<Duration::rep>(random_.below(jitter)));
     if (due < election_deadline_) {

@@ -207,8 +207,9 @@ class Raft final : public consensus::Module {
   std::string_view deadline_reason_;
   Time leader_heard_;              // Last message of leader_.
   bool leader_suspected_ = false;  // Its link broke, and that counts (link_down_is_suspicion).
-  bool transferred_ = false;       // The candidacy was asked for by the leader.
-  std::map<NodeId, bool> votes_;   // Answers to our candidacy; our own once it is durable.
+  Time leader_suspected_at_;
+  bool transferred_ = false;      // The candidacy was asked for by the leader.
+  std::map<NodeId, bool> votes_;  // Answers to our candidacy; our own once it is durable.
 
   std::optional<Receiving> receiving_;
   bool installing_ = false;  // An image is on its way to the state machine.
