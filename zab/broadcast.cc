@@ -82,8 +82,8 @@ void Zab::advance_leader_commit() {
     const bool is_in = learner != lead.learners.end() && learner->second.is_synced();
     return is_in ? learner->second.match : LogIndex{0};
   };
-  const auto index = consensus::reached_by_quorum<LogIndex>(config_, consensus::QuorumUse::commit,
-                                                            commit_, stored);
+  const auto index = consensus::reached_by_quorum<LogIndex>(
+      config_in_force(), consensus::QuorumUse::commit, commit_, stored);
   if (index <= commit_) return;
   advance_commit(index);
   while (!lead.proposals.empty() && lead.proposals.front().last.index <= commit_) {
@@ -122,6 +122,15 @@ void Zab::drop_learner(NodeId peer, std::string_view reason) {
   if (leadership_->phase == Phase::broadcast && !has_synced_quorum()) look("no_quorum");
 }
 
+// Ends their sessions, and lets them know by ending our streams to them.
+void Zab::cut_learners(const std::vector<NodeId>& peers, std::string_view reason) {
+  for (const NodeId peer : peers) {
+    if (!leadership_) return;
+    if (links_.contains(peer)) emit(out::CloseLink{peer});
+    drop_learner(peer, reason);
+  }
+}
+
 Duration Zab::limit_of(const Learner& learner) const {
   return learner.is_synced() ? sync_limit_ : init_limit_;
 }
@@ -134,12 +143,8 @@ void Zab::on_leader_timer() {
   for (const auto& [peer, learner] : leadership_->learners) {
     if (now_ >= learner.heard + limit_of(learner)) silent.push_back(peer);
   }
-  for (const NodeId peer : silent) {
-    if (links_.contains(peer)) emit(out::CloseLink{peer});
-    drop_learner(peer, "silent");
-    if (!leadership_) return;
-  }
-  if (now_ < leadership_->ping_due) return;
+  cut_learners(silent, "silent");
+  if (!leadership_ || now_ < leadership_->ping_due) return;
   leadership_->ping_due = now_ + tuning_.heartbeat_interval;
   ping_all();
 }

@@ -24,7 +24,7 @@ void Zab::follow(NodeId leader) {
   session_->number = ++sessions_;
   session_->heard = now_;
   // They thought that we would lead.
-  for (const auto& [peer, early] : std::exchange(early_infos_, {})) notify(peer);
+  for (const auto& [peer, early] : std::exchange(early_infos_, {})) notify(peer, true);
   ask_to_follow();
 }
 
@@ -36,7 +36,7 @@ void Zab::ask_to_follow() {
 
 void Zab::handle(NodeId from, Epoch, const FollowerInfo& info) {
   if (leadership_) return accept_learner(from, receiving_, info);
-  if (session_) return notify(from);  // It mistakes us for its leader.
+  if (session_) return notify(from, true);  // It mistakes us for its leader.
   early_infos_[from] = {receiving_, info};
 }
 
@@ -107,7 +107,9 @@ void Zab::handle(NodeId from, Epoch epoch, const AckEpoch& ack) {
   if (!ack.again) {
     // What a quorum accepted before must be in our history: we cannot take it from others.
     const auto ours = std::tie(leadership_->history_epoch, leadership_->history);
-    if (std::tie(ack.current_epoch, ack.last) > ours) return look("follower_is_ahead");
+    if (is_voter(from) && std::tie(ack.current_epoch, ack.last) > ours) {
+      return look("follower_is_ahead");
+    }
     learner->counts_epoch = true;
   }
   finish_discovery_if_quorum();

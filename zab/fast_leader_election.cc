@@ -5,8 +5,21 @@
 
 namespace qlab::zab {
 
+using consensus::Config;
+using consensus::LogId;
+
+// Whoever voted in the configuration before may still be needed, as nobody else may have what it
+// has, until the last one is committed.
+bool Zab::stands() const {
+  if (is_voter(self_.id)) return true;
+  if (adopted_ || config_at_.index <= commit_ || configs_.empty()) return false;
+  const auto last = configs_.rbegin();
+  const Config& before = configs_.size() > 1 ? std::next(last)->second : base_config_;
+  return consensus::voters_of(before).contains(self_.id);
+}
+
 Vote Zab::own_vote() const {
-  if (!is_voter(self_.id)) return Vote{};
+  if (!stands()) return Vote{};
   return Vote{self_.id, log_.last(), hard_state_.synced_epoch};
 }
 
@@ -19,7 +32,7 @@ void Zab::look(std::string_view reason) {
 }
 
 void Zab::begin_round(std::string_view reason) {
-  if (is_voter(self_.id)) emit(out::ElectionStarted{hard_state_.epoch.next(), reason});
+  if (stands()) emit(out::ElectionStarted{hard_state_.epoch.next(), reason});
   votes_.clear();
   decided_.clear();
   notify_interval_ = finalize_wait_;
@@ -33,11 +46,57 @@ void Zab::vote_for(const Vote& vote) {
   notify_all();
 }
 
-void Zab::notify(NodeId peer) {
+// With our configuration for who goes by another one: it might look among those that are gone.
+void Zab::notify(NodeId peer, bool is_reply) {
   if (peer == self_.id) return;
-  // Who has no vote asks those that have one, and they tell it.
-  if (!is_voter(self_.id) && !leadership_ && !is_voter(peer)) return;
-  send(peer, hard_state_.epoch, Notification{round_, vote_, state()});
+  Notification n{round_, vote_, state(), is_reply, latest_config_at(), std::nullopt};
+  const auto known = peers_config_at_.find(peer);
+  if (known != peers_config_at_.end() && known->second != n.config_at) {
+    n.config = config_in_force();
+    told_config_[peer] = n.config_at;
+  }
+  send(peer, hard_state_.epoch, std::move(n));
+}
+
+// Answers who looks, if it knows less than we do or is not one of those that we tell by ourselves.
+void Zab::reply(NodeId from, const Notification& n) {
+  const bool looks = !leadership_ && !session_;
+  const bool with_vote = !looks || (stands() && (n.round < round_ || !is_voter(from)));
+  const bool with_config =
+      n.config_at != latest_config_at() && told_config_[from] != latest_config_at();
+  if (with_config || (with_vote && !n.is_reply)) notify(from, true);
+}
+
+// Others may go by another configuration. For a vote all are good; a leader needs its own.
+void Zab::hear_config(NodeId from, const Notification& n) {
+  peers_config_at_[from] = n.config_at;
+  if (n.config) {
+    heard_configs_[from] = Known{n.config_at, *n.config};
+  } else if (heard_configs_.contains(from) && heard_configs_.at(from).at != n.config_at) {
+    heard_configs_.erase(from);
+  }
+}
+
+// Null: nobody that may be voted for.
+const consensus::Member* Zab::find_candidate(NodeId node) const {
+  if (voters_.contains(node)) return consensus::find_member(config_in_force(), node);
+  for (const auto& [from, known] : heard_configs_) {
+    if (consensus::voters_of(known.config).contains(node)) {
+      return consensus::find_member(known.config, node);
+    }
+  }
+  return nullptr;
+}
+
+// What begins without the old half was decided while both had a say.
+void Zab::adopt_config(const Notification& n) {
+  if (!n.config || !n.config->outgoing.empty() || n.config_at <= latest_config_at()) return;
+  const bool differs = *n.config != config_in_force();
+  adopted_ = Known{n.config_at, *n.config};
+  voters_ = consensus::voters_of(*n.config);
+  if (!differs) return;
+  ++round_;
+  begin_round("reconfigured");
 }
 
 void Zab::notify_all() {
@@ -47,15 +106,15 @@ void Zab::notify_all() {
 
 // ZooKeeper's totalOrderPredicate. Who has no weight is never elected.
 bool Zab::is_better(const Vote& vote, const Vote& than) const {
-  const consensus::Member* member = consensus::find_member(config_, vote.leader);
+  const consensus::Member* member = find_candidate(vote.leader);
   if (member == nullptr || member->weight == 0) return false;
   return std::tie(vote.peer_epoch, vote.last, vote.leader) >
          std::tie(than.peer_epoch, than.last, than.leader);
 }
 
 // Votes of those that look are equal in everything; once decided, who leads which epoch counts.
-bool Zab::agree_on(const Votes& votes, const Notification& on) const {
-  return is_quorum([&](NodeId id) {
+bool Zab::agree_on(const Votes& votes, const Notification& on, const Config& config) const {
+  const auto agrees = [&](NodeId id) {
     const auto at = votes.find(id);
     if (at == votes.end()) return false;
     const Notification& n = at->second;
@@ -63,7 +122,8 @@ bool Zab::agree_on(const Votes& votes, const Notification& on) const {
       return n.vote == on.vote && n.round == on.round;
     }
     return n.vote.leader == on.vote.leader && n.vote.peer_epoch == on.vote.peer_epoch;
-  });
+  };
+  return consensus::is_quorum(config, consensus::QuorumUse::elect, agrees);
 }
 
 // ZooKeeper's checkLeader: a leader that is dead may have followers that do not know it yet.
@@ -75,13 +135,22 @@ bool Zab::says_it_leads(const Votes& votes, const Notification& on) const {
 
 // With a quorum behind our vote we wait for a better one, for finalizeWait.
 void Zab::weigh_votes() {
-  const Notification ours{round_, vote_, PeerState::looking};
-  if (is_voter(self_.id)) votes_[self_.id] = ours;
-  if (!agree_on(votes_, ours)) {
+  const Notification ours{.round = round_, .vote = vote_};
+  if (find_candidate(self_.id) != nullptr) votes_[self_.id] = ours;
+  if (!has_quorum_behind(votes_, ours)) {
     finalize_at_ = Time::max();
   } else if (finalize_at_ == Time::max()) {
     finalize_at_ = now_ + finalize_wait_;
   }
+}
+
+bool Zab::has_quorum_behind(const Votes& votes, const Notification& on) const {
+  if (agree_on(votes, on, config_in_force())) return true;
+  if (on.vote.leader == self_.id) return false;
+  for (const auto& [from, known] : heard_configs_) {
+    if (agree_on(votes, on, known.config)) return true;
+  }
+  return false;
 }
 
 void Zab::decide() {
@@ -120,20 +189,19 @@ void Zab::leave_if_gone(NodeId from, const Notification& n) {
 void Zab::handle(NodeId from, Epoch, const Notification& n) {
   leave_if_gone(from, n);
   const bool looks = n.state == PeerState::looking;
-  if (leadership_ || session_ || !is_voter(from)) {
-    if (looks && is_voter(self_.id)) notify(from);
-    return;
-  }
-  if (!is_voter(n.vote.leader)) return trace("DropNotification", from, "not_a_voter");
-  if (looks) {
-    hear_looking(from, n);
-  } else if (n.state != PeerState::observing) {
-    hear_decided(from, n);
-  }
+  hear_config(from, n);
+  if (looks) reply(from, n);
+  if (leadership_ || session_) return;
+  adopt_config(n);
+  if (!looks) return hear_decided(from, n);
+  if (find_candidate(from) == nullptr || n.vote.leader == no_node) return;
+  if (find_candidate(n.vote.leader) == nullptr)
+    return trace("DropNotification", from, "not_a_voter");
+  hear_looking(from, n);
 }
 
 void Zab::hear_looking(NodeId from, const Notification& n) {
-  if (n.round < round_) return notify(from);
+  if (n.round < round_) return;
   if (n.round > round_) {
     round_ = n.round;
     votes_.clear();
@@ -146,12 +214,16 @@ void Zab::hear_looking(NodeId from, const Notification& n) {
   weigh_votes();
 }
 
-// Votes of those that follow or lead: of our own round, or of an ensemble that works without us.
+// Votes of those that follow or lead: of our own round, or of an ensemble that works without us. It
+// may have a configuration that we do not know.
 void Zab::hear_decided(NodeId from, const Notification& n) {
+  if (n.state == PeerState::observing) return;
   if (n.round == round_) votes_[from] = n;
   decided_[from] = n;
-  const bool of_our_round = n.round == round_ && agree_on(votes_, n) && says_it_leads(votes_, n);
-  if (!of_our_round && !(agree_on(decided_, n) && says_it_leads(decided_, n))) return;
+  const bool of_our_round =
+      n.round == round_ && says_it_leads(votes_, n) && has_quorum_behind(votes_, n);
+  const bool of_others = says_it_leads(decided_, n) && has_quorum_behind(decided_, n);
+  if (!of_our_round && !of_others) return;
   round_ = n.round;
   vote_ = n.vote;
   decide();

@@ -35,13 +35,14 @@ std::uint64_t Zab::digest() const {
   fold(durable_.value());
   fold(issued_.value());
   fold(written_.value());
-  fold(config_at_.value());
+  fold(config_at_.index.value());
   fold(round_);
   fold(vote_.leader.value());
   fold(vote_.last.index.value());
   fold(vote_.peer_epoch.value());
   fold(next_deadline().time_since_epoch().count());
   fold(doubtful_.size());
+  fold(adopted_ ? adopted_->at.index.value() : 0);
   for (const auto* votes : {&votes_, &decided_}) {
     for (const auto& [id, notification] : *votes) {
       fold(id.value());

@@ -18,9 +18,19 @@ using consensus::EntryKind;
 using consensus::Fate;
 using consensus::LogId;
 
+// That of our log, or a later one that we heard of: one that is decided, as the entry that needs
+// both was committed. Nothing needs the old half any more then, and it might be gone for ever.
+const Config& Zab::config_in_force() const {
+  return adopted_ ? adopted_->config : config_;
+}
+
+LogId Zab::latest_config_at() const {
+  return adopted_ ? adopted_->at : config_at_;
+}
+
 // With weights and groups as ZooKeeper's QuorumHierarchical, of both halves while it changes.
 bool Zab::is_quorum(const std::function<bool(NodeId)>& agrees) const {
-  return consensus::is_quorum(config_, consensus::QuorumUse::commit, agrees);
+  return consensus::is_quorum(config_in_force(), consensus::QuorumUse::commit, agrees);
 }
 
 // What ZAB cannot do with a configuration; empty: nothing.
@@ -35,8 +45,9 @@ std::string_view Zab::objection_to(const Config& target) const {
 
 void Zab::set_config(Config config, LogId at) {
   config_ = std::move(config);
-  config_at_ = at.index;
-  voters_ = consensus::voters_of(config_);
+  config_at_ = at;
+  if (adopted_ && adopted_->at <= at) adopted_.reset();
+  voters_ = consensus::voters_of(config_in_force());
   if (effects_ != nullptr) emit(out::ConfigActive{config_, at});
 }
 
@@ -64,6 +75,13 @@ void Zab::on(const in::SnapshotTaken&) {
   const consensus::SnapshotMeta& image = log_.snapshot();
   configs_.erase(configs_.begin(), configs_.upper_bound(image.last.index));
   base_config_ = image.config;
+  // Who has not got what the image stands for begins anew, with the image.
+  if (!leadership_) return;
+  std::vector<NodeId> behind;
+  for (const auto& [peer, learner] : leadership_->learners) {
+    if (learner.stage >= Stage::diff && learner.next < log_.first()) behind.push_back(peer);
+  }
+  cut_learners(behind, "entries_are_gone");
 }
 
 void Zab::on(const in::Reconfigure& input) {
@@ -106,7 +124,7 @@ void Zab::propose_config(Config config) {
 // The first half is committed: nothing more needs the old configuration but the end of it.
 void Zab::advance_change() {
   Leadership& lead = *leadership_;
-  if (!config_.outgoing.empty() && commit_ >= config_at_) {
+  if (!config_.outgoing.empty() && commit_ >= config_at_.index) {
     if (!has_room_for(1)) return look("zxid_rollover");
     if (!lead.change) lead.change.emplace();
     lead.change->ends_at = log_.last().index.next();
@@ -114,7 +132,11 @@ void Zab::advance_change() {
     target.outgoing.clear();
     return propose_config(std::move(target));
   }
-  if (lead.change && lead.change->ends_at > LogIndex{0} && commit_ >= lead.change->ends_at) {
+  const bool is_over = lead.change && lead.change->ends_at > LogIndex{0};
+  if (is_over && commit_ >= lead.change->ends_at) return finish_change();
+  // An earlier leader ended it, and left us out.
+  if (!lead.change && !is_voter(self_.id) && commit_ >= config_at_.index) {
+    lead.change = Change{std::nullopt, config_at_.index};
     finish_change();
   }
 }

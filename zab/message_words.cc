@@ -19,10 +19,13 @@ std::string show(LogId previous, const std::vector<consensus::Entry>& entries) {
 }
 
 std::string words(const Notification& m) {
-  return fmt::format(
-      " round={} vote={} last={} peer_epoch={} state={}", m.round,
-      m.vote.leader == no_node ? std::string("none") : fmt::format("{}", m.vote.leader),
-      show(m.vote.last), m.vote.peer_epoch, name_of(m.state));
+  std::string text =
+      fmt::format(" round={} vote={} last={} peer_epoch={} state={}", m.round,
+                  m.vote.leader == no_node ? std::string("none") : fmt::format("{}", m.vote.leader),
+                  show(m.vote.last), m.vote.peer_epoch, name_of(m.state));
+  if (m.config_at.index > LogIndex{0}) text += " config_at=" + show(m.config_at);
+  if (m.config) text += fmt::format(" members={}", m.config->members.size());
+  return m.is_reply ? text + " reply" : text;
 }
 std::string words(const FollowerInfo& m) {
   return fmt::format(" accepted_epoch={}", m.accepted_epoch);

@@ -28,6 +28,9 @@ class Writer {
     out_.put(static_cast<std::uint32_t>(value.size()));
     out_.put_bytes(value);
   }
+  void operator()(const std::optional<consensus::Config>& value) {
+    (*this)(value ? consensus::encode_config(*value) : Bytes{});
+  }
   void operator()(const consensus::SnapshotMeta& value) {
     (*this)(value.last);
     (*this)(consensus::encode_config(value.config));
@@ -75,15 +78,21 @@ class Reader {
     const ByteView read = in_.get_bytes(in_.get<std::uint32_t>());
     value.assign(read.begin(), read.end());
   }
+  void operator()(std::optional<consensus::Config>& value) {
+    Bytes bytes;
+    (*this)(bytes);
+    if (bytes.empty()) return;
+    auto decoded = consensus::decode_config(bytes);
+    if (!decoded) return in_.fail_with("a configuration is damaged");
+    value = std::move(*decoded);
+  }
   void operator()(consensus::SnapshotMeta& value) {
     (*this)(value.last);
-    Bytes config;
+    std::optional<consensus::Config> config;
     (*this)(config);
+    if (!config) in_.fail_with("an image has no configuration");
+    value.config = std::move(config).value_or(consensus::Config{});
     (*this)(value.size);
-    if (!in_.ok()) return;
-    auto decoded = consensus::decode_config(config);
-    if (!decoded) return in_.fail_with("an image has no configuration");
-    value.config = std::move(*decoded);
   }
   Result<void> finish() {
     if (in_.ok() && in_.left() > 0) in_.fail_with("bytes are left behind the head");
@@ -99,6 +108,7 @@ void fields(Io& io, M& m) {
   using T = std::remove_const_t<M>;
   if constexpr (std::is_same_v<T, Notification>) {
     io(m.round), io(m.vote.leader), io(m.vote.last), io(m.vote.peer_epoch), io(m.state);
+    io(m.is_reply), io(m.config_at), io(m.config);
   } else {
     io(m.session);
     if constexpr (std::is_same_v<T, FollowerInfo>) io(m.accepted_epoch);

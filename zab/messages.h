@@ -34,6 +34,9 @@ struct Notification {
   std::uint64_t round = 0;  // logicalclock: counts elections.
   Vote vote;
   PeerState state = PeerState::looking;
+  bool is_reply = false;            // And wants none.
+  consensus::LogId config_at = {};  // Of the latest configuration that the sender knows.
+  std::optional<consensus::Config> config = {};  // That one, to who knows another.
 };
 // Phase 1. FOLLOWERINFO and OBSERVERINFO: CEPOCH of the paper.
 struct FollowerInfo {

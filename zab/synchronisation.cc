@@ -44,6 +44,7 @@ void Zab::begin_diff(NodeId peer, LogId common) {
 void Zab::feed(NodeId peer) {
   if (!links_.contains(peer)) return;
   Learner& learner = leadership_->learners.at(peer);
+  if (learner.stage < Stage::diff || learner.next < log_.first()) return;  // Cut, soon.
   if (learner.stage == Stage::diff) feed_history(peer, learner);
   if (learner.is_forwarded()) feed_broadcast(peer, learner);
 }

@@ -149,6 +149,7 @@ Learner* Zab::learner_of(NodeId from, SessionNumber number, Epoch epoch) {
 
 void Zab::on(const in::LinkUp& input) {
   links_[input.peer] = input.link;
+  told_config_.erase(input.peer);
   if (session_) {
     if (input.peer == session_->leader && !session_->is_asked) ask_to_follow();
     return;

@@ -93,6 +93,10 @@ class Zab final : public consensus::Module {
     consensus::WriteSeq seq;
     LogIndex last;
   };
+  struct Known {
+    consensus::LogId at;
+    consensus::Config config;
+  };
   using Votes = std::map<NodeId, Notification>;
 
   void on(const in::Timer&);
@@ -135,10 +139,16 @@ class Zab final : public consensus::Module {
   void look(std::string_view reason);
   void begin_round(std::string_view reason);
   void vote_for(const Vote& vote);
-  void notify(NodeId peer);
+  void notify(NodeId peer, bool is_reply = false);
+  void hear_config(NodeId from, const Notification& notification);
+  const consensus::Member* find_candidate(NodeId node) const;
+  bool has_quorum_behind(const Votes& votes, const Notification& on) const;
+  bool stands() const;
+  void reply(NodeId from, const Notification& notification);
+  void adopt_config(const Notification& notification);
   void notify_all();
   bool is_better(const Vote& vote, const Vote& than) const;
-  bool agree_on(const Votes& votes, const Notification& on) const;
+  bool agree_on(const Votes& votes, const Notification& on, const consensus::Config& config) const;
   bool says_it_leads(const Votes& votes, const Notification& on) const;
   void weigh_votes();
   void decide();
@@ -188,6 +198,7 @@ class Zab final : public consensus::Module {
   void tell_commit(NodeId peer, Learner& learner);
   bool has_synced_quorum() const;
   void drop_learner(NodeId peer, std::string_view reason);
+  void cut_learners(const std::vector<NodeId>& peers, std::string_view reason);
   void on_leader_timer();
   void on_learner_timer();
   Duration limit_of(const Learner& learner) const;
@@ -204,6 +215,8 @@ class Zab final : public consensus::Module {
 
   // membership.cc
   bool is_voter(NodeId node) const { return voters_.contains(node); }
+  const consensus::Config& config_in_force() const;
+  consensus::LogId latest_config_at() const;
   bool is_quorum(const std::function<bool(NodeId)>& agrees) const;
   std::string_view objection_to(const consensus::Config& target) const;
   void note_configs(const std::vector<consensus::Entry>& entries);
@@ -228,10 +241,11 @@ class Zab final : public consensus::Module {
   bool is_started_ = false;
 
   consensus::HardState hard_state_;
-  consensus::Config config_;  // The last in the log, committed or not.
-  LogIndex config_at_;        // Its entry; 0: of the image, or as configured.
+  consensus::Config config_;    // The last in the log, committed or not.
+  consensus::LogId config_at_;  // Its entry, or the image it is in force at; 0: as configured.
   consensus::Config base_config_;
-  std::set<NodeId> voters_;                        // Of config_, both halves.
+  std::set<NodeId> voters_;                        // Of the one in force, both halves.
+  std::optional<Known> adopted_;                   // A later one, from others.
   std::map<LogIndex, consensus::Config> configs_;  // Of the log's entries behind the image.
   std::optional<NodeId> leader_;
   std::optional<std::pair<Epoch, std::optional<NodeId>>> announced_;  // The last LeaderKnown.
@@ -250,10 +264,13 @@ class Zab final : public consensus::Module {
   std::optional<Session> session_;
   SessionNumber sessions_ = 0;
 
-  std::uint64_t round_ = 1;  // logicalclock.
-  Vote vote_;                // Ours while we look, then that of our ensemble.
-  Votes votes_;              // Of this round, our own among them.
-  Votes decided_;            // Of those that look no longer (ZooKeeper's outofelection).
+  std::uint64_t round_ = 1;                // logicalclock.
+  Vote vote_;                              // Ours while we look, then that of our ensemble.
+  std::map<NodeId, Known> heard_configs_;  // That others go by; ours is another.
+  std::map<NodeId, consensus::LogId> peers_config_at_;  // What they said last.
+  std::map<NodeId, consensus::LogId> told_config_;      // What we told them last.
+  Votes votes_;                                         // Of this round, our own among them.
+  Votes decided_;  // Of those that look no longer (ZooKeeper's outofelection).
   Time finalize_at_ = Time::max();
   Time notify_at_;
   Duration notify_interval_;
