@@ -28,7 +28,9 @@ class StateMachine {
   virtual void deactivate(Epoch epoch) = 0;
   virtual void on_leader_known(Epoch epoch, std::optional<NodeId> leader) = 0;
 
-  // An image of what is applied. Null: this machine has none, and its log is kept whole.
+  // An image of what is applied: the same bytes on every replica that applied as much, for one may
+  // send the end of what another began to send. Null: this machine has none, and its log is kept
+  // whole.
   virtual std::unique_ptr<SnapshotSource> snapshot() { return nullptr; }
   // Replaces all by an image whose last entry is `last`: restore_piece() for each piece, in order,
   // of any size, then restored(). Nothing else is called in between; not while active.
