@@ -311,8 +311,13 @@ std::vector<Key> controller_keys() {
       millis("controller.quorum.election.timeout.ms", {1000, 10, 600'000},
              "T: a voter that hears no leader campaigns after a time uniform in [T, 2T).",
              [](NodeConfig& c) -> Duration& { return c.consensus.election_timeout; }),
+      millis(
+          "controller.quorum.fetch.timeout.ms", {0, 0, 600'000},
+          "kraft: without an answer to a fetch for so long a voter suspects its leader; 0: as the "
+          "election timeout.",
+          [](NodeConfig& c) -> Duration& { return c.consensus.fetch_timeout; }),
       millis("controller.quorum.heartbeat.interval.ms", {200, 1, 60'000},
-             "Between two heartbeats of the quorum's leader.",
+             "Between two heartbeats of the quorum's leader; kraft: how long a fetch is parked.",
              [](NodeConfig& c) -> Duration& { return c.consensus.heartbeat_interval; }),
       millis("controller.quorum.append.linger.ms", {0, 0, 1000},
              "How long the controller's decisions wait for company in one write.",

@@ -85,7 +85,7 @@ const std::vector<Bad> bad_values{
     {"controller.quorum.voters", "1@127.0.0.1:0", "id@host:port"},
     {"controller.quorum.voters", "", "id@host:port"},
     {"engine", "papyrus", "buffered"},
-    {"consensus.module", "paxos", "raft"},
+    {"consensus.module", "paxos", "raft, kraft, zab"},
     {"durability", "sometimes", "none, group, sync"},
     {"durability.group.ms", "0", "[1, 1000]"},
     {"log.segment.bytes", "1048575", "[1048576, 1073741824]"},
