@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include <grpcpp/create_channel.h>
@@ -49,6 +50,7 @@ class EtcdClient final : public WriteClient {
     call->request.set_value(value_.data(), value_.size());
     call->reader = stub_->AsyncPut(&call->context, call->request, &queue_);
     Call* const kept = call.release();  // Comes back out of the queue.
+    open_.insert(kept);
     kept->reader->Finish(&kept->reply, &kept->status, kept);
   }
 
@@ -57,6 +59,8 @@ class EtcdClient final : public WriteClient {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
+      // A server that is frozen would never answer.
+      for (Call* call : open_) call->context.TryCancel();
       queue_.Shutdown();
     }
     thread_.join();
@@ -77,6 +81,10 @@ class EtcdClient final : public WriteClient {
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {
       const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+      {
+        const std::lock_guard lock(mutex_);
+        open_.erase(call.get());
+      }
       const WriteOutcome outcome = call->status.ok() ? WriteOutcome::ok : WriteOutcome::info;
       done_(call->number, outcome, call->status.error_message());
     }
@@ -90,6 +98,7 @@ class EtcdClient final : public WriteClient {
   std::mutex mutex_;  // Guards all below.
   Bytes value_;
   bool stopping_ = false;
+  std::set<Call*> open_;
 };
 
 }  // namespace

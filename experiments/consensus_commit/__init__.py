@@ -1,0 +1,1 @@
+"""The experiment consensus-commit; experiment.toml says what it asks."""

@@ -1,0 +1,1 @@
+"""The experiment consensus-failover; experiment.toml says what it asks."""
