@@ -200,7 +200,8 @@ def _start_ours(group: Group) -> None:
         number, endpoint = i + 1, f"{HOST}:{ports[size + i]}"
         command = [str(program("consensus/node/qlab-consensus-node")), f"--id={number}",
                    f"--voters={voters}", f"--client={endpoint}", f"--module={group.system}",
-                   f"--dir={group.directory / str(number) / 'data'}", f"--transport={options.transport}",
+                   f"--dir={group.directory / str(number) / 'data'}",
+                   f"--transport={options.transport}",
                    f"--engine={options.engine}", "--log-level=warn",
                    f"--durability={'sync' if options.durable else 'none'}",
                    f"--profile={options.profile}", f"--detection-ms={options.detection_ms}"]

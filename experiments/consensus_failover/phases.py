@@ -32,8 +32,8 @@ def read_trace(path: Path) -> list[Event]:
 
 
 def first_ack(path: Path, fault_ns: int, except_connection: int) -> int | None:
-    """When the first write that was intended after the fault was acknowledged, on another connection
-    than the one to the member that was hit. None: never."""
+    """When the first write that was intended after the fault was acknowledged, on another
+    connection than the one to the member that was hit. None: never."""
     with open(path, encoding="utf-8", newline="") as file:
         answered = [int(row["answered_ns"]) for row in csv.DictReader(file)
                     if row["outcome"] == "ok" and int(row["intended_ns"]) > fault_ns
