@@ -241,6 +241,41 @@ BOOST_AUTO_TEST_CASE(a_leader_that_hears_of_a_later_accepted_epoch_begins_anothe
   BOOST_TEST(serves);
 }
 
+// It may have been accepted from another leader that proposed the same epoch.
+BOOST_AUTO_TEST_CASE(an_epoch_that_was_accepted_before_counts_for_no_quorum) {
+  consensus::Config config;
+  config.members = {{NodeId{1}}, {NodeId{2}}, {NodeId{3}}};
+  consensus::EntryLog log;
+  Zab node({{NodeId{3}, {}}, {}, {{}, config, {}, config}, log, Prng(1), {}}, {});
+  Time now{};
+  std::vector<Effect> effects;
+  const auto step = [&](const Input& input) {
+    effects.clear();
+    node.step(now, input, effects);
+  };
+  const auto receive = [&](NodeId from, Epoch epoch, Payload payload) {
+    step(in::Receive{from, 1, std::make_shared<const Message>(encode(epoch, std::move(payload)))});
+  };
+  const auto enters_epoch = [&] {
+    for (const Effect& effect : effects) {
+      const auto* save = std::get_if<out::SaveHardState>(&effect);
+      if (save != nullptr && save->state.synced_epoch == Epoch{1}) return true;
+    }
+    return false;
+  };
+  step(in::LinkUp{NodeId{1}, 1});
+  receive(NodeId{1}, Epoch{0}, Notification{1, {NodeId{3}, {}, {}}});
+  now = node.next_deadline();
+  step(in::Timer{});
+  receive(NodeId{1}, Epoch{0}, FollowerInfo{1, Epoch{0}});
+  receive(NodeId{2}, Epoch{1}, FollowerInfo{1, Epoch{1}});
+  step(in::WriteDone{consensus::WriteSeq{1}});
+  receive(NodeId{2}, Epoch{1}, AckEpoch{1, true, Epoch{0}, {}});
+  BOOST_TEST(!enters_epoch());
+  receive(NodeId{1}, Epoch{1}, AckEpoch{1, false, Epoch{0}, {}});
+  BOOST_TEST(enters_epoch());
+}
+
 // ZOOKEEPER-3701: a follower that could not cut its log went on with it.
 BOOST_AUTO_TEST_CASE(a_log_that_cannot_be_cut_where_the_leader_says_stops_the_node) {
   consensus::Config config;
