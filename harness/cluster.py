@@ -181,7 +181,8 @@ class LocalCluster:
     """
 
     def __init__(self, root: Path, *, brokers: int = 3, controllers: int | None = None,
-                 engine: str = "buffered", config: Mapping[str, str] | None = None,
+                 engine: str = "buffered", layout: str = "per_partition",
+                 config: Mapping[str, str] | None = None,
                  binary: Path | None = None, host: Host | None = None) -> None:
         if not 1 <= brokers <= BROKERS_MAX:
             raise ClusterError(f"brokers is {brokers}; allowed: 1 to {BROKERS_MAX}")
@@ -192,6 +193,7 @@ class LocalCluster:
         self.root = Path(root).resolve()
         self.host = host or LocalHost()
         self.engine = engine
+        self.layout = layout
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.overrides = dict(config or {})
         ports = self.host.free_ports(2 * brokers)
@@ -203,7 +205,7 @@ class LocalCluster:
             properties = {
                 "node.id": str(i), "cluster.id": self.cluster_id,
                 "process.roles": "broker,controller" if i <= controllers else "broker",
-                "log.dir": str(directory / "data"), "engine": engine,
+                "log.dir": str(directory / "data"), "engine": engine, "log.layout": layout,
                 "listener": f"{self.host.address}:{ports[2 * i - 2]}", "peer.listener": peers[i],
                 "controller.quorum.voters": voters,
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}
@@ -267,7 +269,8 @@ class LocalCluster:
                   "pid": n.process.pid if n.process else None,
                   "start_ticks": n.process.start_ticks if n.process else None}
                  for n in self.nodes.values()]
-        state = {"cluster_id": self.cluster_id, "engine": self.engine, "overrides": self.overrides,
+        state = {"cluster_id": self.cluster_id, "engine": self.engine, "layout": self.layout,
+                 "overrides": self.overrides,
                  "binary": str(self.nodes[1].binary), "nodes": nodes}
         self.root.mkdir(parents=True, exist_ok=True)
         scratch = self.root / "cluster.json.new"
@@ -288,6 +291,7 @@ class LocalCluster:
             cluster.root = root
             cluster.host = host or LocalHost()
             cluster.engine = state["engine"]
+            cluster.layout = state.get("layout", "per_partition")
             cluster.cluster_id = state["cluster_id"]
             cluster.overrides = state["overrides"]
             cluster.nodes = {}

@@ -40,6 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--engine", action="append", metavar="E",
                     help="storage engine of the nodes; may be repeated (default: buffered, and "
                          "uring too where a test has the marker both_engines)")
+    group.addoption("--layout", action="append", metavar="L",
+                    help="log layout of the nodes; may be repeated (default: per_partition, and "
+                         "shared too where a test has the marker both_layouts)")
     group.addoption("--kills", type=int, default=3, metavar="N",
                     help="how often test_kill kills a process (default: 3; in full: 20)")
     group.addoption("--crashes", type=int, default=6, metavar="N",
@@ -58,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
                                        "those of harness.cluster.LocalCluster")
     config.addinivalue_line("markers", "both_engines: meets so much of the engine that it also "
                                        "runs on uring when no --engine is given")
+    config.addinivalue_line("markers", "both_layouts: meets so much of the log layout that it also "
+                                       "runs on shared when no --layout is given")
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 32)
     # A loaded machine is no reason to fail; a failing example prints what reproduces it.
@@ -77,6 +82,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         both = metafunc.definition.get_closest_marker("both_engines") is not None
         engines = metafunc.config.option.engine or ["buffered", *(["uring"] if both else [])]
         metafunc.parametrize("engine", engines, scope="session")
+    if "layout" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_layouts") is not None
+        layouts = metafunc.config.option.layout or ["per_partition", *(["shared"] if both else [])]
+        metafunc.parametrize("layout", layouts, scope="session")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -160,11 +169,11 @@ def new_cluster(run_directory: Path,
 
 
 @pytest.fixture
-def cluster(new_cluster: Callable[..., LocalCluster], engine: str,
+def cluster(new_cluster: Callable[..., LocalCluster], engine: str, layout: str,
             request: pytest.FixtureRequest) -> LocalCluster:
     """A cluster of this test's own that serves: three nodes, or what the marker `cluster` says."""
     marker = request.node.get_closest_marker("cluster")
-    options = {"engine": engine, **(marker.kwargs if marker else {})}
+    options = {"engine": engine, "layout": layout, **(marker.kwargs if marker else {})}
     made = new_cluster(**options)
     made.start()
     return made

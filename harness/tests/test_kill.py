@@ -96,6 +96,7 @@ def test_all_processes_killed_at_once_come_back_with_everything_acknowledged(
 
 
 @pytest.mark.both_engines
+@pytest.mark.both_layouts
 @pytest.mark.cluster(config={"min.insync.replicas": "2"})
 def test_what_was_acknowledged_before_all_processes_were_killed_is_there_without_its_producer(
         cluster, history):
