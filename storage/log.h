@@ -52,8 +52,9 @@ class Log {
   // Appends as the leader: stamps base offset and `epoch` into every batch, in place, then writes.
   // Requires: whole, CRC-checked batches (check_batches); epoch >= the latest one.
   // Durability: readable when the task ends, durable by sync().
-  // Errors: no_space (nothing was appended, the log stays usable); fenced (epoch < the latest one);
-  // io (poisoned: every later append and sync fails, reads of what is durable go on).
+  // Errors: no_space (nothing was appended, the log stays usable; appends that were gathered into
+  // the same write fail with it); fenced (epoch < the latest one); io (poisoned: every later append
+  // and sync fails, reads of what is durable go on).
   virtual Task<Result<AppendResult>> append_as_leader(Bytes batches, LeaderEpoch epoch) = 0;
 
   // Appends what a leader stamped. Requires: whole, CRC-checked batches. Durability: as above; all

@@ -1,29 +1,12 @@
 #include "storage/partition_log.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "common/check.h"
 #include "storage/directory_removal.h"
 #include "storage/kafka_files.h"
 
 namespace qlab::storage {
-namespace {
-
-// Indexes hold offsets relative to their segment's base in 31 bits.
-constexpr std::int64_t relative_offset_max = std::numeric_limits<std::int32_t>::max();
-
-// The header at the front of whole batches whose checksums were looked at before: the payload is
-// not touched.
-Result<BatchHeader> front_header(ByteView batches) {
-  Result<BatchHeader> header = decode_batch_header(batches);
-  if (header && header->total_bytes() > batches.size()) {
-    header = fail(Errc::invalid, "an append ends within its last batch");
-  }
-  return header;
-}
-
-}  // namespace
 
 PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, LogName name, LogOptions options,
                            RecoveredLog recovered)
@@ -99,136 +82,6 @@ std::uint64_t PartitionLog::size_bytes() const {
   std::uint64_t bytes = 0;
   for (const SegmentPtr& segment : segments_) bytes += segment->noted_end();
   return bytes;
-}
-
-Task<Result<AppendResult>> PartitionLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
-  std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
-  if (!turn) turn.emplace(co_await appends_.enter_alone());
-  CO_TRY(const AppendResult range, stamp(batches, epoch));
-  std::optional<Result<AppendResult>> written = try_write(batches, range);
-  if (written) co_return std::move(*written);
-  co_return co_await write(std::move(batches), range);
-}
-
-Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
-  std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
-  if (!turn) turn.emplace(co_await appends_.enter_alone());
-  bool has_gap = false;
-  CO_TRY(const AppendResult range, check_stamps(batches, has_gap));
-  if (has_gap) co_return co_await write_with_gap(std::move(batches), range);
-  std::optional<Result<AppendResult>> written = try_write(batches, range);
-  if (written) co_return std::move(*written);
-  co_return co_await write(std::move(batches), range);
-}
-
-// Gives the batches the next offsets and the epoch, in place.
-Result<AppendResult> PartitionLog::stamp(std::span<std::byte> batches, LeaderEpoch epoch) const {
-  TRY_VOID(usable());
-  if (epoch < epochs_.latest()) {
-    return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", directory_, epoch,
-                epochs_.latest());
-  }
-  Offset next = end_;
-  while (!batches.empty()) {
-    const Result<BatchHeader> header = front_header(batches);
-    if (!header) return fail(header.error());
-    stamp_batch(batches, next, epoch);
-    next = next.plus(header->last_offset_delta).next();
-    batches = batches.subspan(header->total_bytes());
-  }
-  return range_to(next);
-}
-
-// Checks that the batches have the next offsets, or later ones where there may be gaps, in epochs
-// that do not fall.
-Result<AppendResult> PartitionLog::check_stamps(ByteView batches, bool& has_gap) const {
-  TRY_VOID(usable());
-  Offset next = end_;
-  LeaderEpoch epoch = epochs_.latest();
-  while (!batches.empty()) {
-    TRY(const BatchHeader header, front_header(batches));
-    const bool is_gap = header.base_offset > next && compacts(options_.cleanup_policy);
-    has_gap = has_gap || is_gap;
-    if (header.base_offset != next && !is_gap) {
-      return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
-                  directory_, header.base_offset, next);
-    }
-    if (header.leader_epoch < epoch) {
-      return fail(Errc::fenced, "{}: the batch at offset {} has leader epoch {} after {}",
-                  directory_, next, header.leader_epoch, epoch);
-    }
-    next = header.next_offset();
-    epoch = header.leader_epoch;
-    batches = batches.subspan(header.total_bytes());
-  }
-  return range_to(next);
-}
-
-// What an append up to `next` takes of the log's offsets.
-Result<AppendResult> PartitionLog::range_to(Offset next) const {
-  if (next == end_) return fail(Errc::invalid, "an append holds no batch");
-  if (next - end_ > relative_offset_max) {
-    return fail(Errc::invalid, "{}: an append spans offsets {} to {}, and at most {} fit",
-                directory_, end_, next, relative_offset_max);
-  }
-  return AppendResult{end_, next};
-}
-
-std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, AppendResult range) {
-  if (is_full_for(batches.size(), range.next) || !active().is_indexed()) return std::nullopt;
-  CHECK(active().noted_end() == active().size());
-  std::optional<Result<void>> written = active().data().try_append(batches);
-  if (!written) return std::nullopt;
-  return note_written(std::move(*written), batches, range);
-}
-
-Task<Result<AppendResult>> PartitionLog::write(Bytes batches, AppendResult range) {
-  const bool full = is_full_for(batches.size(), range.next);
-  if (full) {
-    const Result<void> rolled = co_await roll();
-    const bool for_good = !rolled && rolled.error().code == Errc::io;
-    if (for_good) co_return fail(fail_for_good(rolled.error()));
-    if (!rolled) co_return fail(rolled.error());
-  }
-  if (!active().is_indexed()) {
-    const Result<void> indexed = co_await active().index();
-    const bool for_good = !indexed && indexed.error().code == Errc::io;
-    if (for_good) co_return fail(fail_for_good(indexed.error()));
-    if (!indexed) co_return fail(indexed.error());
-  }
-  CHECK(active().noted_end() == active().size());
-  Result<void> written = co_await active().data().append(std::vector<ByteView>(1, batches));
-  co_return note_written(std::move(written), batches, range);
-}
-
-// Indexes what was written, or poisons the log.
-Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView batches,
-                                                AppendResult range) {
-  if (!written) {
-    if (written.error().code == Errc::no_space) return fail(std::move(written).error());
-    return fail(fail_for_good(std::move(written).error()));
-  }
-  if (durable_end_ == end_) failures_seen_ = context_->filesystem.failures();
-  LogSegment& segment = active();
-  while (!batches.empty()) {
-    // Not copied: a load of what was just stored piecemeal waits for every store before it, and
-    // those of the batch itself may still be on their way to memory.
-    const Result<BatchHeader> header = decode_batch_header(batches);
-    CHECK(header.has_value());
-    segment.note(segment.noted_end(), *header);
-    epochs_.assign(header->leader_epoch, header->base_offset);
-    batches = batches.subspan(header->total_bytes());
-  }
-  end_ = range.next;
-  const bool is_group = options_.durability == Durability::group;
-  if (is_group && !flush_waits_) wait_for_flush();
-  return range;
-}
-
-bool PartitionLog::is_full_for(std::size_t bytes, Offset next) const {
-  if (active().noted_end() == 0) return false;
-  return active().noted_end() + bytes > options_.segment_bytes ||
-         next - active().base() > relative_offset_max;
 }
 
 // Requires: everything below `point` is durable.

@@ -1,9 +1,11 @@
 #pragma once
 // The log over one segment file at a time, per partition: Log's implementation.
 //
-// Two turnstiles order what may overlap: appends come one at a time; reads, syncs and the sealing
+// Two turnstiles order what may overlap: writes come one at a time, each with the appends that came
+// during the one before; reads, syncs and the sealing
 // of full segments visit the list of segments, and whoever cuts it is alone there.
 
+#include <list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,16 +55,32 @@ class PartitionLog final : public Log, private Flushable {
  private:
   using SegmentPtr = std::shared_ptr<LogSegment>;
 
-  Result<AppendResult> stamp(std::span<std::byte> batches, LeaderEpoch epoch) const;
-  Result<AppendResult> check_stamps(ByteView batches, bool& has_gap) const;
-  Result<AppendResult> range_to(Offset next) const;
+  // Where the next batch belongs, and what was seen on the way there.
+  struct Front {
+    Offset next;
+    LeaderEpoch epoch;     // The latest one.
+    bool has_gap = false;  // Before a batch.
+  };
+  struct Append;
+
+  Task<Result<AppendResult>> append(Bytes batches, std::optional<LeaderEpoch> epoch);
+  Task<Result<AppendResult>> append_in_group(Bytes batches, std::optional<LeaderEpoch> epoch);
+  Task<void> write_group();
+  std::vector<Append*> take_group();
+  Task<Result<void>> make_ready(std::size_t bytes, Offset next);
+  Front front() const { return {.next = end_, .epoch = epochs_.latest()}; }
+  // The offsets of batches that come at `front`, which moves behind them. With an epoch they are
+  // stamped, without one they are checked.
+  Result<AppendResult> place(std::span<std::byte> batches, std::optional<LeaderEpoch> epoch,
+                             Front& front) const;
+  Result<void> stamp(std::span<std::byte> batches, LeaderEpoch epoch, Front& front) const;
+  Result<void> check_stamps(ByteView batches, Front& front) const;
   // Writes within the call where nothing need be waited for; nothing when something must be.
   std::optional<Result<AppendResult>> try_write(ByteView batches, AppendResult range);
-  Task<Result<AppendResult>> write(Bytes batches, AppendResult range);
   Task<Result<AppendResult>> write_with_gap(Bytes batches, AppendResult range);
   Task<Result<void>> make_gap_durable(Offset gaps_end);
   Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
-  bool is_full_for(std::size_t bytes, Offset next) const;
+  bool is_full_for(std::uint64_t filled, std::size_t bytes, Offset next) const;
   Task<Result<void>> roll();
   Task<void> seal(RecoveryPoint end, std::uint64_t removals);
   Task<Result<void>> sync_up_to(Offset segment);
@@ -143,6 +161,10 @@ class PartitionLog final : public Log, private Flushable {
   std::uint64_t failures_seen_ =
       0;                        // Of those syncs, when the first byte came that is not durable.
   std::uint64_t removals_ = 0;  // Grows when segments go, so that a compaction notices.
+
+  // In call order; one per call under way that could not write at once.
+  std::list<Append*> waiting_;
+  bool leading_ = false;  // One of them writes, or was woken to; else none waits.
 
   Turnstile cleaning_;  // One retention or compaction at a time. Taken before all others.
   Turnstile appends_;
