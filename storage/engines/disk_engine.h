@@ -32,7 +32,7 @@ class DiskEngine final : public Engine {
         name_(name),
         io_path_(io_path),
         make_segment_(std::move(make_segment)),
-        spares_(runtime, options) {}
+        spares_(runtime, io_path, options) {}
 
   std::string_view name() const override { return name_; }
   bool is_persistent() const override { return true; }

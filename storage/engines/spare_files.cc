@@ -4,7 +4,6 @@
 
 #include "common/check.h"
 #include "common/logging.h"
-#include "runtime/disk.h"
 
 namespace qlab::storage {
 namespace {
@@ -18,8 +17,9 @@ std::uint64_t whole_blocks(std::uint64_t bytes) {
 
 }  // namespace
 
-SpareFiles::SpareFiles(runtime::Runtime& runtime, EngineOptions options)
+SpareFiles::SpareFiles(runtime::Runtime& runtime, runtime::IoPath io_path, EngineOptions options)
     : runtime_(runtime),
+      fill_path_(io_path == runtime::IoPath::direct ? io_path : runtime::IoPath::blocking),
       options_(std::move(options)),
       bytes_(whole_blocks(options_.prepared_bytes)),
       background_(runtime) {}
@@ -121,8 +121,7 @@ Task<Result<void>> SpareFiles::make(std::string path) {
 }
 
 Task<Result<void>> SpareFiles::fill_new(std::string path) {
-  const runtime::OpenOptions options{
-      .io_path = runtime::IoPath::blocking, .create = true, .exclusive = true};
+  const runtime::OpenOptions options{.io_path = fill_path_, .create = true, .exclusive = true};
   CO_TRY(const auto file, co_await runtime_.disk().open(path, options));
   const bool extents = options_.preallocation == Preallocation::extents;
   const auto fill = extents ? runtime::Fill::extents : runtime::Fill::zeros;

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "runtime/async.h"
+#include "runtime/disk.h"
 #include "storage/engine_options.h"
 
 namespace qlab::storage {
@@ -28,7 +29,10 @@ using runtime::Task;
 // Thread: one shard.
 class SpareFiles {
  public:
-  SpareFiles(runtime::Runtime& runtime, EngineOptions options);
+  // New files are filled past the page cache when the segments are written so: it would take five
+  // times as long through it, and ten times the CPU. Engines of the page cache need their pages
+  // there: a write that ends within a page that is not has to read it first.
+  SpareFiles(runtime::Runtime& runtime, runtime::IoPath io_path, EngineOptions options);
 
   // Removes what an earlier life left and makes the first spares; for each that is taken another is
   // made in the background. Without it there are none. Requires: called at most once. Errors: io,
@@ -59,6 +63,7 @@ class SpareFiles {
   std::string next_path();
 
   runtime::Runtime& runtime_;
+  const runtime::IoPath fill_path_;
   const EngineOptions options_;
   const std::uint64_t bytes_;  // Of a spare: prepared_bytes in whole blocks.
   bool started_ = false;
