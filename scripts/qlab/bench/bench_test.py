@@ -62,6 +62,16 @@ def test_a_ratio_is_the_median_of_the_rounds_own(tmp_path):
     assert said["p99_us"] == 315.0 and said["met"] is True
 
 
+def test_who_has_no_target_sits_the_later_rounds_out(tmp_path):
+    measured = rows.Row("sync_append_4k", "us", "", lambda known: ["direct", "mmap"],
+                        lambda settings, subject: {"value": 100.0},
+                        lambda settings: {"limit": 100.0}, {"direct": rows.Target(1)})
+    five = rows.Settings(directory=tmp_path, rounds=5, seconds=1, warmup_s=0)
+    found = list(rows.run(measured, {"engines": [], "layouts": []}, five, lambda text: None))
+    assert [(line.engine, line.more["rounds"], line.ratio) for line in found] == [
+        ("direct", 5, 1.0), ("mmap", 3, 1.0)]
+
+
 @pytest.mark.parametrize("target, met", [
     (rows.Target(1.05, at_most=True), False), (rows.Target(1.1, at_most=True), True),
     (rows.Target(1.1), True), (rows.Target(1.2), False)])

@@ -63,7 +63,7 @@ def bench(part: str, as_json: bool, quick: bool, rounds: int | None, only: tuple
     with tempfile.TemporaryDirectory(prefix="qlab-bench.", dir=parent) as scratch:
         settings = rows.Settings(
             directory=pathlib.Path(scratch), rounds=rounds or (3 if quick else 5),
-            seconds=0.8 if quick else 3.0, warmup_s=0.2 if quick else 1.0,
+            seconds=0.8 if quick else 3.0, warmup_s=0.2 if quick else 0.5,
             with_fio=missing is None, scan_bytes=(256 if quick else 1024) * rows.MIB)
         known = programs.plugs()
         for row in rows.ROWS:
