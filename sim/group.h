@@ -6,16 +6,17 @@
 
 #include "runtime/simulated/world.h"
 #include "sim/history.h"
-#include "sim/replica.h"
+#include "sim/swarm.h"
 
 namespace qlab::sim {
 
 class Group {
  public:
-  // Nodes 1..voters vote, and the `observers` that follow do not.
-  Group(runtime::SimulatedWorld& world, int voters, int observers, ReplicaOptions options);
+  // Nodes are numbered from 1: voters, witnesses, observers, spares. All boot.
+  Group(runtime::SimulatedWorld& world, Swarm swarm, const consensus::Capabilities& capabilities);
 
-  const std::vector<NodeId>& nodes() const { return nodes_; }
+  const std::vector<NodeId>& nodes() const { return swarm_.replica.nodes; }
+  const Swarm& swarm() const { return swarm_; }
   History& history() { return history_; }
   runtime::SimulatedWorld& world() { return world_; }
 
@@ -30,19 +31,32 @@ class Group {
   // Proposes and reads now and then, for as long as the world runs or until it is called again.
   // Half of it goes to whoever says to lead, the rest to anybody.
   void begin_load(Duration interval);
-  // All are up, one leads, and all have applied the same and everything committed.
+  // Asks a leader for another configuration, of the nodes there are and with the disks they have.
+  void reconfigure();
+  // The node boots with an empty disk: another replica. Only while a quorum of every configuration
+  // in force is left of those that have kept theirs. Requires: swarm().keyed.
+  void wipe(NodeId id);
+  void end_datagrams() { swarm_.replica.datagrams = {}; }
+
+  // All are up, one leads, no change of the configuration is under way, and all members that have
+  // a state have applied everything committed.
   bool has_converged();
+  std::string words_of_state();  // Why it has not, for people.
 
  private:
   void load(std::uint64_t round);
   void ask(Replica& replica);
+  consensus::Config draw_target(const consensus::Config& now);
+  bool has_its_disk(const consensus::Member& member) const;
+  DirectoryId new_disk(NodeId id);
 
   runtime::SimulatedWorld& world_;
-  ReplicaOptions options_;
+  Swarm swarm_;
+  const consensus::Capabilities capabilities_;
   Prng random_;
   History history_;
-  std::vector<NodeId> nodes_;
   std::map<NodeId, std::weak_ptr<Replica>> replicas_;
+  std::uint64_t disks_ = 0;  // Made so far.
   std::uint64_t last_value_ = 0;
   Duration load_interval_{};
   std::uint64_t load_round_ = 0;  // Counts the calls of begin_load().

@@ -4,7 +4,9 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "consensus/driver.h"
@@ -27,21 +29,35 @@ struct Fresh {
     Epoch epoch;  // That the node was in: at least the one in which the entry was committed.
     ChainedEntry entry;
     std::optional<std::uint64_t> value;  // Of a data entry.
+    std::uint64_t state = 0;             // Digest of the state machine behind it.
+  };
+  struct Restored {  // The state machine became an image, its own or a leader's.
+    NodeId node;
+    consensus::LogId last;
+    std::uint64_t state = 0;
   };
   struct Committed {
     NodeId node;
     LogIndex before;  // Of this life of the node.
     LogIndex index;
   };
+  struct Activated {
+    NodeId node;
+    Epoch epoch;
+    LogIndex ready_at;
+    LogIndex commit;  // As last told by that node.
+  };
   struct Answered {
     std::uint64_t first_value;  // Adjacent values were proposed together.
     std::uint64_t count;
     consensus::ProposeResult result;
+    LogIndex done_before;  // The last entry that any client had seen when it was proposed.
   };
   struct Read {
     NodeId node;
-    LogIndex acked_before;  // The last entry whose proposer knew of its commit when the read began.
-    LogIndex served_at;     // Applied when it was served.
+    LogIndex done_before;  // The last entry that any client had seen when the read began.
+    LogIndex served_at;    // Applied when it was served.
+    std::uint64_t state = 0;
   };
   struct Recovered {
     NodeId node;
@@ -54,40 +70,54 @@ struct Fresh {
   std::vector<Led> led;
   std::vector<Appended> appended;
   std::vector<Applied> applied;
+  std::vector<Restored> restored;
   std::vector<Committed> committed;
+  std::vector<Activated> activated;
   std::vector<Answered> answered;
   std::vector<Read> reads;
   std::vector<Recovered> recovered;
   std::vector<Refused> refused;
 
   bool empty() const {
-    return led.empty() && appended.empty() && applied.empty() && committed.empty() &&
-           answered.empty() && reads.empty() && recovered.empty() && refused.empty();
+    return led.empty() && appended.empty() && applied.empty() && restored.empty() &&
+           committed.empty() && activated.empty() && answered.empty() && reads.empty() &&
+           recovered.empty() && refused.empty();
   }
 };
 
-struct CommittedEntry {
-  ChainedEntry entry;
-  Epoch known_in;  // Of who applied it first: at least the epoch in which it was committed.
-  std::optional<std::uint64_t> value;
+// Who said first that entries are committed, and the configuration in which it counted.
+struct Claim {
+  NodeId node;
+  consensus::Config config;
 };
 
 struct History {
-  std::vector<NodeId> voters;
-  std::map<NodeId, ReplicaLog> logs;  // Of nodes that are down: as when they went down.
+  std::map<NodeId, ReplicaLog> logs;            // Of nodes that are down: as when they went down.
+  std::map<NodeId, consensus::Config> configs;  // In force at each node.
+  std::map<NodeId, DirectoryId> directories;    // Of the disk each node has now.
 
-  std::map<Epoch, NodeId> leaders;                   // Who led first in an epoch.
-  std::map<consensus::LogId, std::uint64_t> chains;  // Of every entry that ever was in a log.
-  std::vector<CommittedEntry> committed;             // committed[i] has index i + 1.
-  std::map<std::uint64_t, LogIndex> value_at;        // Where a committed value stands.
-  std::map<std::uint64_t, consensus::Fate> fates;    // Of answered values.
-  LogIndex acked;                                    // The last entry that a proposer knows of.
+  std::map<Epoch, NodeId> leaders;  // Who led first in an epoch.
+  // Of every entry that ever was in a log, by epoch and index.
+  std::map<Epoch, std::unordered_map<std::int64_t, ChainedEntry>> entries;
+  std::vector<CommittedEntry> committed;           // committed[i] has index i + 1.
+  std::map<LogIndex, Claim> claims;                // By the last entry that a claim covers.
+  std::map<std::uint64_t, LogIndex> value_at;      // Where a committed value stands.
+  std::map<std::uint64_t, consensus::Fate> fates;  // Of answered values.
+  LogIndex done;  // The last entry that any client has seen: acknowledged, or in a read.
 
   Fresh fresh;
 
   // Counts, for people.
   std::uint64_t proposed = 0;
   std::uint64_t reads_served = 0;
+  std::uint64_t images_installed = 0;
+  std::uint64_t configs_changed = 0;
+
+  // A node says that all up to `index` is committed, and is the first to do so.
+  void claim(NodeId node, LogIndex index) {
+    if (!claims.empty() && claims.rbegin()->first >= index) return;
+    claims.emplace(index, Claim{node, configs[node]});
+  }
 };
 
 }  // namespace qlab::sim

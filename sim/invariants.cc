@@ -1,7 +1,8 @@
 #include "sim/invariants.h"
 
 #include <algorithm>
-#include <set>
+
+#include "consensus/quorum.h"
 
 namespace qlab::sim {
 namespace {
@@ -14,12 +15,20 @@ std::string words_of(const LogId& id) {
 }
 
 std::string words_of(const ChainedEntry& entry) {
-  return fmt::format("{}#{:x}", words_of(entry.id), entry.chain & 0xFFFF);
+  return fmt::format("{}#{:04x}:{:04x}", words_of(entry.id), entry.chain & 0xFFFF,
+                     entry.body >> 32 & 0xFFFF);
 }
 
 const CommittedEntry* committed_at(const History& history, LogIndex index) {
   const auto at = static_cast<std::size_t>(index.value());
   return at >= 1 && at <= history.committed.size() ? &history.committed[at - 1] : nullptr;
+}
+
+const ChainedEntry* known_entry(const History& history, const LogId& id) {
+  const auto epoch = history.entries.find(id.epoch);
+  if (epoch == history.entries.end()) return nullptr;
+  const auto entry = epoch->second.find(id.index.value());
+  return entry == epoch->second.end() ? nullptr : &entry->second;
 }
 
 bool is_refusal(Fate fate) {
@@ -43,16 +52,14 @@ Finding one_leader_per_epoch(const History& history) {
 }
 
 Finding logs_match(const History& history) {
-  std::map<LogId, std::uint64_t> chains;
+  std::map<LogId, ChainedEntry> fresh;
   for (const Fresh::Appended& appended : history.fresh.appended) {
-    const auto& [id, chain] = appended.entry;
-    const auto known = history.chains.find(id);
-    const std::uint64_t first =
-        known != history.chains.end() ? known->second : chains.try_emplace(id, chain).first->second;
-    if (first != chain) {
-      return fmt::format("node {} has {}, and another log has {:x} there", appended.node,
-                         words_of(appended.entry), first & 0xFFFF);
-    }
+    const LogId id = appended.entry.id;
+    const ChainedEntry* known = known_entry(history, id);
+    if (known == nullptr) known = &fresh.try_emplace(id, appended.entry).first->second;
+    if (known->matches(appended.entry)) continue;
+    return fmt::format("node {} has {}, and another log has {} there", appended.node,
+                       words_of(appended.entry), words_of(*known));
   }
   return std::nullopt;
 }
@@ -71,16 +78,17 @@ Finding leaders_have_all_committed_entries(const History& history) {
 }
 
 Finding state_machines_agree(const History& history) {
-  std::map<LogIndex, ChainedEntry> first;
+  std::map<LogIndex, const Fresh::Applied*> first;
   for (const Fresh::Applied& applied : history.fresh.applied) {
     const LogIndex index = applied.entry.id.index;
     const CommittedEntry* known = committed_at(history, index);
-    const ChainedEntry& other =
-        known != nullptr ? known->entry : first.try_emplace(index, applied.entry).first->second;
-    if (!(other == applied.entry)) {
-      return fmt::format("node {} applied {} and another node {}", applied.node,
-                         words_of(applied.entry), words_of(other));
-    }
+    const Fresh::Applied* other = first.try_emplace(index, &applied).first->second;
+    const ChainedEntry& entry = known != nullptr ? known->entry : other->entry;
+    const std::uint64_t state = known != nullptr ? known->state : other->state;
+    if (entry.matches(applied.entry) && state == applied.state) continue;
+    return fmt::format("node {} applied {} for state {:x}, and another node {} for {:x}",
+                       applied.node, words_of(applied.entry), applied.state, words_of(entry),
+                       state);
   }
   return std::nullopt;
 }
@@ -94,17 +102,48 @@ Finding commit_only_grows(const History& history) {
   return std::nullopt;
 }
 
-Finding committed_entries_are_durable_on_a_majority(const History& history) {
+Finding committed_entries_are_durable_on_a_quorum(const History& history) {
   for (const Fresh::Applied& applied : history.fresh.applied) {
-    if (committed_at(history, applied.entry.id.index) != nullptr) continue;
-    const auto keep =
-        std::count_if(history.voters.begin(), history.voters.end(), [&](NodeId voter) {
-          const auto log = history.logs.find(voter);
-          return log != history.logs.end() && log->second.keeps(applied.entry);
-        });
-    if (2 * static_cast<std::size_t>(keep) > history.voters.size()) continue;
-    return fmt::format("node {} applied {}, which is durable on {} of {} voters", applied.node,
-                       words_of(applied.entry), keep, history.voters.size());
+    const LogIndex index = applied.entry.id.index;
+    if (committed_at(history, index) != nullptr) continue;
+    const auto claim = history.claims.lower_bound(index);
+    if (claim == history.claims.end()) {
+      return fmt::format("node {} applied {}, which nobody committed", applied.node,
+                         words_of(applied.entry));
+    }
+    const auto keeps = [&](NodeId id) {
+      const consensus::Member* member = consensus::find_member(claim->second.config, id);
+      const auto disk = history.directories.find(id);
+      if (member->directory != DirectoryId{} &&
+          (disk == history.directories.end() || disk->second != member->directory)) {
+        return false;
+      }
+      const auto log = history.logs.find(id);
+      return log != history.logs.end() && log->second.keeps(applied.entry);
+    };
+    if (consensus::is_quorum(claim->second.config, consensus::QuorumUse::commit, keeps)) continue;
+    std::string who;
+    for (const NodeId id : consensus::voters_of(claim->second.config)) {
+      who +=
+          fmt::format("{}{}{}", who.empty() ? "" : ", ", id, keeps(id) ? " has it" : " lacks it");
+    }
+    return fmt::format("node {} applied {}, which node {} committed without a quorum: {}",
+                       applied.node, words_of(applied.entry), claim->second.node, who);
+  }
+  return std::nullopt;
+}
+
+Finding primaries_begin_with_the_past_committed(const History& history) {
+  for (const Fresh::Activated& active : history.fresh.activated) {
+    const auto leader = history.leaders.find(active.epoch);
+    if (leader == history.leaders.end() || leader->second != active.node) {
+      return fmt::format("node {} is active in epoch {}, which it does not lead", active.node,
+                         active.epoch);
+    }
+    if (active.commit < active.ready_at) {
+      return fmt::format("node {} is active in epoch {} behind {}, and has committed up to {}",
+                         active.node, active.epoch, active.ready_at, active.commit);
+    }
   }
   return std::nullopt;
 }
@@ -141,11 +180,37 @@ Finding refused_proposals_never_happen(const History& history) {
   return std::nullopt;
 }
 
-Finding reads_see_what_was_acknowledged(const History& history) {
+Finding operations_are_linearizable(const History& history) {
+  for (const Fresh::Answered& answered : history.fresh.answered) {
+    if (answered.result.fate != Fate::committed) continue;
+    const auto count = static_cast<std::int64_t>(answered.count);
+    if (answered.result.at.index.value() - count >= answered.done_before.value()) continue;
+    return fmt::format("value {} stands at {}, and {} had been seen before it was proposed",
+                       answered.first_value + answered.count - 1, words_of(answered.result.at),
+                       answered.done_before);
+  }
   for (const Fresh::Read& read : history.fresh.reads) {
-    if (read.served_at >= read.acked_before) continue;
-    return fmt::format("node {} served a read at {}, and {} had been acknowledged before it began",
-                       read.node, read.served_at, read.acked_before);
+    if (read.served_at < read.done_before) {
+      return fmt::format("node {} served a read at {}, and {} had been seen before it began",
+                         read.node, read.served_at, read.done_before);
+    }
+    const CommittedEntry* entry = committed_at(history, read.served_at);
+    if (read.state != (entry == nullptr ? 0 : entry->state)) {
+      return fmt::format("node {} served a read of a state that is not that at {}", read.node,
+                         read.served_at);
+    }
+  }
+  return std::nullopt;
+}
+
+Finding images_are_of_the_committed_state(const History& history) {
+  for (const Fresh::Restored& restored : history.fresh.restored) {
+    const CommittedEntry* entry = committed_at(history, restored.last.index);
+    if (entry != nullptr && entry->entry.id == restored.last && entry->state == restored.state) {
+      continue;
+    }
+    return fmt::format("node {} restored an image of {}, and it is of another state", restored.node,
+                       words_of(restored.last));
   }
   return std::nullopt;
 }
@@ -172,10 +237,12 @@ std::span<const Invariant> invariants() {
       {"leaders_have_all_committed_entries", leaders_have_all_committed_entries},
       {"state_machines_agree", state_machines_agree},
       {"commit_only_grows", commit_only_grows},
-      {"committed_entries_are_durable_on_a_majority", committed_entries_are_durable_on_a_majority},
+      {"committed_entries_are_durable_on_a_quorum", committed_entries_are_durable_on_a_quorum},
+      {"primaries_begin_with_the_past_committed", primaries_begin_with_the_past_committed},
       {"acknowledged_proposals_stay", acknowledged_proposals_stay},
       {"refused_proposals_never_happen", refused_proposals_never_happen},
-      {"reads_see_what_was_acknowledged", reads_see_what_was_acknowledged},
+      {"operations_are_linearizable", operations_are_linearizable},
+      {"images_are_of_the_committed_state", images_are_of_the_committed_state},
       {"crashes_leave_a_prefix_of_the_writes", crashes_leave_a_prefix_of_the_writes},
       {"replicas_come_up", replicas_come_up},
   };
@@ -189,12 +256,14 @@ namespace {
 void learn_of_entries(History& history) {
   for (const Fresh::Led& led : history.fresh.led) history.leaders.emplace(led.epoch, led.node);
   for (const auto& appended : history.fresh.appended) {
-    history.chains.emplace(appended.entry.id, appended.entry.chain);
+    const LogId id = appended.entry.id;
+    const auto known = history.entries[id.epoch].try_emplace(id.index.value(), appended.entry);
+    if (known.first->second.body == 0) known.first->second.body = appended.entry.body;
   }
   for (const Fresh::Applied& applied : history.fresh.applied) {
     const LogIndex index = applied.entry.id.index;
     if (static_cast<std::size_t>(index.value()) != history.committed.size() + 1) continue;
-    history.committed.push_back({applied.entry, applied.epoch, applied.value});
+    history.committed.push_back({applied.entry, applied.epoch, applied.value, applied.state});
     if (applied.value) history.value_at.emplace(*applied.value, index);
   }
 }
@@ -205,8 +274,11 @@ void learn_of_answers(History& history) {
       history.fates[answered.first_value + i] = answered.result.fate;
     }
     if (answered.result.fate == Fate::committed) {
-      history.acked = std::max(history.acked, answered.result.at.index);
+      history.done = std::max(history.done, answered.result.at.index);
     }
+  }
+  for (const Fresh::Read& read : history.fresh.reads) {
+    history.done = std::max(history.done, read.served_at);
   }
   history.reads_served += history.fresh.reads.size();
 }
@@ -227,6 +299,8 @@ Finding judge(History& history) {
   Fresh answers;
   answers.answered = std::exchange(history.fresh.answered, {});
   answers.reads = std::exchange(history.fresh.reads, {});
+  answers.restored = std::exchange(history.fresh.restored, {});
+  answers.activated = std::exchange(history.fresh.activated, {});
   if (auto finding = check_all(history)) return finding;
   learn_of_entries(history);
   history.fresh = std::move(answers);

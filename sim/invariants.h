@@ -25,17 +25,24 @@ Finding leaders_have_all_committed_entries(const History& history);
 Finding state_machines_agree(const History& history);
 // A node's commit index never goes back while it lives.
 Finding commit_only_grows(const History& history);
-// What anybody applied is durable in the logs of a majority of voters.
-Finding committed_entries_are_durable_on_a_majority(const History& history);
+// What anybody applied is durable in the logs of a quorum of the configuration in which it was
+// committed: of both halves of a joint one, witnesses among it.
+Finding committed_entries_are_durable_on_a_quorum(const History& history);
+// A primary is active only when the past it builds on is committed, and in epochs that it leads.
+Finding primaries_begin_with_the_past_committed(const History& history);
 // A committed proposal stands where its proposer was told, for good.
 Finding acknowledged_proposals_stay(const History& history);
 // A proposal that was rejected, superseded or turned away as too much is in no state machine.
 Finding refused_proposals_never_happen(const History& history);
-// A read sees all that any proposer knew of when it began: reads are linearizable.
-Finding reads_see_what_was_acknowledged(const History& history);
+// An append stands behind all that any client had seen when it was proposed, and a read shows all
+// of it, and just the state of the entry it was served at: the register is linearizable. In a log
+// an operation's place is its index, so that this takes one comparison each.
+Finding operations_are_linearizable(const History& history);
+// An image restores the state that all have at its last entry.
+Finding images_are_of_the_committed_state(const History& history);
 // A replica comes up with all that was durable, and with a prefix of its later writes.
 Finding crashes_leave_a_prefix_of_the_writes(const History& history);
-// A replica that had no disk fault comes up and goes on.
+// A replica that had no disk fault comes up and goes on, and is sent images of what is committed.
 Finding replicas_come_up(const History& history);
 
 struct Invariant {

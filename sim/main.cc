@@ -6,10 +6,11 @@
 #include <cstdio>
 #include <cstring>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/logging.h"
-#include "sim/modules.h"
+#include "sim/mutants.h"
 #include "sim/trial.h"
 
 namespace qlab::sim {
@@ -17,10 +18,13 @@ namespace {
 
 constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --replay SEED] ...
   --module M         the consensus module (default raft)
-  --seeds A:B        seeds A up to and without B (default 1:101); each runs twice
+  --seeds A:B        seeds A up to and without B (default 1:101)
+  --twice            each seed twice: both runs must be the same
+  --jobs N           so many processes share the seeds (default 1)
   --replay SEED      one seed, once, with its recent trace printed
-  --trace FILE       with --replay: the whole trace as NDJSON
-  --mutant NAME      a bug to put in: none, send_before_sync
+  --trace FILE       with --replay: the whole trace as NDJSON, every step of every node
+  --mutant NAME      a bug to put in (none, and those that --mutants lists)
+  --mutants          lists the bugs and the seeds to find each in the module, of at most --seeds
   --faults-ms N      virtual time under faults (default 20000)
   --json             one JSON object per seed on standard output
 Exit status: 0 when no seed found anything, 1 when one did, 2 for a wrong option.
@@ -30,8 +34,11 @@ struct Command {
   TrialOptions trial;
   std::uint64_t first = 1;
   std::uint64_t end = 101;
+  std::uint64_t jobs = 1;
   bool replays = false;
+  bool twice = false;
   bool json = false;
+  bool mutants = false;
 };
 
 template <class T>
@@ -65,6 +72,12 @@ Result<void> take(Command& command, std::string_view option, std::string_view va
     TRY(command.first, number<std::uint64_t>(option, value));
     command.end = command.first + 1;
     command.replays = true;
+    command.trial.trace_lines = 60;
+  } else if (option == "--jobs") {
+    TRY(command.jobs, number<std::uint64_t>(option, value));
+    if (command.jobs < 1 || command.jobs > 256) {
+      return fail(Errc::invalid, "--jobs={} is not in [1, 256]", command.jobs);
+    }
   } else if (option == "--faults-ms") {
     TRY(const auto ms, number<std::int64_t>(option, value));
     if (ms < 1 || ms > 3'600'000) {
@@ -81,8 +94,12 @@ Result<Command> parse(int argc, char** argv) {
   Command command;
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
-    if (option == "--json") {
-      command.json = true;
+    bool* const flag = option == "--json"      ? &command.json
+                       : option == "--twice"   ? &command.twice
+                       : option == "--mutants" ? &command.mutants
+                                               : nullptr;
+    if (flag != nullptr) {
+      *flag = true;
       continue;
     }
     if (i + 1 == argc) return fail(Errc::invalid, "{} has no value, or is no option", option);
@@ -114,26 +131,109 @@ void prepare_for_abort(const TrialOptions& trial, std::uint64_t seed) {
   words_of_abort[count] = 0;
 }
 
-int run(const Command& command) {
+// Of all seeds, or of those that one process has run.
+struct Tally {
+  std::uint64_t seeds = 0;
   std::uint64_t found = 0;
-  Duration simulated{};
-  for (std::uint64_t seed = command.first; seed != command.end; ++seed) {
-    prepare_for_abort(command.trial, seed);
-    const Verdict verdict =
-        command.replays ? run_trial(seed, command.trial) : run_twice(seed, command.trial);
-    simulated += verdict.virtual_time * (command.replays ? 1 : 2);
-    if (command.json) fmt::print("{}\n", verdict.to_json());
-    if (command.replays && !verdict.finding) fmt::print(stderr, "{}\n", verdict.to_json());
-    if (!verdict.finding) continue;
-    ++found;
-    if (command.replays) fmt::print(stderr, "{}", verdict.recent_trace);
-    fmt::print(stderr, "seed {}: {}\n  replay: {}\n", seed, *verdict.finding,
-               replay_command(command.trial, seed));
+  double virtual_seconds = 0;
+};
+
+void run_seed(const Command& command, std::uint64_t seed, Tally& tally) {
+  prepare_for_abort(command.trial, seed);
+  const Verdict verdict =
+      command.twice ? run_twice(seed, command.trial) : run_trial(seed, command.trial);
+  const double runs = command.twice ? 2 : 1;
+  ++tally.seeds;
+  tally.virtual_seconds += runs * std::chrono::duration<double>(verdict.virtual_time).count();
+  if (command.json) fmt::print("{}\n", verdict.to_json());
+  if (command.replays && !verdict.finding) fmt::print(stderr, "{}\n", verdict.to_json());
+  if (!verdict.finding) return;
+  ++tally.found;
+  if (command.replays) fmt::print(stderr, "{}", verdict.recent_trace);
+  fmt::print(stderr, "seed {}: {}\n  {}\n  replay: {}\n", seed, *verdict.finding, verdict.swarm,
+             replay_command(command.trial, seed));
+}
+
+// Every `stride`-th seed. One with a terminal says now and then how far it is.
+Tally run_share(const Command& command, std::uint64_t offset, std::uint64_t stride) {
+  Tally tally;
+  const bool tells = offset == 0 && isatty(STDERR_FILENO) != 0 && !command.replays;
+  auto told = std::chrono::steady_clock::now();
+  for (std::uint64_t seed = command.first + offset; seed < command.end; seed += stride) {
+    run_seed(command, seed, tally);
+    const auto now = std::chrono::steady_clock::now();
+    if (!tells || now - told < std::chrono::seconds(1)) continue;
+    told = now;
+    fmt::print(stderr, "\r{} of {} seeds ", seed - command.first, command.end - command.first);
   }
-  const double seconds = std::chrono::duration<double>(simulated).count();
-  fmt::print(stderr, "{} seeds, {} with a finding; {:.0f} virtual seconds\n",
-             command.end - command.first, found, seconds);
-  return found == 0 ? 0 : 1;
+  if (tells) fmt::print(stderr, "\r{:40}\r", "");
+  return tally;
+}
+
+// A process per share; each sends its tally through a pipe. One that ends without has aborted, and
+// has said in which seed.
+Tally run_shares(const Command& command) {
+  std::vector<int> ends;
+  for (std::uint64_t job = 0; job < command.jobs; ++job) {
+    int pipe_ends[2];
+    if (pipe(pipe_ends) != 0) std::abort();
+    const pid_t child = fork();
+    if (child < 0) std::abort();
+    if (child == 0) {
+      close(pipe_ends[0]);
+      const Tally tally = run_share(command, job, command.jobs);
+      std::fflush(nullptr);
+      const auto written = write(pipe_ends[1], &tally, sizeof tally);
+      _exit(written == sizeof tally ? 0 : 1);
+    }
+    close(pipe_ends[1]);
+    ends.push_back(pipe_ends[0]);
+  }
+  Tally all;
+  for (const int end : ends) {
+    Tally share;
+    if (read(end, &share, sizeof share) != sizeof share) share = {.found = 1};
+    close(end);
+    all.seeds += share.seeds;
+    all.found += share.found;
+    all.virtual_seconds += share.virtual_seconds;
+  }
+  while (wait(nullptr) > 0) {
+  }
+  return all;
+}
+
+int run(const Command& command) {
+  const auto begun = std::chrono::steady_clock::now();
+  const Tally tally = command.jobs > 1 ? run_shares(command) : run_share(command, 0, 1);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  fmt::print(
+      stderr,
+      "{} seeds, {} with a finding; {:.0f} virtual seconds in {:.1f}: {:.1f} seeds/s, {:.0f} "
+      "virtual seconds per second\n",
+      tally.seeds, tally.found, tally.virtual_seconds, seconds,
+      static_cast<double>(tally.seeds) / seconds, tally.virtual_seconds / seconds);
+  return tally.found == 0 ? 0 : 1;
+}
+
+int find_mutants(Command command) {
+  int missed = 0;
+  for (const std::string_view name : mutant_names()) {
+    command.trial.mutant = name;
+    if (name == "none" || command.trial.validate()) continue;
+    std::optional<std::string> finding;
+    std::uint64_t seed = command.first;
+    for (; seed < command.end && !finding; ++seed) {
+      prepare_for_abort(command.trial, seed);
+      finding = run_trial(seed, command.trial).finding;
+    }
+    missed += finding ? 0 : 1;
+    fmt::print("{:22} {}\n", name,
+               finding ? fmt::format("{:5} seeds: {}", seed - command.first, *finding)
+                       : fmt::format("not found in {} seeds", command.end - command.first));
+  }
+  return missed == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -152,5 +252,5 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // A line is out before a later seed can abort.
   qlab::set_log_level(qlab::LogLevel::error);
   std::signal(SIGABRT, qlab::sim::tell_seed);
-  return qlab::sim::run(*command);
+  return command->mutants ? qlab::sim::find_mutants(*command) : qlab::sim::run(*command);
 }

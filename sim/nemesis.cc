@@ -23,9 +23,14 @@ Nemesis::Nemesis(Group& group) : group_(group), random_(group.world().random().f
   weigh(&Nemesis::block_one_way, 3);
   weigh(&Nemesis::isolate_one, 3);
   weigh(&Nemesis::split, 3);
+  weigh(&Nemesis::bridge, 2);
   weigh(&Nemesis::break_a_link, 4);
   weigh(&Nemesis::slow_a_link, 2);
+  weigh(&Nemesis::slow_a_disk, 2);
   weigh(&Nemesis::resign_a_leader, 1);
+  if (group.swarm().transfers) weigh(&Nemesis::transfer, 4);
+  if (group.swarm().reconfigures) weigh(&Nemesis::reconfigure, 12);
+  if (group.swarm().keyed) weigh(&Nemesis::wipe_one, 2);
   // What undoes them is never left out.
   acts_.insert(acts_.end(), 3 + random_.below(6), &Nemesis::boot_one);
   acts_.insert(acts_.end(), 1 + random_.below(4), &Nemesis::heal_links);
@@ -43,6 +48,7 @@ void Nemesis::begin() {
 
 void Nemesis::heal() {
   striking_ = false;
+  group_.end_datagrams();
   for (const NodeId id : group_.nodes()) {
     group_.world().node(id).disk().set_fault_hook(nullptr);
     group_.world().node(id).disk().crash_at_change(0);
@@ -125,12 +131,25 @@ void Nemesis::isolate_one() {
 void Nemesis::split() {
   std::vector<NodeId> sides[2];
   for (const NodeId id : group_.nodes()) sides[random_.below(2)].push_back(id);
-  for (const NodeId a : sides[0]) {
-    for (const NodeId b : sides[1]) {
+  part(sides[0], sides[1]);
+}
+
+void Nemesis::part(const std::vector<NodeId>& left, const std::vector<NodeId>& right) {
+  for (const NodeId a : left) {
+    for (const NodeId b : right) {
       group_.world().fabric().block(a, b);
       group_.world().fabric().block(b, a);
     }
   }
+}
+
+void Nemesis::bridge() {
+  const NodeId both = any();
+  std::vector<NodeId> sides[2];
+  for (const NodeId id : group_.nodes()) {
+    if (id != both) sides[random_.below(2)].push_back(id);
+  }
+  part(sides[0], sides[1]);
 }
 
 void Nemesis::heal_links() {
@@ -156,11 +175,32 @@ void Nemesis::resign_a_leader() {
   if (Replica* leader = group_.a_leader()) leader->resign();
 }
 
+void Nemesis::slow_a_disk() {
+  slow_disks_[any()] = std::chrono::milliseconds(random_.between(0, 300));
+}
+
+void Nemesis::transfer() {
+  Replica* leader = group_.a_leader();
+  if (leader == nullptr) return;
+  leader->transfer(random_.chance(0.7) ? std::optional(any()) : std::nullopt);
+}
+
+void Nemesis::reconfigure() {
+  group_.reconfigure();
+}
+
+void Nemesis::wipe_one() {
+  group_.wipe(any());
+}
+
 void Nemesis::arm_disks() {
-  if (sync_failure_chance_ == 0) return;
   for (const NodeId id : group_.nodes()) {
-    group_.world().node(id).disk().set_fault_hook([this](const DiskAccess& access) {
+    group_.world().node(id).disk().set_fault_hook([this, id](const DiskAccess& access) {
       DiskFault fault;
+      if (const auto slow = slow_disks_.find(id); slow != slow_disks_.end()) {
+        fault.delay = slow->second;
+      }
+      if (sync_failure_chance_ == 0) return fault;
       const bool syncs = access.operation == DiskOperation::sync ||
                          access.operation == DiskOperation::sync_filesystem;
       const bool fills =

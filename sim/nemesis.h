@@ -1,7 +1,7 @@
 #pragma once
 // Whatever can go wrong, at times drawn from the seed.
 
-#include <array>
+#include <map>
 #include <vector>
 
 #include "sim/group.h"
@@ -31,15 +31,21 @@ class Nemesis {
   void resume_all();
   void block_one_way();
   void isolate_one();
-  void split();  // Two sides that do not hear each other.
+  void split();   // Two sides that do not hear each other.
+  void bridge();  // The same, but for one node that hears both.
   void heal_links();
   void break_a_link();
   void slow_a_link();
+  void slow_a_disk();
   void resign_a_leader();
+  void transfer();
+  void reconfigure();
+  void wipe_one();
   void arm_disks();
   void keep_booting();
 
   NodeId any();
+  void part(const std::vector<NodeId>& left, const std::vector<NodeId>& right);
   void crash(NodeId id);
 
   Group& group_;
@@ -48,7 +54,8 @@ class Nemesis {
   Duration interval_;
   double sync_failure_chance_ = 0;
   Duration reboot_after_{};  // Whoever is down is up again within it; 0: when boot_one() strikes.
-  std::vector<Act> acts_;    // Each as often as its weight.
+  std::map<NodeId, Duration> slow_disks_;
+  std::vector<Act> acts_;  // Each as often as its weight.
   std::uint64_t crashes_ = 0;
 };
 

@@ -6,19 +6,20 @@ namespace in = consensus::in;
 namespace out = consensus::out;
 
 Probe::Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
-             Mutant mutant, History& history, const consensus::Recovery& recovery,
-             const consensus::LogView& view)
-    : inner_(std::move(inner)), node_(node), mutant_(mutant), history_(history) {
-  const bool possible = log().recover(view, recovery.hard_state);
+             History& history, const consensus::Recovery& recovery, const consensus::LogView& view)
+    : inner_(std::move(inner)), node_(node), history_(history), commit_(recovery.applied) {
+  const bool possible = log().recover(view, recovery.hard_state, history_.committed);
   history_.fresh.recovered.push_back({node_.id(), possible});
+  history_.configs[node_.id()] = recovery.config;
 }
 
 void Probe::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {
   inner_->check_invariants();  // Here, where the effects of the step before have been taken.
   const auto* done = std::get_if<in::WriteDone>(&input);
   if (done != nullptr && node_.is_up()) log().durable_up_to(done->up_to);
+  const auto* installed = std::get_if<in::SnapshotInstalled>(&input);
+  if (installed != nullptr) commit_ = std::max(commit_, installed->last.index);
   inner_->step(now, input, effects);
-  mutate(mutant_, effects);
   for (const consensus::Effect& effect : effects) {
     if (node_.is_up()) note(effect);
   }
@@ -33,12 +34,36 @@ void Probe::note(const consensus::Effect& effect) {
     log().truncate(truncation->seq, truncation->from);
   } else if (const auto* save = std::get_if<out::SaveHardState>(&effect)) {
     log().save(save->seq, save->state);
+  } else if (const auto* store = std::get_if<out::StoreSnapshot>(&effect)) {
+    log().store(store->seq);
+  } else if (const auto* install = std::get_if<out::InstallSnapshot>(&effect)) {
+    note_install(*install);
   } else if (const auto* commit = std::get_if<out::Commit>(&effect)) {
     history_.fresh.committed.push_back({node_.id(), commit_, commit->up_to});
     commit_ = commit->up_to;
+    history_.claim(node_.id(), commit_);
   } else if (const auto* known = std::get_if<out::LeaderKnown>(&effect)) {
     if (known->leader == node_.id()) history_.fresh.led.push_back({node_.id(), known->epoch});
+  } else if (const auto* active = std::get_if<out::Activate>(&effect)) {
+    history_.fresh.activated.push_back({node_.id(), active->epoch, active->ready_at, commit_});
+  } else if (const auto* config = std::get_if<out::ConfigActive>(&effect)) {
+    history_.configs[node_.id()] = config->config;
+    ++history_.configs_changed;
   }
+}
+
+// An image is of a state machine, which has applied what is committed and nothing else.
+void Probe::note_install(const out::InstallSnapshot& effect) {
+  const consensus::LogId last = effect.meta.last;
+  const auto at = static_cast<std::size_t>(last.index.value());
+  if (at == 0 || at > history_.committed.size() || history_.committed[at - 1].entry.id != last) {
+    history_.fresh.refused.push_back(
+        {node_.id(),
+         fmt::format("an image of {}.{}, which was never committed", last.epoch, last.index)});
+    return log().store(effect.seq);
+  }
+  log().install(effect.seq, last, history_.committed);
+  ++history_.images_installed;
 }
 
 }  // namespace qlab::sim

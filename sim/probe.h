@@ -5,7 +5,6 @@
 
 #include "runtime/simulated/node.h"
 #include "sim/history.h"
-#include "sim/mutants.h"
 
 namespace qlab::sim {
 
@@ -13,7 +12,7 @@ class Probe final : public consensus::Module {
  public:
   // What a doomed node still does in its last instant is not written down: nobody sees it.
   // Requires: `node` and `history` outlive it.
-  Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node, Mutant mutant,
+  Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
         History& history, const consensus::Recovery& recovery, const consensus::LogView& log);
 
   consensus::Capabilities capabilities() const override { return inner_->capabilities(); }
@@ -27,10 +26,10 @@ class Probe final : public consensus::Module {
  private:
   ReplicaLog& log() { return history_.logs[node_.id()]; }
   void note(const consensus::Effect& effect);
+  void note_install(const consensus::out::InstallSnapshot& effect);
 
   std::unique_ptr<consensus::Module> inner_;
   const runtime::SimulatedNode& node_;
-  Mutant mutant_;
   History& history_;
   LogIndex commit_;  // As last told.
 };

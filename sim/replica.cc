@@ -6,51 +6,17 @@
 namespace qlab::sim {
 
 using consensus::Driver;
-using consensus::Entry;
-using consensus::EntryKind;
 using runtime::LinkEpoch;
 using runtime::Task;
 
-Bytes AppendRegister::body_of(std::uint64_t value, std::size_t padding) {
-  BytesWriter body;
-  body.put(value);
-  body.put_bytes(Bytes(padding, std::byte{0x5A}));
-  return body.take();
-}
-
-void AppendRegister::apply(const std::vector<Entry>& entries) {
-  for (const Entry& entry : entries) {
-    CHECK(entry.id.index == last_.id.index.next());
-    last_ = {entry.id, chain_after(last_.chain, entry)};
-    std::optional<std::uint64_t> value;
-    if (entry.kind == EntryKind::data) value = BytesReader(*entry.body).get<std::uint64_t>();
-    if (!node_.is_up()) continue;
-    history_.fresh.applied.push_back({node_.id(), std::max(epoch_, entry.id.epoch), last_, value});
-  }
-}
-
-void AppendRegister::activate(Epoch epoch) {
-  CHECK(!active_);
-  active_ = epoch;
-}
-
-void AppendRegister::deactivate(Epoch epoch) {
-  CHECK(active_ == epoch);
-  active_.reset();
-}
-
-void AppendRegister::on_leader_known(Epoch epoch, std::optional<NodeId>) {
-  CHECK(epoch >= epoch_);
-  epoch_ = epoch;
-}
-
 Replica::Replica(runtime::SimulatedNode& node, History& history, const ReplicaOptions& options)
-    : node_(node), history_(history), options_(options), register_(node, history), gate_(node) {
+    : node_(node),
+      history_(history),
+      options_(options),
+      random_(node.random().fork()),
+      register_(node, history, options.image_padding),
+      gate_(node) {
   gate_.start([this] { return come_up(); });
-}
-
-DirectoryId Replica::directory_of(NodeId node) {
-  return Uuid{0x51AB, static_cast<std::uint64_t>(node.value())};
 }
 
 void Replica::refuse(std::string_view where, const Error& why) {
@@ -63,21 +29,32 @@ void Replica::refuse(std::string_view where, const Error& why) {
   node_.doom({});
 }
 
+consensus::DriverOptions Replica::driver_options() const {
+  consensus::DriverOptions options;
+  options.self = {node_.id(), history_.directories.at(node_.id())};
+  options.config = options_.config;
+  const auto uneven = options_.uneven.find(node_.id());
+  options.tuning = uneven == options_.uneven.end() ? options_.tuning : uneven->second;
+  // A node with an empty disk finds none of what the one before had.
+  options.directory = fmt::format("group-{}", options.self.directory.high);
+  options.linger = options_.linger;
+  options.snapshot_interval_bytes = options_.snapshot_interval_bytes;
+  options.snapshot_keep_entries = options_.snapshot_keep_entries;
+  options.log_file_bytes = options_.log_file_bytes;
+  return options;
+}
+
 Task<void> Replica::come_up() {
   auto engine = storage::make_engine(options_.engine, node_);
   CHECK(engine.has_value());
   engine_ = std::move(*engine);
-  consensus::DriverOptions options;
-  options.self = {node_.id(), directory_of(node_.id())};
-  options.config = options_.config;
-  options.tuning = options_.tuning;
-  options.directory = "group";
-  options.linger = options_.linger;
   consensus::ModuleFactory factory = [this](consensus::ModuleContext context) {
-    return std::make_unique<Probe>(options_.module(context), node_, options_.mutant, history_,
-                                   context.recovery, context.log);
+    const consensus::Recovery recovery = context.recovery;
+    const consensus::LogView& log = context.log;
+    auto module = make_mutant(options_.mutant, options_.module, std::move(context));
+    return std::make_unique<Probe>(std::move(module), node_, history_, recovery, log);
   };
-  auto driver = co_await Driver::open(node_, *engine_, register_, factory, std::move(options));
+  auto driver = co_await Driver::open(node_, *engine_, register_, factory, driver_options());
   if (!driver) {
     refuse("open", driver.error());
     co_return;
@@ -86,8 +63,8 @@ Task<void> Replica::come_up() {
   runtime::TransportIdentity identity;
   identity.node = node_.id();
   identity.listen = {"localhost", 9192};
-  for (const consensus::Member& member : options_.config.members) {
-    identity.peers[member.id] = {runtime::SimulatedNode::host_name(member.id), 9192};
+  for (const NodeId peer : options_.nodes) {
+    identity.peers[peer] = {runtime::SimulatedNode::host_name(peer), 9192};
   }
   const auto started = co_await node_.transport().start(std::move(identity), *this, nullptr);
   CHECK(started.has_value());
@@ -95,8 +72,21 @@ Task<void> Replica::come_up() {
 }
 
 void Replica::on_message(NodeId from, LinkEpoch link, runtime::Channel, Bytes payload) {
+  const Datagrams& datagrams = options_.datagrams;
+  if (datagrams.lost > 0 && random_.chance(datagrams.lost)) return;
+  if (datagrams.doubled > 0 && random_.chance(datagrams.doubled)) {
+    driver_->receive(from, link, payload);
+  }
+  if (datagrams.late > 0 && random_.chance(datagrams.late)) {
+    const Duration delay(random_.between(0, datagrams.late_max.count()));
+    node_.call_at(node_.now() + delay, [this, from, link, payload = std::move(payload)] {
+      driver_->receive(from, link, payload);
+    });
+    return;
+  }
   driver_->receive(from, link, std::move(payload));
 }
+
 void Replica::on_link_up(NodeId peer, LinkEpoch link) {
   driver_->link_up(peer, link);
 }
@@ -111,8 +101,9 @@ void Replica::propose(std::uint64_t first_value, std::vector<Bytes> bodies) {
 
 Task<void> Replica::propose_now(std::uint64_t first_value, std::vector<Bytes> bodies) {
   const std::uint64_t count = bodies.size();
+  const LogIndex done = history_.done;
   const auto result = co_await driver_->propose(std::move(bodies), std::nullopt);
-  if (node_.is_up()) history_.fresh.answered.push_back({first_value, count, result});
+  if (node_.is_up()) history_.fresh.answered.push_back({first_value, count, result, done});
 }
 
 void Replica::read() {
@@ -120,10 +111,30 @@ void Replica::read() {
 }
 
 Task<void> Replica::read_now() {
-  const LogIndex acked = history_.acked;
+  const LogIndex done = history_.done;
   const auto ready = co_await driver_->read_barrier();
-  if (ready && node_.is_up())
-    history_.fresh.reads.push_back({node_.id(), acked, register_.last().id.index});
+  if (!ready || !node_.is_up()) co_return;
+  history_.fresh.reads.push_back({node_.id(), done, register_.applied(), register_.state()});
+}
+
+void Replica::reconfigure(consensus::Config target) {
+  gate_.start([this, target = std::move(target)] { return reconfigure_now(target); });
+}
+
+Task<void> Replica::reconfigure_now(consensus::Config target) {
+  const auto done = co_await driver_->reconfigure(std::move(target));
+  node_.trace().emit("reconfigured", {{"ok", done.has_value()},
+                                      {"why", done ? std::string() : done.error().context}});
+}
+
+void Replica::transfer(std::optional<NodeId> to) {
+  gate_.start([this, to] { return transfer_now(to); });
+}
+
+Task<void> Replica::transfer_now(std::optional<NodeId> to) {
+  const auto done = co_await driver_->transfer(to);
+  node_.trace().emit("transferred", {{"ok", done.has_value()},
+                                     {"why", done ? std::string() : done.error().context}});
 }
 
 void Replica::resign() {

@@ -1,44 +1,40 @@
 #pragma once
 // The program of a simulated node: one replica of a consensus group with an append register on it.
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "runtime/async.h"
 #include "runtime/simulated/world.h"
-#include "sim/history.h"
+#include "sim/append_register.h"
 #include "sim/mutants.h"
 
 namespace qlab::sim {
 
+// What happens to messages where links are no streams. Each chance is in [0, 1).
+struct Datagrams {
+  double lost = 0;
+  double doubled = 0;
+  double late = 0;  // Overtaken by what was sent later.
+  Duration late_max{};
+};
+
+// One group's, for all of its replicas.
 struct ReplicaOptions {
   consensus::ModuleFactory module;
   Mutant mutant = Mutant::none;
   std::string engine = "buffered";
   consensus::Config config;
   consensus::Tuning tuning;
+  std::map<NodeId, consensus::Tuning> uneven;  // Of those that differ.
+  std::vector<NodeId> nodes;                   // Also those that are no members yet.
   Duration linger{};
-};
-
-// Its state is the chain of all values appended. Tells the history what it applies.
-class AppendRegister final : public consensus::StateMachine {
- public:
-  AppendRegister(const runtime::SimulatedNode& node, History& history)
-      : node_(node), history_(history) {}
-  void apply(const std::vector<consensus::Entry>& entries) override;
-  void activate(Epoch epoch) override;
-  void deactivate(Epoch epoch) override;
-  void on_leader_known(Epoch epoch, std::optional<NodeId> leader) override;
-
-  const ChainedEntry& last() const { return last_; }
-  static Bytes body_of(std::uint64_t value, std::size_t padding);
-
- private:
-  const runtime::SimulatedNode& node_;
-  History& history_;
-  ChainedEntry last_;  // Applied.
-  Epoch epoch_;        // That the node is in.
-  std::optional<Epoch> active_;
+  std::uint64_t snapshot_interval_bytes = 0;
+  std::uint64_t snapshot_keep_entries = 1000;
+  std::uint64_t log_file_bytes = 64u << 20;
+  std::size_t image_padding = 0;
+  Datagrams datagrams;
 };
 
 class Replica final : public runtime::TransportHandler {
@@ -54,26 +50,31 @@ class Replica final : public runtime::TransportHandler {
   // In the background; the history hears of the answers.
   void propose(std::uint64_t first_value, std::vector<Bytes> bodies);
   void read();
+  void reconfigure(consensus::Config target);
+  void transfer(std::optional<NodeId> to);
   void resign();
 
   bool is_ready() const { return driver_ != nullptr; }
   // Requires: ready.
   consensus::Status status() const { return driver_->status(); }
   bool leads() const { return is_ready() && status().leader == node_.id(); }
-  const ChainedEntry& applied() const { return register_.last(); }
+  const consensus::Config& config() const { return driver_->config(); }
+  LogIndex applied() const { return register_.applied(); }
   std::uint64_t digest() const { return driver_->digest(); }
-
-  static DirectoryId directory_of(NodeId node);
 
  private:
   runtime::Task<void> come_up();
   runtime::Task<void> propose_now(std::uint64_t first_value, std::vector<Bytes> bodies);
   runtime::Task<void> read_now();
+  runtime::Task<void> reconfigure_now(consensus::Config target);
+  runtime::Task<void> transfer_now(std::optional<NodeId> to);
   void refuse(std::string_view where, const Error& why);
+  consensus::DriverOptions driver_options() const;
 
   runtime::SimulatedNode& node_;
   History& history_;
   const ReplicaOptions& options_;
+  Prng random_;  // Of what happens to datagrams.
   AppendRegister register_;
   std::unique_ptr<storage::Engine> engine_;
   std::unique_ptr<consensus::Driver> driver_;

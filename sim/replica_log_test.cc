@@ -38,7 +38,7 @@ struct Found {
 struct Replica {
   Replica() {
     log.save(WriteSeq(1), in_epoch(1));
-    log.append(WriteSeq(2), {entry(1, 1), entry(1, 2)});
+    committed.push_back({log.append(WriteSeq(2), {entry(1, 1), entry(1, 2)}).front(), {}, {}});
     log.durable_up_to(WriteSeq(2));
     log.append(WriteSeq(3), {entry(1, 3), entry(1, 4)});
     log.save(WriteSeq(4), in_epoch(2));
@@ -47,9 +47,10 @@ struct Replica {
   }
   bool may_leave(const Found& found, int epoch) {
     ReplicaLog copy = log;
-    return copy.recover(found.log, in_epoch(epoch));
+    return copy.recover(found.log, in_epoch(epoch), committed);
   }
   ReplicaLog log;
+  std::vector<CommittedEntry> committed;  // 1.1, and what a test adds.
 };
 
 BOOST_FIXTURE_TEST_SUITE(replica_log, Replica)
@@ -72,9 +73,49 @@ BOOST_AUTO_TEST_CASE(a_crash_may_not_lose_what_is_durable_nor_keep_a_write_witho
 }
 
 BOOST_AUTO_TEST_CASE(what_was_found_is_durable_from_then_on) {
-  BOOST_TEST(log.recover(Found(3).log, in_epoch(1)));
+  BOOST_TEST(log.recover(Found(3).log, in_epoch(1), committed));
   BOOST_TEST(!may_leave(Found(2), 1));
   BOOST_TEST(may_leave(Found(3), 1));
+}
+
+// Entries 1.1, 1.2, 2.3 to 2.5, committed by others.
+void commit_other_history(Replica& replica) {
+  std::uint64_t chain = replica.committed.front().entry.chain;
+  for (const Entry& e : {entry(1, 2), entry(2, 3), entry(2, 4), entry(2, 5)}) {
+    replica.committed.push_back({chain_after(chain, e), {}, {}});
+    chain = replica.committed.back().entry.chain;
+  }
+}
+
+// What a crash has left of a log that an image covers up to 2.5: what is behind it.
+Found covered(int epoch, int index, std::vector<Entry> more = {}) {
+  Found found(0);
+  found.log.install({LogId{Epoch(epoch), LogIndex(index)}, {}, 10});
+  for (Entry& e : more) found.log.append(std::move(e));
+  return found;
+}
+
+BOOST_AUTO_TEST_CASE(an_image_that_was_installed_is_there_whole_or_not_at_all) {
+  commit_other_history(*this);
+  log.store(WriteSeq(7));
+  log.install(WriteSeq(8), committed.back().entry.id, committed);
+  BOOST_TEST(log.sees(committed.back().entry));
+  BOOST_TEST(!log.keeps(committed.back().entry));
+  BOOST_TEST(may_leave(Found(2, {entry(2, 3)}), 2));
+  BOOST_TEST(may_leave(covered(2, 5), 2));
+  BOOST_TEST(!may_leave(covered(2, 5), 1));
+  BOOST_TEST(!may_leave(covered(2, 5, {entry(2, 6)}), 2));
+  log.durable_up_to(WriteSeq(8));
+  BOOST_TEST(log.keeps(committed.back().entry));
+  BOOST_TEST(!may_leave(Found(2, {entry(2, 3)}), 2));
+}
+
+BOOST_AUTO_TEST_CASE(an_image_made_here_may_be_durable_before_the_end_of_the_log_is) {
+  commit_other_history(*this);
+  committed.resize(2);
+  BOOST_TEST(may_leave(covered(1, 2), 1));
+  BOOST_TEST(may_leave(covered(1, 2, {entry(1, 3)}), 1));
+  BOOST_TEST(!may_leave(covered(1, 3), 1));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

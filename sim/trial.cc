@@ -10,47 +10,7 @@ namespace qlab::sim {
 namespace {
 
 using std::chrono::hours;
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
-
-runtime::WorldOptions draw_world(Prng& random, const TrialOptions& options) {
-  runtime::WorldOptions world;
-  world.trace_lines_max = 60;
-  world.trace_file = options.trace_file;
-  world.network.most = microseconds(random.between(100, 20'000));
-  world.network.slow_chance = random.chance(0.5) ? 0.01 : 0;
-  world.network.slow_most = milliseconds(random.between(20, 500));
-  world.disk_sync.most = microseconds(random.between(100, 10'000));
-  world.disk_sync.slow_most = milliseconds(random.between(20, 500));
-  world.link_silence_max = milliseconds(random.between(500, 5000));
-  if (random.chance(0.5)) {
-    world.clock_offset_max = hours(1);
-    world.clock_drift_max_ppm = random.between(0, 50'000);
-  }
-  return world;
-}
-
-ReplicaOptions draw_replica(Prng& random, const TrialOptions& options) {
-  ReplicaOptions replica;
-  auto module = find_module(options.module);
-  CHECK(module.has_value());
-  replica.module = std::move(*module);
-  replica.mutant = *find_mutant(options.mutant);
-  replica.engine = random.chance(0.5) ? "buffered" : "uring";
-  replica.linger = random.chance(0.5) ? Duration{} : Duration(milliseconds(random.between(1, 5)));
-  consensus::Tuning& tuning = replica.tuning;
-  tuning.election_timeout = milliseconds(random.between(50, 1000));
-  tuning.heartbeat_interval = tuning.election_timeout / random.between(3, 10);
-  tuning.batch_bytes_max = std::size_t{1} << random.between(12, 20);
-  // Little enough that an overloaded group catches up within the healing.
-  tuning.uncommitted_bytes_max =
-      tuning.batch_bytes_max * static_cast<std::size_t>(random.between(1, 16));
-  tuning.inflight_messages_max = static_cast<std::size_t>(random.between(1, 64));
-  tuning.pre_vote = random.chance(0.7);
-  tuning.check_quorum = random.chance(0.7);
-  tuning.link_down_is_suspicion = random.chance(0.5);
-  return replica;
-}
 
 void take_counts(Verdict& verdict, const runtime::SimulatedWorld& world, const History& history,
                  const Nemesis& nemesis, Time begun) {
@@ -62,13 +22,19 @@ void take_counts(Verdict& verdict, const runtime::SimulatedWorld& world, const H
   verdict.proposed = history.proposed;
   verdict.committed = history.committed.size();
   verdict.reads = history.reads_served;
+  verdict.images = history.images_installed;
+  verdict.configs = history.configs_changed;
 }
 
 }  // namespace
 
 std::optional<std::string> TrialOptions::validate() const {
   if (const auto found = find_module(module); !found) return found.error().context;
-  if (const auto found = find_mutant(mutant); !found) return found.error().context;
+  const auto bug = find_mutant(mutant);
+  if (!bug) return bug.error().context;
+  const auto fits = check_mutant(*bug, capabilities_of(*find_module(module)));
+  if (!fits)
+    return fmt::format("mutant={} with module={}: {}", mutant, module, fits.error().context);
   for (const auto& [name, value] :
        {std::pair{"faults-for", faults_for}, std::pair{"healing-max", healing_max}}) {
     if (value > Duration{} && value <= hours(1)) continue;
@@ -79,19 +45,26 @@ std::optional<std::string> TrialOptions::validate() const {
 
 Verdict run_trial(std::uint64_t seed, const TrialOptions& options) {
   Prng random(seed);
-  const auto world_options = draw_world(random, options);
-  runtime::SimulatedWorld world(random.next(), world_options);
-  Group group(world, static_cast<int>(random.between(3, 5)), static_cast<int>(random.below(2)),
-              draw_replica(random, options));
-  Nemesis nemesis(group);
+  const auto module = find_module(options.module);
+  CHECK(module.has_value());
+  const consensus::Capabilities capabilities = capabilities_of(*module);
+  Swarm swarm = draw_swarm(random, capabilities);
+  swarm.world.trace_lines_max = options.trace_lines;
+  swarm.world.trace_file = options.trace_file;
+  swarm.replica.module = *module;
+  swarm.replica.mutant = *find_mutant(options.mutant);
+  runtime::SimulatedWorld world(random.next(), swarm.world);
   Verdict verdict;
   verdict.seed = seed;
+  verdict.swarm = swarm.words();
+  Group group(world, std::move(swarm), capabilities);
+  Nemesis nemesis(group);
   world.observe([&] {
     if (!verdict.finding) verdict.finding = judge(group.history());
   });
 
   const Time begun = world.now();
-  group.begin_load(microseconds(random.between(500, 50'000)));
+  group.begin_load(group.swarm().load_interval);
   nemesis.begin();
   const auto found = [&] { return verdict.finding.has_value(); };
   // The end of the time is no error here.
@@ -109,7 +82,8 @@ Verdict run_trial(std::uint64_t seed, const TrialOptions& options) {
         },
         options.healing_max);
     if (!converged) {
-      verdict.finding = "the_group_recovers: " + converged.error().context;
+      verdict.finding = fmt::format("the_group_recovers: not within {:.0f} ms: {}",
+                                    to_millis(options.healing_max), group.words_of_state());
     }
   }
   take_counts(verdict, world, group.history(), nemesis, begun);
@@ -139,9 +113,9 @@ std::string Verdict::to_json() const {
   return fmt::format(
       "{{\"seed\":{},\"ok\":{},\"finding\":\"{}\",\"digest\":\"{:016x}\",\"events\":{},"
       "\"virtual_ms\":{:.0f},\"leaders\":{},\"crashes\":{},\"proposed\":{},\"committed\":{},"
-      "\"reads\":{}}}",
+      "\"reads\":{},\"images\":{},\"configs\":{},\"swarm\":\"{}\"}}",
       seed, !finding, words, digest, events, to_millis(virtual_time), leaders, crashes, proposed,
-      committed, reads);
+      committed, reads, images, configs, swarm);
 }
 
 }  // namespace qlab::sim

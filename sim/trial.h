@@ -14,6 +14,7 @@ struct TrialOptions {
   std::string mutant = "none";
   Duration faults_for = std::chrono::seconds(20);    // Virtual time under faults; (0, 1 h].
   Duration healing_max = std::chrono::seconds(120);  // Virtual time to recover in; (0, 1 h].
+  std::size_t trace_lines = 0;                       // Of the end, for Verdict::recent_trace.
   std::string trace_file;                            // Takes the whole trace; none when empty.
 
   // Errors: invalid, naming the option, its value and what is allowed.
@@ -31,7 +32,10 @@ struct Verdict {
   std::uint64_t proposed = 0;
   std::uint64_t committed = 0;
   std::uint64_t reads = 0;
-  std::string recent_trace;  // Only with a finding.
+  std::uint64_t images = 0;   // Installed from leaders.
+  std::uint64_t configs = 0;  // That came into force, counted at each node.
+  std::string swarm;          // What was drawn, in words.
+  std::string recent_trace;   // Only with a finding.
 
   std::string to_json() const;
 };
