@@ -282,6 +282,7 @@ struct Capabilities {
   bool forwarding = false;        // Knows Tuning::forward_proposals.
   bool quorum_sizes = false;      // Config::election_quorum and commit_quorum.
   bool weighted_quorums = false;  // Member::weight and group.
+  bool named_disks = false;       // A member with another disk than the configuration's is another.
 };
 
 // Invariant: (recovery, tuning, randomness, sequence of inputs) determines the sequence of effects.

@@ -83,7 +83,7 @@ void draw_members(Prng& random, const consensus::Capabilities& capabilities, Swa
   swarm.voters = counted - swarm.witnesses;
   swarm.observers = random.chance(0.6) ? 0 : static_cast<int>(random.between(1, 2));
   swarm.reconfigures = capabilities.reconfigure && random.chance(0.5);
-  swarm.keyed = capabilities.reconfigure && random.chance(0.7);
+  swarm.keyed = capabilities.named_disks && random.chance(0.7);
   if (swarm.reconfigures) swarm.spares = static_cast<int>(random.between(0, 2));
   consensus::Config& config = swarm.replica.config;
   if (capabilities.quorum_sizes && !swarm.reconfigures && random.chance(0.3)) {
