@@ -57,11 +57,12 @@ Task<Result<std::unique_ptr<Driver>>> Driver::open(runtime::Runtime& runtime,
   CO_TRY(auto votes,
          VoteStore::open(disk, fmt::format("{}/vote", options.directory), options.self));
   CO_TRY(const bool has_log, LogStore::exists(engine, options.directory));
-  if (votes.state() && !has_log) {
+  CO_TRY(auto snapshots, co_await SnapshotStore::open(disk, options.directory));
+  // With an image there may be none: a crash while the log gave way to it.
+  if (votes.state() && !has_log && snapshots->newest().last.index == LogIndex{0}) {
     co_return fail(Errc::invalid, "the log in {} is missing, and a vote is beside it",
                    options.directory);
   }
-  CO_TRY(auto snapshots, co_await SnapshotStore::open(disk, options.directory));
   const LogStoreOptions log_options{.salt = runtime.random().next(),
                                     .fresh = !votes.state(),
                                     .file_bytes = options.log_file_bytes,

@@ -40,12 +40,11 @@ void AppendRegister::apply(const std::vector<Entry>& entries) {
     last_ = chain_after(last_.chain, entry);
     std::optional<std::uint64_t> value;
     if (entry.kind == EntryKind::data) {
-      blind_ = blind_ || entry.body->empty();
       value = BytesReader(*entry.body).get<std::uint64_t>();
       state_ = (state_ ^ *value) * 0x9E3779B97F4A7C15;
       state_ ^= state_ >> 31;
     }
-    if (!node_.is_up() || blind_) continue;
+    if (!node_.is_up() || is_blind()) continue;
     history_.fresh.applied.push_back(
         {node_.id(), std::max(epoch_, entry.id.epoch), last_, value, state_});
   }
@@ -66,8 +65,12 @@ void AppendRegister::on_leader_known(Epoch epoch, std::optional<NodeId>) {
   epoch_ = epoch;
 }
 
+bool AppendRegister::is_blind() const {
+  return history_.bare.contains(node_.id());
+}
+
 std::unique_ptr<consensus::SnapshotSource> AppendRegister::snapshot() {
-  if (blind_) return nullptr;
+  if (is_blind()) return nullptr;
   BytesWriter image;
   image.put(last_.chain);
   image.put(state_);
@@ -91,9 +94,9 @@ Result<void> AppendRegister::restored() {
   last_ = {restoring_, in.get<std::uint64_t>(), 0};
   state_ = in.get<std::uint64_t>();
   TRY_VOID(in.status());
-  blind_ = false;
   if (in.left() != image_padding_) return fail(Errc::corrupt, "{} bytes of padding", in.left());
-  if (node_.is_up()) history_.fresh.restored.push_back({node_.id(), restoring_, state_});
+  if (node_.is_up() && !is_blind())
+    history_.fresh.restored.push_back({node_.id(), restoring_, state_});
   return {};
 }
 

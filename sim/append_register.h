@@ -28,12 +28,13 @@ class AppendRegister final : public consensus::StateMachine {
   static Bytes body_of(std::uint64_t value, std::size_t padding);
 
  private:
+  bool is_blind() const;  // A witness's: it sees that there are entries, not what they say.
+
   const runtime::SimulatedNode& node_;
   History& history_;
   const std::size_t image_padding_;
   ChainedEntry last_;        // Applied.
   std::uint64_t state_ = 0;  // Of all values applied, in order.
-  bool blind_ = false;       // A witness's: it sees that there are values, not which.
   Epoch epoch_;              // That the node is in.
   std::optional<Epoch> active_;
   consensus::LogId restoring_;

@@ -89,7 +89,9 @@ bool Group::has_its_disk(const Member& member) const {
 Config Group::draw_target(const Config& now) {
   Config target = now;
   target.outgoing.clear();
-  const auto draw_role = [&] {
+  const auto draw_role = [&](NodeId id) {
+    // Who was a witness has no whole log, and stays one.
+    if (history_.bare.contains(id)) return MemberRole::witness;
     if (capabilities_.witnesses && random_.chance(0.1)) return MemberRole::witness;
     return random_.chance(0.2) ? MemberRole::observer : MemberRole::voter;
   };
@@ -100,13 +102,13 @@ Config Group::draw_target(const Config& now) {
       const bool again = !has_its_disk(*at) || random_.chance(0.2);
       const bool keep = random_.chance(0.3);
       if (keep && !again) {
-        at->role = draw_role();
+        at->role = draw_role(id);
         return;
       }
       target.members.erase(at);
       if (!again || !capabilities_.joint_changes) return;
     }
-    Member member{id, draw_role()};
+    Member member{id, draw_role(id)};
     if (swarm_.keyed) member.directory = history_.directories.at(id);
     target.members.push_back(member);
     std::sort(target.members.begin(), target.members.end());
@@ -153,7 +155,7 @@ bool Group::has_converged() {
   const Config& config = leader->config();
   if (!config.outgoing.empty()) return false;
   for (const Member& member : config.members) {
-    if (member.role == MemberRole::witness || !has_its_disk(member)) continue;
+    if (history_.bare.contains(member.id) || !has_its_disk(member)) continue;
     if (replica(member.id)->applied() != last) return false;
   }
   return true;

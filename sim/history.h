@@ -94,7 +94,8 @@ struct Claim {
 struct History {
   std::map<NodeId, ReplicaLog> logs;            // Of nodes that are down: as when they went down.
   std::map<NodeId, consensus::Config> configs;  // In force at each node.
-  std::map<NodeId, DirectoryId> directories;    // Of the disk each node has now.
+  std::set<NodeId> bare;  // Once witnesses: what their logs say is not whole, nor is their state.
+  std::map<NodeId, DirectoryId> directories;  // Of the disk each node has now.
 
   std::map<Epoch, NodeId> leaders;  // Who led first in an epoch.
   // Of every entry that ever was in a log, by epoch and index.
@@ -113,11 +114,19 @@ struct History {
   std::uint64_t images_installed = 0;
   std::uint64_t configs_changed = 0;
 
+  void in_force(NodeId node, const consensus::Config& config);
   // A node says that all up to `index` is committed, and is the first to do so.
   void claim(NodeId node, LogIndex index) {
     if (!claims.empty() && claims.rbegin()->first >= index) return;
     claims.emplace(index, Claim{node, configs[node]});
   }
 };
+
+inline void History::in_force(NodeId node, const consensus::Config& config) {
+  configs[node] = config;
+  for (const consensus::Member& member : config.members) {
+    if (member.role == consensus::MemberRole::witness) bare.insert(member.id);
+  }
+}
 
 }  // namespace qlab::sim

@@ -10,7 +10,7 @@ Probe::Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedN
     : inner_(std::move(inner)), node_(node), history_(history), commit_(recovery.applied) {
   const bool possible = log().recover(view, recovery.hard_state, history_.committed);
   history_.fresh.recovered.push_back({node_.id(), possible});
-  history_.configs[node_.id()] = recovery.config;
+  history_.in_force(node_.id(), recovery.config);
 }
 
 void Probe::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {
@@ -47,7 +47,7 @@ void Probe::note(const consensus::Effect& effect) {
   } else if (const auto* active = std::get_if<out::Activate>(&effect)) {
     history_.fresh.activated.push_back({node_.id(), active->epoch, active->ready_at, commit_});
   } else if (const auto* config = std::get_if<out::ConfigActive>(&effect)) {
-    history_.configs[node_.id()] = config->config;
+    history_.in_force(node_.id(), config->config);
     ++history_.configs_changed;
   }
 }

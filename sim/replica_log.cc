@@ -30,9 +30,9 @@ ChainedEntry chain_after(std::uint64_t before, const consensus::Entry& entry) {
   };
   mix(static_cast<std::uint64_t>(entry.id.epoch.value()));
   mix(static_cast<std::uint64_t>(entry.id.index.value()));
-  mix(static_cast<std::uint64_t>(entry.kind));
   if (!entry.body->empty()) {
-    chained.body = (std::uint64_t{crc32c(*entry.body)} << 32) | entry.body->size();
+    chained.body = (std::uint64_t{crc32c(*entry.body)} << 32) | (entry.body->size() << 4) |
+                   static_cast<std::uint64_t>(entry.kind);
   }
   return chained;
 }
