@@ -54,6 +54,7 @@ class LogView {
 struct Tuning {
   Duration election_timeout =
       std::chrono::milliseconds(1000);  // T: actual timeouts are uniform in [T, 2T).
+  Duration election_spread{};  // S: where it is not 0, actual timeouts are uniform in [T, T + S).
   Duration heartbeat_interval = std::chrono::milliseconds(200);  // < election_timeout.
   std::size_t batch_bytes_max = 1u << 20;                        // Bodies in one message.
   std::size_t inflight_messages_max = 64;                        // Unanswered appends to one peer.

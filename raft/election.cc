@@ -8,13 +8,15 @@ namespace qlab::raft {
 using consensus::QuorumUse;
 using consensus::ReplicaKey;
 
-// Uniform in [T, 2T), so that two followers seldom campaign at once (Raft 5.2). In the first T
-// after the leader's link broke there is nobody to hear from, only rivals to stay clear of: a tenth
-// of that. Not for longer, or one that no leader can reach outruns every election with its epochs.
+// Uniform in [T, 2T), or as wide as it was set, so that two followers seldom campaign at once
+// (Raft 5.2). In the first T after the leader's link broke there is nobody to hear from, only
+// rivals to stay clear of: a tenth of that. Not for longer, or one that no leader can reach outruns
+// every election with its epochs.
 void Raft::reset_election_deadline() {
   const bool hurries = leader_suspected_ && now_ - leader_suspected_at_ < tuning_.election_timeout;
   const Duration base = hurries ? tuning_.election_timeout / 10 : tuning_.election_timeout;
-  const auto spread = static_cast<std::uint64_t>(base.count());
+  const bool is_set = tuning_.election_spread > Duration{} && !hurries;
+  const auto spread = static_cast<std::uint64_t>((is_set ? tuning_.election_spread : base).count());
   election_deadline_ = now_ + base + Duration(static_cast<Duration::rep>(random_.below(spread)));
   deadline_reason_ = hurries ? "link_down" : "election_timeout";
 }

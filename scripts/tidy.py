@@ -25,6 +25,7 @@ RATCHET = ROOT / "scripts" / "tidy_ratchet.txt"
 # Where code may read a clock, start a thread or sleep. Everything else asks runtime/runtime.h.
 WORLD_ALLOWED: Mapping[str, str] = {
     "runtime/real/": "this is where the real world is",
+    "sim/main.cc": "it tells how fast the seeds run",
     "experiments/": "the load generator is a process of its own",
     "storage/bench/": "a measuring program is a process of its own",
     "common/logging.cc": "the time stamp of a log line",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/logging.h"
+#include "sim/elections.h"
 #include "sim/mutants.h"
 #include "sim/trial.h"
 
@@ -25,6 +26,7 @@ constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --rep
   --trace FILE       with --replay: the whole trace as NDJSON, every step of every node
   --mutant NAME      a bug to put in (none, and those that --mutants lists)
   --mutants          lists the bugs and the seeds to find each in the module, of at most --seeds
+  --elections N      N elections of raft per setting, against the dissertation's closed form
   --faults-ms N      virtual time under faults (default 20000)
   --json             one JSON object per seed on standard output
 Exit status: 0 when no seed found anything, 1 when one did, 2 for a wrong option.
@@ -39,6 +41,7 @@ struct Command {
   bool twice = false;
   bool json = false;
   bool mutants = false;
+  std::uint64_t elections = 0;
 };
 
 template <class T>
@@ -73,6 +76,8 @@ Result<void> take(Command& command, std::string_view option, std::string_view va
     command.end = command.first + 1;
     command.replays = true;
     command.trial.trace_lines = 60;
+  } else if (option == "--elections") {
+    TRY(command.elections, number<std::uint64_t>(option, value));
   } else if (option == "--jobs") {
     TRY(command.jobs, number<std::uint64_t>(option, value));
     if (command.jobs < 1 || command.jobs > 256) {
@@ -252,5 +257,9 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // A line is out before a later seed can abort.
   qlab::set_log_level(qlab::LogLevel::error);
   std::signal(SIGABRT, qlab::sim::tell_seed);
+  if (command->elections > 0) {
+    fmt::print("{}", qlab::sim::describe_elections(command->elections, command->first));
+    return 0;
+  }
   return command->mutants ? qlab::sim::find_mutants(*command) : qlab::sim::run(*command);
 }
