@@ -12,27 +12,6 @@ namespace {
 
 const std::vector<std::string_view> modules = module_names();
 
-// Seeds that are known to find what is wrong and not mended yet; they are left out.
-struct Open {
-  std::string_view module;
-  std::uint64_t seed;
-  std::string_view why;
-};
-constexpr Open open_findings[] = {
-    {"zab", 5, "a node that learned of no quorum since it was reconfigured away looks for ever"},
-    {"zab", 10, "a node that learned of no quorum since it was reconfigured away looks for ever"},
-    {"zab", 19, "it reads entries that its image has replaced"},
-    {"zab", 20, "it reads entries that its image has replaced"},
-};
-bool is_open(std::string_view module, std::uint64_t seed) {
-  for (const Open& open : open_findings) {
-    if (open.module != module || open.seed != seed) continue;
-    BOOST_TEST_MESSAGE(module << " seed " << seed << " is left out: " << open.why);
-    return true;
-  }
-  return false;
-}
-
 BOOST_AUTO_TEST_SUITE(sim)
 
 BOOST_DATA_TEST_CASE(a_group_stays_correct_under_all_faults_and_recovers, modules) {
@@ -41,7 +20,6 @@ BOOST_DATA_TEST_CASE(a_group_stays_correct_under_all_faults_and_recovers, module
   std::uint64_t committed = 0;
   std::uint64_t crashes = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    if (is_open(sample, seed)) continue;
     const Verdict verdict = run_twice(seed, options);
     BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or("")
                                          << "; replay: ./qlab sim --module " << sample
