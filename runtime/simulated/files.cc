@@ -287,11 +287,20 @@ void SimulatedFiles::sync_directory(const std::string& directory) {
     durable_.directories.insert(name);
     return true;
   });
-  std::erase_if(changes_, [&](const NameChange& c) {
-    if (c.directory != directory) return false;
+  std::vector<NameChange> left;
+  for (NameChange& c : changes_) {
+    if (c.directory != directory) {
+      left.push_back(std::move(c));
+      continue;
+    }
     durable_.apply(c);
-    return true;
-  });
+    // A name that is durably gone does not come with a later sync of the directory it was made in.
+    for (NameChange& earlier : left) {
+      std::erase_if(earlier.linked,
+                    [&](const auto& name) { return std::ranges::count(c.unlinked, name) > 0; });
+    }
+  }
+  changes_ = std::move(left);
 }
 
 SimulatedFiles::SyncAll SimulatedFiles::begin_sync_all() {
