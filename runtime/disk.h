@@ -84,6 +84,15 @@ class File {
   // Requires: no write beyond size() is under way. Errors: no_space (the size is as before); io.
   virtual Task<Result<void>> prepare(std::uint64_t size, Fill fill) = 0;
 
+  // Has the page cache write back what is dirty and forget all of the file, so that reads from here
+  // on give what the disk has, and writes reach it. After a failed sync, of whichever process, the
+  // cache may show what the disk never saw; and on ext4 whatever is written to such a page later,
+  // and synced well, is zeros after a power cut (docs/formats.md). Pages that somebody else has
+  // mapped or is reading stay. What cannot be written back is no error: reads tell what became of
+  // it. No effect where nothing lies between the file and the disk.
+  // Requires: no other call is under way. Durability: none. Errors: io.
+  virtual Task<Result<void>> forget_cached() = 0;
+
   virtual Result<std::uint64_t> size() const = 0;
   virtual Task<Result<void>> close() = 0;
 };

@@ -67,6 +67,29 @@ inline Task<void> writes_are_read_back(Disk& disk, IoPath io_path) {
   BOOST_TEST(closed.has_value());
 }
 
+// Whatever the page cache forgets, nothing that was written is missing while the disk is well.
+inline Task<void> nothing_is_lost_with_the_page_cache(Disk& disk, IoPath io_path) {
+  auto file = co_await open_new(disk, "forgotten", io_path);
+  std::vector<ByteView> pieces = {as_view("to be")};
+  const auto written = co_await file->write(0, pieces);
+  BOOST_REQUIRE(written.has_value());
+  const auto forgotten = co_await file->forget_cached();
+  BOOST_REQUIRE_MESSAGE(forgotten.has_value(), why(forgotten));
+  BOOST_TEST(file->size().value() == 5u);
+  BOOST_TEST(co_await read_text(*file, 0, 100) == "to be");
+  const auto more = co_await file->write(5, pieces);
+  BOOST_REQUIRE(more.has_value());
+  const auto synced = co_await file->sync();
+  BOOST_REQUIRE(synced.has_value());
+  const auto again = co_await file->forget_cached();
+  BOOST_REQUIRE(again.has_value());
+  BOOST_TEST(co_await read_text(*file, 0, 100) == "to beto be");
+  const auto closed = co_await file->close();
+  BOOST_TEST(closed.has_value());
+  const auto late = co_await file->forget_cached();
+  BOOST_TEST((late.error().code == Errc::closed));
+}
+
 // Larger than any buffer, in more pieces than one call of the kernel takes; holes read as zeroes.
 inline Task<void> large_writes_arrive_whole(Disk& disk, IoPath io_path) {
   auto file = co_await open_new(disk, "large", io_path);

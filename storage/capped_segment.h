@@ -25,6 +25,7 @@ class CappedSegment final : public Segment,
   Task<Result<std::uint64_t>> sync() override;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
+  Task<Result<void>> forget_cached() override;
   Task<Result<void>> rewrite(std::uint64_t position) override;
   void note_durable(std::uint64_t size) override;
   std::uint64_t size() const override { return file_ ? file_->size() : size_; }

@@ -67,9 +67,16 @@ class Segment {
   // way.
   virtual Task<Result<void>> truncate(std::uint64_t size) = 0;
 
-  // Writes everything from `position` on once more, as it is read: after a failed sync the page
-  // cache may show bytes that the disk has not got, and takes them for clean (ATC'20). The next
-  // sync() makes durable what was rewritten. Nothing to do where reads come from the disk itself.
+  // From here on reads give what the disk has, and what is written reaches it. After a failed sync,
+  // of this process or one before, the page cache may show bytes that the disk has not got, take
+  // them for clean, and on ext4 keep from the disk whatever is written to those pages later
+  // (docs/formats.md). No effect where reads come from the disk itself.
+  // Requires: no other call is under way. Errors: io.
+  virtual Task<Result<void>> forget_cached() { co_return Result<void>{}; }
+
+  // Writes everything from `position` on once more, as it is read: what the disk gives may be in
+  // its own cache alone, after a flush that failed. The next sync() makes durable what was
+  // rewritten. Nothing to do where writes are durable by themselves.
   // Requires: position <= size(); no append is under way. Errors: no_space (nothing is lost), io.
   virtual Task<Result<void>> rewrite(std::uint64_t position) = 0;
 

@@ -407,8 +407,8 @@ BOOST_AUTO_TEST_CASE(a_segment_closed_on_a_full_disk_leaves_no_part_of_an_append
 }
 
 // ATC'20: the second sync after a failed one says yes and writes nothing, and reads say all is
-// well.
-BOOST_AUTO_TEST_CASE(what_is_rewritten_after_a_failed_sync_is_durable_with_the_next_one) {
+// well. On ext4 not even a rewrite helps, as long as the pages stay.
+BOOST_AUTO_TEST_CASE(what_is_read_and_rewritten_after_a_failed_sync_is_durable_with_the_next_one) {
   for (const std::string_view engine : engine_names()) {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
       BOOST_TEST_CONTEXT("engine " << engine << ", seed " << seed) {
@@ -429,11 +429,14 @@ BOOST_AUTO_TEST_CASE(what_is_rewritten_after_a_failed_sync_is_durable_with_the_n
         if (segment->size() > 5007) {
           must(await(world, [&] { return segment->truncate(5007); }));
         }
+        must(await(world, [&] { return segment->forget_cached(); }));
+        const std::string left = read(setup, *segment, 0, 10'000);
+        BOOST_TEST(left.starts_with("durable"));
         must(await(world, [&] { return segment->rewrite(7); }));
-        BOOST_TEST(sync(setup, *segment) == 5007u);
+        BOOST_TEST(sync(setup, *segment) == segment->size());
         close(setup, *segment);
         const Bytes durable = world.disk().durable("segment").value();
-        BOOST_TEST(as_text(durable).substr(0, 5007) == "durable" + text);
+        BOOST_TEST(as_text(durable).substr(0, left.size()) == left);
       }
     }
   }

@@ -127,7 +127,7 @@ class Lives {
     return outcome->value.has_value() && is_up();
   }
 
-  // One life, from recovery to crash. True when un-synced data was lost.
+  // One life, from recovery to crash. True when un-synced data may have been lost.
   bool live() {
     boot();
     world_.set_fault_hook({});
@@ -146,7 +146,7 @@ class Lives {
     // Also after a failed sync: what is then in the page cache must be proved by the next start.
     power_cut = random_.chance(0.5);
     world_.world().crash(node, {.lose_unsynced = power_cut, .silent = false});
-    return power_cut;
+    return power_cut || faulty_;
   }
 
   Task<void> open_and_compare() {

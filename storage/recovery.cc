@@ -254,6 +254,9 @@ Task<Result<void>> Recovery::scan(std::size_t index, ScanStart start) {
     co_return fail(Errc::corrupt, "{} has {} bytes, and {} were durable", segment.path(),
                    segment.size(), durable);
   }
+  // Above the last known sync the page cache may show what a failed sync left there.
+  const bool in_doubt = segment.base() >= durable_.segment && durable < segment.size();
+  if (in_doubt) CO_TRY_VOID(co_await segment.data().forget_cached());
   expected_ = start.offset;
   ColdReader reader(runtime_, segment.data());
   const bool worth_it = segment.size() - start.position >= ColdReader::bytes_min;
@@ -392,8 +395,8 @@ Task<Result<std::string>> Recovery::describe_what_is_behind() {
   co_return fmt::format(", among them {} whole batches that end at offset {}", batches, last);
 }
 
-// What the page cache shows above the last known sync may be what a failed sync left there: clean,
-// and not on the disk. Written again, the sync that follows covers it.
+// What the disk gave above the last known sync may be in its own cache, of which a flush failed.
+// Written again, the sync that follows covers it.
 Task<Result<void>> Recovery::rewrite() {
   if (!persistent()) co_return Result<void>{};
   for (const auto& segment : log_.segments) {

@@ -198,6 +198,13 @@ Task<Result<void>> CappedSegment::truncate(std::uint64_t size) {
   co_return cut;
 }
 
+Task<Result<void>> CappedSegment::forget_cached() {
+  if (!try_enter()) CO_TRY_VOID(co_await enter());
+  Result<void> forgotten = co_await file_->forget_cached();
+  leave();
+  co_return forgotten;
+}
+
 Task<Result<void>> CappedSegment::rewrite(std::uint64_t position) {
   if (!try_enter()) CO_TRY_VOID(co_await enter());
   size_ = std::min(size_, position);

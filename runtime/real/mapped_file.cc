@@ -143,9 +143,14 @@ class MappedFile final : public RealFile {
     allocated_ = size;
   }
 
+  void unmap() override {
+    windows_.clear();
+    whole_file_dirty_ = true;
+  }
+
   // What was allocated ahead goes.
   Result<void> before_close() override {
-    windows_.clear();
+    unmap();
     if (allocated_ <= size_ || ::ftruncate(fd_.get(), static_cast<off_t>(size_)) == 0) return {};
     return fail(errno_error(errno, fmt::format("truncate {} to {}", name_, size_)));
   }

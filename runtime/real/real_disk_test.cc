@@ -35,6 +35,12 @@ BOOST_DATA_TEST_CASE(a_file_gives_back_what_was_written, any_position, io_path) 
   world.run([&] { return contract::writes_are_read_back(disk, io_path); });
 }
 
+BOOST_DATA_TEST_CASE(nothing_is_lost_with_the_page_cache, any_position, io_path) {
+  TestWorld world;
+  Disk& disk = world.runtime().disk();
+  world.run([&] { return contract::nothing_is_lost_with_the_page_cache(disk, io_path); });
+}
+
 BOOST_DATA_TEST_CASE(large_writes_arrive_whole, any_position, io_path) {
   TestWorld world;
   Disk& disk = world.runtime().disk();

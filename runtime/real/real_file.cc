@@ -52,6 +52,17 @@ Result<void> extend(int fd, std::uint64_t old_size, std::uint64_t size, Fill fil
   return added;
 }
 
+// The whole file, because a large folio that begins before a range would stay. What is not to be
+// written back is lost to the disk, and the pages are clean all the same: reads tell.
+Result<void> forget_pages(int fd, const std::string& name) {
+  constexpr unsigned whole =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  (void)::sync_file_range(fd, 0, 0, whole);
+  const int error = ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  if (error != 0) return fail(errno_error(error, fmt::format("fadvise {}", name)));
+  return {};
+}
+
 std::size_t total_size(const std::vector<ByteView>& pieces) {
   std::size_t sum = 0;
   for (const ByteView piece : pieces) sum += piece.size();
@@ -112,6 +123,15 @@ Task<Result<void>> RealFile::prepare(std::uint64_t size, Fill fill) {
   auto outcome = co_await parts_.preparer.run(std::move(job));
   resized(outcome ? size : old_size);
   co_return outcome;
+}
+
+Task<Result<void>> RealFile::forget_cached() {
+  if (!fd_.is_open()) co_return fail(Errc::closed, "read {}", name_);
+  CO_TRY_VOID(co_await pass(parts_.ask(DiskOperation::read, name_), "read"));
+  unmap();
+  auto job = [fd = fd_.get(), name = name_] { return forget_pages(fd, name); };
+  auto forgotten = co_await parts_.helper.run(std::move(job));
+  co_return forgotten;
 }
 
 Result<std::uint64_t> RealFile::size() const {

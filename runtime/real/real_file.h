@@ -58,6 +58,7 @@ class RealFile : public File {
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) final;
   Task<Result<void>> truncate(std::uint64_t size) final;
   Task<Result<void>> prepare(std::uint64_t size, Fill fill) final;
+  Task<Result<void>> forget_cached() final;
   Result<std::uint64_t> size() const override;
   Task<Result<void>> close() final;
 
@@ -72,6 +73,8 @@ class RealFile : public File {
   virtual std::size_t write_unit() const { return 1; }
   // The kernel has made the file as long as this, or is about to cut it.
   virtual void resized(std::uint64_t) {}
+  // Lets go of pages that it has mapped.
+  virtual void unmap() {}
   // Lets go of the descriptor before it is closed.
   virtual Result<void> before_close() { return {}; }
 

@@ -41,6 +41,7 @@ class SimulatedFile final : public File {
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
   Task<Result<void>> prepare(std::uint64_t size, Fill fill) override;
+  Task<Result<void>> forget_cached() override;
   Result<std::uint64_t> size() const override;
   Task<Result<void>> close() override;
 
@@ -93,7 +94,9 @@ Task<Result<Inode::ChangeId>> SimulatedFile::write_all(std::uint64_t position,
   std::size_t arrives = bytes.size();
   if (fault.error != 0) arrives = std::min(fault.torn, bytes.size());
   if (direct) arrives -= arrives % Inode::sector_bytes;
-  const auto change = inode_->begin_write(position, ByteView(bytes).first(arrives));
+  const ByteView arriving = ByteView(bytes).first(arrives);
+  const auto change = direct ? inode_->begin_direct_write(position, arriving)
+                             : inode_->begin_write(position, arriving);
   co_await wait(fault.delay + disk().options_.disk_write.draw(disk().random_));
   inode_->end(change);
   if (fault.error != 0) co_return fail(errno_error(fault.error, "write " + path_));
@@ -178,6 +181,16 @@ Task<Result<void>> SimulatedFile::prepare(std::uint64_t size, Fill) {
   inode_->end(change);
   const std::vector<Inode::ChangeId> zeroed(1, change);
   inode_->end_sync(zeroed);
+  co_return Result<void>{};
+}
+
+// Written back is not durable: what no sync covered may be lost all the same.
+Task<Result<void>> SimulatedFile::forget_cached() {
+  CO_TRY(const DiskFault fault,
+         begin({.operation = DiskOperation::read, .path = {}}, SimulatedDisk::Kind::look));
+  co_await wait(fault.delay + disk().options_.disk_sync.draw(disk().random_));
+  if (fault.error != 0) co_return fail(errno_error(fault.error, "read " + path_));
+  inode_->forget_cached();
   co_return Result<void>{};
 }
 

@@ -12,6 +12,11 @@ void overwrite(Bytes& content, std::uint64_t position, ByteView bytes) {
   std::copy(bytes.begin(), bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(position));
 }
 
+// How many pages hold this many bytes; also the number of the first page that lies behind them.
+std::uint64_t pages_up_to(std::uint64_t bytes) {
+  return (bytes + Inode::page_bytes - 1) / Inode::page_bytes;
+}
+
 bool is_below(std::string_view path, std::string_view directory) {
   return directory.empty() || (path.size() > directory.size() && path.starts_with(directory) &&
                                path[directory.size()] == '/');
@@ -45,8 +50,15 @@ Inode::ChangeId Inode::begin_write(std::uint64_t position, ByteView bytes) {
   return last_;
 }
 
+Inode::ChangeId Inode::begin_direct_write(std::uint64_t position, ByteView bytes) {
+  lost_pages_.erase(lost_pages_.lower_bound(position / page_bytes),
+                    lost_pages_.lower_bound(pages_up_to(position + bytes.size())));
+  return begin_write(position, bytes);
+}
+
 Inode::ChangeId Inode::begin_truncate(std::uint64_t size) {
   cached_.resize(size);
+  lost_pages_.erase(lost_pages_.lower_bound(pages_up_to(size)), lost_pages_.end());
   changes_.push_back({++last_, size, {}, true, false});
   return last_;
 }
@@ -113,15 +125,41 @@ void Inode::forget(std::vector<Change>& earlier, std::uint64_t from, std::uint64
 }
 
 void Inode::fail_sync(const std::vector<ChangeId>& changes, Prng& random) {
+  const bool loses_pages = random.chance(0.5);
+  const std::uint64_t first_new = pages_up_to(durable_.size());
   std::erase_if(changes_, [&](const Change& c) {
     if (!std::binary_search(changes.begin(), changes.end(), c.id)) return false;
-    apply_sectors(c, random);
+    const std::uint64_t first = std::max(first_new, c.position / page_bytes);
+    const std::uint64_t end = pages_up_to(c.position + c.bytes.size());
+    const bool is_lost = loses_pages && !c.truncates && !c.bytes.empty();
+    for (std::uint64_t page = first; is_lost && page < end; ++page) lost_pages_.insert(page);
+    // A truncation has no pages that could be lost.
+    if (c.truncates) {
+      apply(c);
+    } else {
+      apply_sectors(c, random);
+    }
     return true;
   });
 }
 
+void Inode::forget_cached() {
+  lost_pages_.clear();
+  const std::size_t size = cached_.size();
+  cached_ = durable_;
+  for (const Change& c : changes_) {
+    if (c.truncates) {
+      cached_.resize(c.position);
+    } else if (!c.bytes.empty()) {
+      overwrite(cached_, c.position, c.bytes);
+    }
+  }
+  cached_.resize(size);
+}
+
 void Inode::replace(ByteView bytes) {
   changes_.clear();
+  lost_pages_.clear();
   cached_.assign(bytes.begin(), bytes.end());
   durable_ = cached_;
 }
@@ -144,6 +182,7 @@ void Inode::lose_unsynced(Prng& random) {
   // The size got to the disk, and some of the data did not: zeros.
   if (survival == Survival::sectors_and_size && durable_.size() < size) durable_.resize(size);
   changes_.clear();
+  lost_pages_.clear();
   cached_ = durable_;
 }
 
@@ -155,7 +194,18 @@ void Inode::apply(const Change& change) {
   if (change.truncates) {
     durable_.resize(change.position);
   } else if (!change.bytes.empty()) {
-    overwrite(durable_, change.position, change.bytes);
+    reach_disk(change.position, change.bytes);
+  }
+}
+
+void Inode::reach_disk(std::uint64_t position, ByteView bytes) {
+  if (durable_.size() < position + bytes.size()) durable_.resize(position + bytes.size());
+  while (!bytes.empty()) {
+    const ByteView here =
+        bytes.first(std::min<std::size_t>(bytes.size(), page_bytes - position % page_bytes));
+    if (!lost_pages_.contains(position / page_bytes)) overwrite(durable_, position, here);
+    position += here.size();
+    bytes = bytes.subspan(here.size());
   }
 }
 
@@ -169,7 +219,7 @@ void Inode::apply_sectors(const Change& change, Prng& random) {
     const std::uint64_t position = change.position + at;
     const std::size_t count =
         std::min<std::size_t>(bytes.size() - at, sector_bytes - position % sector_bytes);
-    if (random.chance(0.5)) overwrite(durable_, position, bytes.subspan(at, count));
+    if (random.chance(0.5)) reach_disk(position, bytes.subspan(at, count));
     at += count;
   }
 }
@@ -179,7 +229,7 @@ void Inode::apply_torn(const Change& change, Prng& random) {
   const std::uint64_t end = change.position + random.below(change.bytes.size() + 1);
   const std::uint64_t torn = end - end % sector_bytes;
   if (torn <= change.position) return;
-  overwrite(durable_, change.position, ByteView(change.bytes).first(torn - change.position));
+  reach_disk(change.position, ByteView(change.bytes).first(torn - change.position));
 }
 
 SimulatedFiles::InodeRef SimulatedFiles::find(const std::string& path) const {

@@ -7,7 +7,7 @@
 // it likes: nothing, all, a prefix, or any subset of 512-byte sectors; of names likewise a prefix
 // or a subset. Directories appear durably; renaming one is a single change.
 // Source: ALICE (OSDI'14) for the persistence model; ATC'20 "Can Applications Recover from fsync
-// Failures?" for a failed sync as ext4 does it.
+// Failures?" for a failed sync as ext4 does it; docs/formats.md for the pages that ext4 loses.
 //
 // Paths are relative and checked by split_path. No time passes here; disk.h adds that.
 
@@ -35,6 +35,7 @@ std::string parent_of(std::string_view path);
 class Inode {
  public:
   static constexpr std::size_t sector_bytes = 512;
+  static constexpr std::size_t page_bytes = 4096;
   using ChangeId = std::uint64_t;
 
   const Bytes& cached() const { return cached_; }
@@ -43,6 +44,8 @@ class Inode {
   // A change begins, which is when readers see it, and ends when its caller hears of it. A sync
   // takes what has ended before it begins.
   ChangeId begin_write(std::uint64_t position, ByteView bytes);
+  // The same past the page cache, which is to hold nothing of these pages from here on.
+  ChangeId begin_direct_write(std::uint64_t position, ByteView bytes);
   ChangeId begin_truncate(std::uint64_t size);
   void end(ChangeId change);
   // A truncation is durable when it ends, whatever was written before.
@@ -52,8 +55,12 @@ class Inode {
   // Any of the changes that have ended; what they overwrote of others is not to come back.
   void end_sync(const std::vector<ChangeId>& changes);
   // The pages are marked clean all the same: readers see them until a crash, no later sync writes
-  // them, and which sectors got to the disk is drawn.
+  // them, and which sectors got to the disk is drawn. Or, as drawn, pages that were new stay mapped
+  // to blocks that count as never written: to the disk these are zeros, and so is all that is
+  // written to them later, until forget_cached() or a direct write.
   void fail_sync(const std::vector<ChangeId>& changes, Prng& random);
+  // Readers see what the disk has, and what is not durable yet; the size is not forgotten.
+  void forget_cached();
 
   // Replaces all, durably.
   void replace(ByteView bytes);
@@ -74,12 +81,15 @@ class Inode {
   // Takes the bytes in [from, to) out of earlier writes.
   static void forget(std::vector<Change>& earlier, std::uint64_t from, std::uint64_t to);
   void apply(const Change& change);
+  // What a write leaves on the disk.
+  void reach_disk(std::uint64_t position, ByteView bytes);
   void apply_sectors(const Change& change, Prng& random);
   void apply_torn(const Change& change, Prng& random);
 
   Bytes cached_;
   Bytes durable_;
-  std::vector<Change> changes_;  // Begun and not durable, in the order in which they began.
+  std::set<std::uint64_t> lost_pages_;  // By number: mapped to blocks that count as never written.
+  std::vector<Change> changes_;         // Begun and not durable, in the order in which they began.
   ChangeId last_ = 0;
 };
 

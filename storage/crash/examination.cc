@@ -1,17 +1,22 @@
 #include "storage/crash/examination.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "common/record_batch.h"
+#include "runtime/aligned_buffer.h"
+#include "runtime/disk.h"
 
 namespace qlab::storage {
 namespace {
 
 constexpr std::size_t read_bytes = 256 * 1024;
+constexpr std::size_t data_end_step = 1u << 20;
 
 // Which epochs may stand at the offsets of a batch. Nothing: all is well.
 std::optional<std::string> misplaced(const BatchHeader& header, const Promises& promises) {
@@ -54,26 +59,32 @@ Result<BatchHeader> compare_batch(ByteView bytes, const LogIdentity& identity,
   return *header;
 }
 
-// One past the last byte that is not zero.
+// One past the last byte that is not zero. Read past the page cache, where the file system can:
+// after a failed sync the cache shows what the disk never saw, and it is not for the examiner to
+// make it forget.
 std::optional<std::uint64_t> data_end(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code error;
-  const std::uint64_t size = std::filesystem::file_size(path, error);
-  if (!file || error) return {};
-  std::vector<char> buffer(1u << 20);
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  if (fd < 0 && errno == EINVAL) fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  runtime::AlignedBuffer buffer(data_end_step);
+  const std::span<std::byte> bytes = buffer.bytes();
   std::uint64_t at = 0;
   std::uint64_t end = 0;
-  while (file) {
-    file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    const auto count = static_cast<std::size_t>(file.gcount());
+  ssize_t got = 1;
+  while (got > 0) {
+    got = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
+    const std::size_t count = got > 0 ? static_cast<std::size_t>(got) : 0;
     for (std::size_t i = count; i > 0; --i) {
-      if (buffer[i - 1] == 0) continue;
+      if (bytes[i - 1] == std::byte{0}) continue;
       end = at + i;
       break;
     }
     at += count;
+    if (count % runtime::direct_alignment != 0)
+      got = 0;  // The end; a read from here is misaligned.
   }
-  if (at != size) return {};
+  ::close(fd);
+  if (got < 0) return {};
   return end;
 }
 

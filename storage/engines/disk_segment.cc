@@ -179,6 +179,13 @@ Task<Result<void>> DiskSegment::truncate(std::uint64_t size) {
   co_return Result<void>{};
 }
 
+Task<Result<void>> DiskSegment::forget_cached() {
+  if (poison_) co_return fail(poison_.error());
+  CHECK(!writing_);
+  CHECK(!syncing_);
+  co_return co_await file_.file->forget_cached();
+}
+
 Task<Result<void>> DiskSegment::rewrite(std::uint64_t position) {
   if (poison_) co_return fail(poison_.error());
   CHECK(position <= size_);

@@ -24,6 +24,7 @@ class DiskSegment final : public Segment {
   Task<Result<std::uint64_t>> sync() override;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
+  Task<Result<void>> forget_cached() override;
   Task<Result<void>> rewrite(std::uint64_t position) override;
   std::uint64_t size() const override { return size_; }
   std::uint64_t durable_size() const override { return durable_size_; }

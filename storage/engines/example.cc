@@ -21,6 +21,7 @@ class PlainSegment final : public Segment {
   Task<Result<std::uint64_t>> sync() override;
   Task<Result<Bytes>> read(std::uint64_t position, std::size_t count) override;
   Task<Result<void>> truncate(std::uint64_t size) override;
+  Task<Result<void>> forget_cached() override;
   Task<Result<void>> rewrite(std::uint64_t position) override;
   std::uint64_t size() const override { return size_; }
   std::uint64_t durable_size() const override { return durable_size_; }
@@ -103,6 +104,11 @@ Task<Result<void>> PlainSegment::truncate(std::uint64_t size) {
   size_ = file_.end = size;
   durable_size_ = std::min(durable_size_, size);
   co_return cut;
+}
+
+Task<Result<void>> PlainSegment::forget_cached() {
+  if (poison_) co_return fail(poison_.error());
+  co_return co_await file_.file->forget_cached();
 }
 
 Task<Result<void>> PlainSegment::rewrite(std::uint64_t position) {

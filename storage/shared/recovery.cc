@@ -145,6 +145,9 @@ Task<Result<void>> Recovery::open_segments() {
     out_.segments.push_back(std::move(segment));
   }
   out_.next_segment = std::max(out_.next_segment, out_.manifest.settled_through + 1);
+  // A segment is durable before another follows it. Of the last one the page cache may show what a
+  // failed sync left there.
+  if (!out_.segments.empty()) CO_TRY_VOID(co_await out_.segments.back()->data->forget_cached());
   co_return Result<void>{};
 }
 
@@ -355,7 +358,8 @@ Task<Result<void>> Recovery::make_durable() {
     CO_TRY_VOID(engine_.remove(last->path));
   }
   if (!out_.segments.empty()) {
-    // Of what no sync is known to have covered, the disk may lack what the page cache shows.
+    // Of what no sync is known to have covered, the disk may have only in its own cache what it
+    // gives.
     Segment& last = *out_.segments.back()->data;
     const Position begin{out_.segments.back()->number, 0};
     const std::uint64_t known = durable_ > begin ? durable_.byte : 0;
