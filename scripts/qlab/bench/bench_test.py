@@ -72,6 +72,19 @@ def test_who_has_no_target_sits_the_later_rounds_out(tmp_path):
         ("direct", 5, 1.0), ("mmap", 3, 1.0)]
 
 
+def test_a_round_is_held_against_the_limit_of_the_same_round():
+    ours = {0: {"value": 100.0}, 2: {"value": 400.0}}
+    limits = {0: {"limit": 100.0}, 1: {"limit": 1.0}, 2: {"limit": 200.0}}
+    line = rows.summarise(row([], []), "direct", ours, limits, None)
+    assert (line.more["ratio_min"], line.more["ratio_max"]) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 4096])
+def test_a_file_of_zeros_is_as_long_as_was_asked(tmp_path, size):
+    programs.write_zeros(tmp_path / "zeros", size)
+    assert (tmp_path / "zeros").read_bytes() == bytes(size)
+
+
 @pytest.mark.parametrize("target, met", [
     (rows.Target(1.05, at_most=True), False), (rows.Target(1.1, at_most=True), True),
     (rows.Target(1.1), True), (rows.Target(1.2), False)])

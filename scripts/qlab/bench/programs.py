@@ -112,8 +112,8 @@ def write_zeros(path: pathlib.Path, size: int) -> None:
     """Writes a file of zeros durably, so that overwriting it changes data only."""
     block = bytes(1 << 20)
     with path.open("wb", buffering=0) as file:
-        for _ in range(size // len(block)):
-            file.write(block)
+        for at in range(0, size, len(block)):
+            file.write(block[:size - at])
         os.fsync(file.fileno())
 
 

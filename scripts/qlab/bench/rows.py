@@ -18,6 +18,8 @@ KIB, MIB = 1 << 10, 1 << 20
 
 # What one round of one subject gave: key -> number. `value` and `limit` are what the row shows.
 Figures = dict[str, float]
+# By the number of the round: a round that failed for one is no round of the other.
+Rounds = dict[int, Figures]
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,7 @@ def run(row: Row, known: dict[str, list[str]], settings: Settings,
     steps: list[str | None] = [*subjects]
     if row.limit is not None and settings.with_fio:
         steps.insert(len(steps) // 2, None)
-    found: dict[str | None, list[Figures]] = {step: [] for step in steps}
+    found: dict[str | None, Rounds] = {step: {} for step in steps}
     why: dict[str | None, str] = {}
     for number in range(min(settings.rounds, row.rounds_max)):
         for step in steps if number % 2 == 0 else reversed(steps):
@@ -324,11 +326,11 @@ def run(row: Row, known: dict[str, list[str]], settings: Settings,
             tell(f"{row.name}, round {number + 1}: {step or 'fio'}")
             try:
                 figures = row.limit(settings) if step is None else row.measure(settings, step)
-                found[step].append(figures)
+                found[step][number] = figures
             except programs.BenchError as error:
                 why[step] = str(error)
     for subject in subjects:
-        yield summarise(row, subject, found[subject], found.get(None, []),
+        yield summarise(row, subject, found[subject], found.get(None, {}),
                         why.get(subject) or why.get(None) or _no_limit(row, settings))
 
 
@@ -338,21 +340,21 @@ def _no_limit(row: Row, settings: Settings) -> str | None:
     return programs.fio_missing() or "fio was not asked for"
 
 
-def summarise(row: Row, subject: str, ours: list[Figures], limits: list[Figures],
-              reason: str | None) -> Line:
+def summarise(row: Row, subject: str, ours: Rounds, limits: Rounds, reason: str | None) -> Line:
     """Medians over the rounds; the ratio is the median of the rounds' own ratios.
 
     Within a round both met the same machine; across rounds it may have been busier.
     """
-    pairs = [{**limit, **mine} for mine, limit in zip(ours, limits)] if limits else ours
-    value = _median([figures["value"] for figures in ours])
+    pairs = ([{**limits[number], **mine} for number, mine in ours.items() if number in limits]
+             if limits else list(ours.values()))
+    value = _median([figures["value"] for figures in ours.values()])
     ratios = [pair["value"] / pair["limit"] for pair in pairs if pair.get("limit")]
     ratio = _median(ratios)
     target = row.targets.get(subject)
     more: dict[str, Any] = {
         "rounds": len(ours),
-        "value_min": min((f["value"] for f in ours), default=None),
-        "value_max": max((f["value"] for f in ours), default=None),
+        "value_min": min((f["value"] for f in ours.values()), default=None),
+        "value_max": max((f["value"] for f in ours.values()), default=None),
         "ratio_min": min(ratios, default=None), "ratio_max": max(ratios, default=None),
         "target": str(target) if target else None,
         "met": None}
@@ -366,7 +368,7 @@ def summarise(row: Row, subject: str, ours: list[Figures], limits: list[Figures]
     if reason:
         more["reason"] = reason
     limit = _median([pair["limit"] for pair in pairs if pair.get("limit") is not None]
-                    or [figures["limit"] for figures in limits])
+                    or [figures["limit"] for figures in limits.values()])
     return Line(row.name, subject or None, row.unit, value, limit, ratio, more)
 
 
