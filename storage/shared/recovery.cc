@@ -30,6 +30,8 @@ class Recovery {
   Result<void> list_files();
   Task<Result<void>> open_segments();
   Task<Result<void>> replay_segments();
+  Result<void> check_begin(const Frame& frame, Position at) const;
+  Result<void> check_end() const;
   Result<void> replay(const Frame& frame, Position at);
   Result<void> replay_append(const Frame& frame, Position at, Stream& stream, bool counts);
   Task<Result<void>> end_at(std::size_t index, BadFrame bad);
@@ -49,6 +51,8 @@ class Recovery {
   std::vector<std::uint32_t> segments_;    // Of the shared log, by number.
   std::vector<SettledFilePtr> new_files_;  // Of which some block of the checkpoint knows nothing.
   Position durable_;                       // The largest that a frame or the checkpoint speaks of.
+  Position end_;                           // Of the segment that was replayed last.
+  std::uint32_t needed_ = 0;               // No segment from this one on was given up.
   Time phase_began_{};
 };
 
@@ -128,12 +132,11 @@ Task<Result<void>> Recovery::begin_anew() {
 
 Task<Result<void>> Recovery::open_segments() {
   // What was given up may still be there, and what was never named.
-  const std::uint32_t needed =
-      std::min(out_.manifest.settled_through + 1, checkpoint_.begin.segment);
+  needed_ = std::min(out_.manifest.settled_through + 1, checkpoint_.begin.segment);
   for (const std::uint32_t number : segments_) {
     out_.next_segment = std::max(out_.next_segment, number + 1);
     const std::string path = wal_path(directory_, number);
-    if (number < needed) {
+    if (number < needed_) {
       CO_TRY_VOID(engine_.remove(path));
       continue;
     }
@@ -218,9 +221,9 @@ Task<Result<void>> Recovery::replay_segments() {
     }
     ++out_.report.segments;
     out_.report.bytes_scanned += scanner.position();
+    end_ = {segment->number, static_cast<std::uint32_t>(scanner.position())};
     if (!scanner.bad()) continue;
-    const Position end{segment->number, static_cast<std::uint32_t>(scanner.position())};
-    CO_TRY(const bool is_end, co_await next_begins_behind(i, end));
+    CO_TRY(const bool is_end, co_await next_begins_behind(i, end_));
     if (is_end) {
       CO_TRY_VOID(co_await segment->data->truncate(scanner.position()));
       continue;
@@ -228,8 +231,35 @@ Task<Result<void>> Recovery::replay_segments() {
     CO_TRY(BadFrame bad, co_await look_behind(i, scanner));
     CO_TRY_VOID(co_await end_at(i, std::move(bad)));
   }
+  CO_TRY_VOID(check_end());
   out_.report.clean = out_.report.segments == 0;
   co_return co_await find_streams_in_new_files();
+}
+
+// Every segment says where the one before it ended.
+Result<void> Recovery::check_begin(const Frame& frame, Position at) const {
+  TRY(const Position previous, decode_begin(frame.payload));
+  const bool is_first = previous.segment == at.segment;
+  const bool was_given_up = end_.segment == 0 && previous.segment < needed_;
+  if (is_first || was_given_up || previous == end_) return {};
+  if (previous.segment == end_.segment) {
+    return fail(Errc::corrupt, "{} ends at byte {}, and {} says that it ended at {}",
+                wal_path(directory_, end_.segment), end_.byte, wal_path(directory_, at.segment),
+                previous.byte);
+  }
+  return fail(Errc::corrupt, "{} is missing; {} says that it ended at byte {}",
+              wal_path(directory_, previous.segment), wal_path(directory_, at.segment),
+              previous.byte);
+}
+
+// What was durable is there, whether or not anything follows it.
+Result<void> Recovery::check_end() const {
+  if (durable_.byte == 0 || durable_ <= end_) return {};
+  return fail(Errc::corrupt, "{} {}, and was durable to byte {}",
+              wal_path(directory_, durable_.segment),
+              durable_.segment == end_.segment ? fmt::format("ends at byte {}", end_.byte)
+                                               : std::string("is missing"),
+              durable_.byte);
 }
 
 Result<void> Recovery::replay(const Frame& frame, Position at) {
@@ -238,7 +268,7 @@ Result<void> Recovery::replay(const Frame& frame, Position at) {
                 why);
   };
   durable_ = std::max(durable_, frame.durable);
-  if (frame.kind == FrameKind::begin) return {};
+  if (frame.kind == FrameKind::begin) return check_begin(frame, at);
   // The checkpoint has it already, but for what is not settled.
   const bool counts = at >= checkpoint_.of(frame.stream);
   if (frame.kind == FrameKind::create) {

@@ -12,8 +12,8 @@
 namespace qlab::storage::shared {
 namespace {
 
-constexpr Duration retry_interval = std::chrono::seconds(1);
-constexpr std::size_t read_bytes = 4u << 20;
+constexpr Duration retry_interval_min = std::chrono::seconds(1);
+constexpr Duration retry_interval_max = std::chrono::seconds(64);
 constexpr std::size_t streams_per_turn = 4096;  // Between two turns of others.
 constexpr std::size_t blocks_per_turn = streams_per_turn / StreamTable::block_streams;
 
@@ -106,12 +106,30 @@ Task<void> Settler::run() {
     if (!done) blocked_ = done.error();
     progress_.notify_all();
     if (done && *done) woken_ = true;
+    if (done) retry_after_ = retry_interval_min;
     if (done || stopping_) continue;
-    log(LogLevel::warn, "storage", "settling in {} waits: {}", directory_, done.error().message());
-    if (done.error().code != Errc::no_space) co_return;
-    co_await changed_.wait_until(runtime_.now() + retry_interval);
-    woken_ = true;
+    tell(done.error());
+    // Without the shared log there is nothing to settle: whoever appends hears why.
+    if (wal_.failure()) co_return;
+    const bool is_full = done.error().code == Errc::no_space;
+    co_await wait_to_retry(is_full ? retry_interval_min : retry_after_);
+    if (!is_full) retry_after_ = std::min(2 * retry_after_, retry_interval_max);
   }
+}
+
+// A read may do better the next time, and a file that was not written well is never used again.
+Task<void> Settler::wait_to_retry(Duration interval) {
+  const Time due = runtime_.now() + interval;
+  while (!stopping_ && runtime_.now() < due) co_await changed_.wait_until(due);
+  woken_ = true;
+}
+
+void Settler::tell(const Error& why) const {
+  const bool is_full = why.code == Errc::no_space;
+  log(is_full ? LogLevel::warn : LogLevel::error, "storage",
+      "settling in {} waits, and is tried again; appends are refused once the shared log has grown "
+      "to log.shared.bytes.max={}: {}",
+      directory_, options_.bytes_max, why.message());
 }
 
 // True when there was something to do.
@@ -232,41 +250,6 @@ Task<Result<void>> Settler::settle(std::uint32_t segment) {
   next.settled_through = segment;
   CO_TRY(const SettledFilePtr file, co_await commit(std::move(writer), std::move(next)));
   co_await switch_over(segment, file);
-  co_return Result<void>{};
-}
-
-Task<Result<void>> Settler::copy_unsettled(SettledWriter& writer, std::uint32_t segment) {
-  const WalSegmentPtr from = wal_.find(segment);
-  const std::vector<StreamId>& streams = unsettled_[segment];
-  Bytes whole;  // The segment, when the cache has not got all of it.
-  std::vector<UnsettledBatch> batches;
-  for (std::size_t i = 0; i < streams.size(); ++i) {
-    const Stream* const stream = streams_.find(streams[i]);
-    if (!stream) continue;
-    batches.clear();
-    for (const UnsettledBatch& batch : stream->unsettled) {
-      if (batch.at.segment > segment) break;
-      batches.push_back(batch);
-    }
-    for (const UnsettledBatch& batch : batches) {
-      const auto cached = wal_.cache().find(batch.at, batch.bytes);
-      while (!cached && whole.size() < from->data->size()) {
-        CO_TRY(const Bytes more, co_await from->data->read(whole.size(), read_bytes));
-        whole.insert(whole.end(), more.begin(), more.end());
-      }
-      const ByteView bytes =
-          cached ? cached->bytes : ByteView(whole).subspan(batch.at.byte, batch.bytes);
-      const SettledBatch settled{.stream = streams[i],
-                                 .base = batch.base,
-                                 .last_offset_delta = batch.last_offset_delta,
-                                 .bytes = batch.bytes,
-                                 .max_timestamp = batch.max_timestamp,
-                                 .position = 0};
-      writer.add(settled, bytes);
-      if (writer.is_full()) CO_TRY_VOID(co_await writer.flush());
-    }
-    if (i % streams_per_turn == streams_per_turn - 1) co_await yield();
-  }
   co_return Result<void>{};
 }
 

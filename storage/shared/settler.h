@@ -90,11 +90,17 @@ class Settler {
   Task<Result<void>> settle_all();
 
  private:
+  Task<void> wait_to_retry(Duration interval);
+  void tell(const Error& why) const;
   Task<Result<bool>> do_one();
   Task<Result<bool>> do_job();
   Task<Result<bool>> catch_up();
   Task<Result<void>> settle(std::uint32_t segment);
+  struct Piece;
   Task<Result<void>> copy_unsettled(SettledWriter& writer, std::uint32_t segment);
+  Task<Result<void>> copy_pieces(SettledWriter& writer, WalSegmentPtr from,
+                                 std::vector<Piece> pieces);
+  Task<Result<Bytes>> gather(WalSegmentPtr from, std::vector<Piece>& pieces);
   Task<void> switch_over(std::uint32_t segment, SettledFilePtr file);
   Task<Result<void>> merge(std::vector<SettledFilePtr> files);
   Task<Result<void>> copy_live(SettledWriter& writer, std::vector<SettledFilePtr> files);
@@ -123,7 +129,8 @@ class Settler {
   std::vector<SettledFilePtr> dying_;   // Of which less than half counts.
   std::map<std::uint32_t, std::vector<StreamId>> unsettled_;  // By segment, in order of writing.
   std::optional<Error> blocked_;                              // Why the last job failed.
-  bool files_changed_ = false;  // Since the checkpoint, by more than settling.
+  Duration retry_after_ = std::chrono::seconds(1);  // The next failure, but for a full disk.
+  bool files_changed_ = false;                      // Since the checkpoint, by more than settling.
   bool room_wanted_ = false;
   bool file_waits_ = false;  // For cuts to take effect, which the shared log must not keep back.
   bool woken_ = false;

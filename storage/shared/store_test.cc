@@ -1,5 +1,6 @@
 // What the shared log does when the disk fails, and that no old bytes pass for frames.
 
+#include "common/logging.h"
 #include "storage/layout.h"
 #include "storage/log_fixture.h"
 #include "storage/shared/frame.h"
@@ -130,6 +131,165 @@ BOOST_AUTO_TEST_CASE(options_of_the_shared_log_out_of_bounds_name_key_value_and_
   options.bytes_max = 1u << 20;
   BOOST_TEST(options.validate().error().context ==
              "log.shared.checkpoint.bytes=268435456 is not in [4096, 524288]");
+}
+
+// One log of a shared layout with small segments, of which nothing is given up.
+class SmallSegments {
+ public:
+  SmallSegments() : world_(7) {
+    options_.shared.segment_bytes = 4096;
+    options_.shared.bytes_max = 1u << 20;
+    options_.shared.checkpoint_bytes = 512u << 10;
+    options_.shared.cache_bytes = 0;
+    boot();
+  }
+  template <class Make>
+  auto run(Make make) {
+    return await(world_, std::move(make));
+  }
+  Result<void> start() {
+    TRY_VOID(run([&] { return process_->layout->start(); }));
+    TRY(process_->log, run([&] { return process_->layout->open({"a-0", TopicId{1, 1}}, {}); }));
+    return {};
+  }
+  void append(int count) {
+    for (int i = 0; i < count; ++i) {
+      must(run([&] {
+        return process_->log->append_as_leader(make_batch(1, 1000 + i, 1000), LeaderEpoch{0});
+      }));
+    }
+    must(run([&] { return process_->log->sync(); }));
+  }
+  void kill() {
+    world_.kill();
+    boot();
+  }
+  // What the first of the files whose names begin so becomes; nothing is removed.
+  void change(const std::string& name, std::optional<Bytes> bytes) {
+    const std::string path = "shared/0-of-1/" + name;
+    if (bytes) must(disk().write_file_atomically(path, *bytes));
+    if (!bytes) must(disk().remove(path));
+    must(disk().sync_directory("shared/0-of-1"));
+  }
+  Bytes content(const std::string& name) { return must(disk().read_file("shared/0-of-1/" + name)); }
+  std::vector<std::string> files(std::string_view prefix) {
+    std::vector<std::string> names = must(disk().list("shared/0-of-1"));
+    std::erase_if(names, [&](const std::string& name) { return !name.starts_with(prefix); });
+    return names;
+  }
+  void pass(Duration time) {
+    world_.run([&] { return runtime::sleep_for(world_.runtime(), time); });
+  }
+  void fail_reads_of(std::string part) {
+    world_.set_fault_hook([part](const runtime::DiskAccess& access) {
+      const bool hit = !part.empty() && access.operation == runtime::DiskOperation::read &&
+                       access.path.find(part) != std::string_view::npos;
+      return runtime::DiskFault{.delay = {}, .error = hit ? EIO : 0, .torn = 0};
+    });
+  }
+  runtime::Disk& disk() { return world_.runtime().disk(); }
+  Log& log() { return *process_->log; }
+  Layout& layout() { return *process_->layout; }
+
+ private:
+  struct Process {
+    std::unique_ptr<Engine> engine;
+    std::unique_ptr<Layout> layout;
+    std::unique_ptr<Log> log;
+  };
+  void boot() {
+    world_.boot([this] {
+      auto process = std::make_shared<Process>();
+      process->engine = must(make_engine("buffered", world_.runtime()));
+      process->layout = must(make_layout("shared", world_.runtime(), *process->engine, options_));
+      process_ = process.get();
+      return process;
+    });
+  }
+
+  SimulatedTestWorld world_;
+  LayoutOptions options_;
+  Process* process_ = nullptr;
+};
+
+BOOST_AUTO_TEST_CASE(a_segment_that_is_missing_is_corruption_and_named) {
+  for (const std::size_t missing : {0u, 2u, 5u}) {
+    SmallSegments store;
+    must(store.start());
+    store.append(20);
+    store.kill();
+    const std::vector<std::string> segments = store.files("wal-");
+    BOOST_REQUIRE(segments.size() >= 6u);
+    store.change(segments[missing], std::nullopt);
+    const Result<void> started = store.start();
+    BOOST_TEST(number(code_of(started)) == number(Errc::corrupt));
+    BOOST_TEST(started.error().context.find(segments[missing] + " is missing") !=
+               std::string::npos);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_segment_that_is_shorter_than_it_was_is_corruption_and_named) {
+  SmallSegments store;
+  must(store.start());
+  store.append(20);
+  store.kill();
+  const std::string name = store.files("wal-")[2];
+  const Bytes whole = store.content(name);
+  const shared::Frame first = [&] {
+    // The begin frame; cut behind it, what is left is whole.
+    shared::Frame frame;
+    frame.payload = ByteView(whole).subspan(shared::frame_header_bytes,
+                                            shared::encode_begin(shared::Position{}).size());
+    return frame;
+  }();
+  store.change(
+      name, Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(first.total_bytes())));
+  const Result<void> started = store.start();
+  BOOST_TEST(number(code_of(started)) == number(Errc::corrupt));
+  BOOST_TEST(started.error().context.find(name + " ends at byte ") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_batch_is_reported_and_not_settled) {
+  set_log_level(LogLevel::error);
+  SmallSegments store;
+  must(store.start());
+  store.append(3);
+  Bytes bytes = store.content(store.files("wal-").front());
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  must(store.disk().write_file_atomically("shared/0-of-1/damaged", bytes));
+  const auto file = must(store.run(
+      [&] { return store.disk().open("shared/0-of-1/" + store.files("wal-").front(), {}); }));
+  must(store.run([&] { return file->write(0, std::vector<ByteView>(1, bytes)); }));
+  must(store.disk().remove("shared/0-of-1/damaged"));
+  store.append(3);
+  store.pass(std::chrono::seconds(3));
+  BOOST_TEST(store.files("settled-").empty());
+  const auto read = store.run([&] { return store.log().read(Offset{1}, Offset{2}, 1u << 20); });
+  BOOST_TEST(number(code_of(read)) == number(Errc::corrupt));
+  const Result<void> closed = store.run([&] { return store.log().close(); });
+  BOOST_TEST(closed.has_value());
+  const Result<void> stopped = store.run([&] { return store.layout().stop(); });
+  BOOST_TEST(number(code_of(stopped)) == number(Errc::corrupt));
+  set_log_level(LogLevel::error);
+}
+
+BOOST_AUTO_TEST_CASE(settling_goes_on_once_the_disk_reads_again) {
+  set_log_level(LogLevel::error);
+  SmallSegments store;
+  must(store.start());
+  store.fail_reads_of("wal-");
+  store.append(12);
+  store.pass(std::chrono::seconds(10));
+  BOOST_TEST(store.files("settled-").empty());
+  store.fail_reads_of("");
+  store.pass(std::chrono::minutes(2));
+  BOOST_TEST(!store.files("settled-").empty());
+  const auto read =
+      must(store.run([&] { return store.log().read(Offset{0}, Offset{99}, 1u << 20); }));
+  BOOST_TEST(read.next.value() == 12);
+  must(store.run([&] { return store.log().close(); }));
+  must(store.run([&] { return store.layout().stop(); }));
+  set_log_level(LogLevel::error);
 }
 
 Result<void> started(TestSetup& setup, std::string_view layout, std::size_t shard,

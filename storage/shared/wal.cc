@@ -143,6 +143,10 @@ Task<Result<void>> Wal::roll() {
   }
   ++next_number_;
   previous_end_ = written_;
+  if (!segments_.empty()) {
+    const WalSegment& last = *segments_.rbegin()->second;
+    previous_end_ = Position{last.number, 0}.plus(last.data->size());
+  }
   active_ = next;
   segments_.emplace(number, std::move(next));
   co_return Result<void>{};
