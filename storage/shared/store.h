@@ -103,10 +103,14 @@ class Store final : private WalObserver {
     std::uint32_t cuts = 0;  // The stream's, when it began.
     WallMillis now{};
   };
-  using TakeBatch = std::function<Task<Result<void>>(ByteView batch, const BatchHeader& header)>;
+  struct Cleaning;
   Task<Result<void>> delete_claimed(StreamId id, Offset start);
   Task<Result<SegmentFacts>> segment_at(StreamId id, Offset from, std::uint64_t bytes_max);
-  Task<Result<void>> for_batches(StreamId id, Offset from, Offset to, TakeBatch take);
+  Task<Result<ReadResult>> read_for(Compaction job, Offset from, Offset to);
+  Task<Result<void>> map_keys(Cleaning& cleaning);
+  static Result<void> add_cleaned(Cleaning& cleaning, SettledWriter& writer, ByteView batch,
+                                  const BatchHeader& header);
+  Task<Result<void>> copy_cleaned(Cleaning& cleaning, SettledWriter& writer, Offset to);
   Task<Result<CompactionOutcome>> compact_range(Compaction job, LogOptions options);
   Task<Result<void>> replace_files(Compaction job, std::unique_ptr<SettledWriter> writer,
                                    Offset to);

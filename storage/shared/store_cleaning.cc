@@ -121,77 +121,128 @@ Task<Result<CompactionOutcome>> Store::compact(StreamId id, LogOptions options, 
   co_return co_await compact_range(job, std::move(options));
 }
 
-// Calls `take` with every batch of [from, to), in order.
-Task<Result<void>> Store::for_batches(StreamId id, Offset from, Offset to, TakeBatch take) {
-  while (from < to) {
-    CO_TRY(const ReadResult read, co_await this->read(id, from, to, read_bytes));
-    if (read.batches.empty()) break;
-    ByteView rest(read.batches);
-    while (!rest.empty()) {
+// Batches from the one on that holds `from` or is the next one, at least one.
+// Requires: a batch ends behind `from`, and not behind `to`.
+Task<Result<ReadResult>> Store::read_for(Compaction job, Offset from, Offset to) {
+  // Others have their turn.
+  co_await runtime::sleep_for(runtime_, Duration{});
+  auto read = co_await this->read(job.id, from, to, read_bytes);
+  if (stream(job.id).cut_count != job.cuts) {
+    co_return fail(Errc::aborted, "{}: the log was cut", stream(job.id).name);
+  }
+  if (read && read->batches.empty()) {
+    co_return fail(Errc::corrupt, "{}: nothing is there at offset {}, and the log reaches to {}",
+                   stream(job.id).name, from, to);
+  }
+  co_return read;
+}
+
+// What a compaction knows, from its first pass on.
+struct Store::Cleaning {
+  Cleaning(Compaction compaction, const LogOptions& options, HashSecret secret)
+      : job(compaction),
+        delete_retention(options.delete_retention),
+        keys(options.dedupe_buffer_bytes, secret, compaction.dirty_from) {}
+
+  const Compaction job;
+  const WallMillis delete_retention;
+  DirtyKeys keys;
+  ProducerTails producers;
+  CompactionOutcome outcome;
+};
+
+// The first pass: the latest offset of every key that is dirty.
+Task<Result<void>> Store::map_keys(Cleaning& cleaning) {
+  const Compaction& job = cleaning.job;
+  for (Offset at = job.from; at < job.to;) {
+    CO_TRY(const ReadResult read, co_await read_for(job, at, job.to));
+    at = read.next;
+    for (ByteView rest(read.batches); !rest.empty();) {
       CO_TRY(const BatchHeader header, decode_batch_header(rest));
-      CO_TRY_VOID(co_await take(rest.first(header.total_bytes()), header));
+      const ByteView batch = rest.first(header.total_bytes());
       rest = rest.subspan(header.total_bytes());
+      cleaning.producers.note(header);
+      cleaning.outcome.bytes_before += batch.size();
+      const bool is_clean = header.next_offset() <= cleaning.keys.end();
+      if (cleaning.outcome.is_full || is_clean) continue;
+      CO_TRY(const bool fitted, cleaning.keys.map_keys(batch));
+      cleaning.outcome.is_full = !fitted;
     }
-    from = read.next;
-    co_await runtime::sleep_for(runtime_, Duration{});  // Others have their turn.
+  }
+  cleaning.outcome.clean_end = cleaning.keys.end();
+  co_return Result<void>{};
+}
+
+// Writes what compaction leaves of a batch, if anything.
+Result<void> Store::add_cleaned(Cleaning& cleaning, SettledWriter& writer, ByteView batch,
+                                const BatchHeader& header) {
+  const Compaction& job = cleaning.job;
+  CompactionOutcome& outcome = cleaning.outcome;
+  CleanedBatch cleaned;
+  if (header.base_offset < std::min(cleaning.keys.end(), job.to)) {
+    const CompactionPass pass{cleaning.keys, cleaning.producers, job.now,
+                              cleaning.delete_retention};
+    const bool is_last = header.next_offset() == job.to;
+    TRY(cleaned, clean_batch(batch, pass, is_last));
+    outcome.records_read += cleaned.records_read;
+    outcome.records_kept += cleaned.records_kept;
+  }
+  if (cleaned.fate == CleanedBatch::Fate::dropped) return {};
+  const bool is_rewritten = cleaned.fate == CleanedBatch::Fate::rewritten;
+  const ByteView kept = is_rewritten ? ByteView(cleaned.bytes) : batch;
+  TRY(const BatchHeader now, decode_batch_header(kept));
+  if (header.base_offset < job.to) outcome.bytes_after += kept.size();
+  const UnsettledBatch facts = unsettled_batch(now, Position());
+  const SettledBatch settled{.stream = job.id,
+                             .base = facts.base,
+                             .last_offset_delta = facts.last_offset_delta,
+                             .bytes = facts.bytes,
+                             .max_timestamp = facts.max_timestamp,
+                             .position = 0};
+  writer.add(settled, kept);
+  return {};
+}
+
+// The second pass. All that is settled moves to the new file, so that the older ones do not count
+// any more; it ends at `to` at the latest, before which there may be a gap.
+Task<Result<void>> Store::copy_cleaned(Cleaning& cleaning, SettledWriter& writer, Offset to) {
+  const Compaction& job = cleaning.job;
+  for (Offset at = job.from; at < to;) {
+    if (at >= job.to) {
+      CO_TRY(const std::optional<SettledRun> rest, co_await find_settled(job.id, at, 1));
+      if (!rest) break;
+    }
+    CO_TRY(const ReadResult read, co_await read_for(job, at, to));
+    at = read.next;
+    for (ByteView rest(read.batches); !rest.empty();) {
+      CO_TRY(const BatchHeader header, decode_batch_header(rest));
+      const ByteView batch = rest.first(header.total_bytes());
+      rest = rest.subspan(header.total_bytes());
+      CO_TRY_VOID(add_cleaned(cleaning, writer, batch, header));
+      if (writer.is_full()) CO_TRY_VOID(co_await writer.flush());
+    }
   }
   co_return Result<void>{};
 }
 
 Task<Result<CompactionOutcome>> Store::compact_range(Compaction job, LogOptions options) {
-  CompactionOutcome outcome;
-  outcome.ran = true;
-  DirtyKeys keys(options.dedupe_buffer_bytes, draw_secret(runtime_.random()), job.dirty_from);
-  ProducerTails producers;
-  TakeBatch map = [&](ByteView batch, const BatchHeader& header) -> Task<Result<void>> {
-    producers.note(header);
-    outcome.bytes_before += batch.size();
-    if (outcome.is_full || header.next_offset() <= keys.end()) co_return Result<void>{};
-    CO_TRY(const bool fitted, keys.map_keys(batch));
-    outcome.is_full = !fitted;
-    co_return Result<void>{};
-  };
-  CO_TRY_VOID(co_await for_batches(job.id, job.from, job.to, map));
-  outcome.clean_end = keys.end();
-
+  Cleaning cleaning(job, options, draw_secret(runtime_.random()));
+  cleaning.outcome.ran = true;
+  CO_TRY_VOID(co_await map_keys(cleaning));
   const Settler::Rest rest = co_await settler_.rest();
   const Settler::Writing writing(settler_);
   CO_TRY(std::unique_ptr<SettledWriter> writer, co_await settler_.begin_file());
-  const CompactionPass pass{keys, producers, job.now, options.delete_retention};
-  TakeBatch clean = [&](ByteView batch, const BatchHeader& header) -> Task<Result<void>> {
-    CleanedBatch cleaned;
-    if (header.base_offset < std::min(keys.end(), job.to)) {
-      const bool is_last = header.next_offset() == job.to;
-      CO_TRY(cleaned, clean_batch(batch, pass, is_last));
-      outcome.records_read += cleaned.records_read;
-      outcome.records_kept += cleaned.records_kept;
-    }
-    if (cleaned.fate == CleanedBatch::Fate::dropped) co_return Result<void>{};
-    const ByteView kept =
-        cleaned.fate == CleanedBatch::Fate::rewritten ? ByteView(cleaned.bytes) : batch;
-    CO_TRY(const BatchHeader now, decode_batch_header(kept));
-    if (header.base_offset < job.to) outcome.bytes_after += kept.size();
-    const UnsettledBatch facts = unsettled_batch(now, Position());
-    const SettledBatch settled{.stream = job.id,
-                               .base = facts.base,
-                               .last_offset_delta = facts.last_offset_delta,
-                               .bytes = facts.bytes,
-                               .max_timestamp = facts.max_timestamp,
-                               .position = 0};
-    writer->add(settled, kept);
-    if (writer->is_full()) co_return co_await writer->flush();
-    co_return Result<void>{};
-  };
-  // All that is settled moves to the new file, so that the older ones do not count any more.
   const Stream& of = stream(job.id);
   const Offset settled_end = of.unsettled.empty() ? of.end : of.unsettled.front().base;
   const Offset to = std::max(job.to, settled_end);
-  Result<void> copied = co_await for_batches(job.id, job.from, to, clean);
+  Result<void> copied = co_await copy_cleaned(cleaning, *writer, to);
   if (copied) copied = co_await replace_files(job, std::move(writer), to);
   if (writer) co_await writer->abandon(engine_);
   if (!copied) co_return fail(copied.error());
-  if (Stream* const cleaned = streams_.find(job.id)) cleaned->clean_end = outcome.clean_end;
-  co_return outcome;
+  if (Stream* const cleaned = streams_.find(job.id)) {
+    cleaned->clean_end = cleaning.outcome.clean_end;
+  }
+  co_return cleaning.outcome;
 }
 
 // Lets the new file stand for all settled files of the stream, and for what is not settled below
