@@ -203,6 +203,23 @@ BOOST_AUTO_TEST_CASE(a_cut_or_removed_log_leaves_its_neighbours_alone) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_closed_log_can_still_be_removed) {
+  for_all([](LayoutFixture& fixture) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      fixture.open(i);
+      fixture.append(i, make_batch(2, 1000, 150));
+      must(fixture.run([&] { return fixture.log(i).close(); }));
+      must(fixture.run([&] { return fixture.log(i).remove(); }));
+    }
+    BOOST_TEST(fixture.open(0).end().value() == 0);
+    if (!fixture.is_persistent()) return;
+    fixture.append(0, make_batch(1));
+    fixture.kill();
+    BOOST_TEST(fixture.open(0).end().value() == 1);
+    BOOST_TEST(fixture.open(1).end().value() == 0);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(what_is_deleted_is_gone_for_good) {
   for_all([](LayoutFixture& fixture) {
     Log& log = fixture.open(0);

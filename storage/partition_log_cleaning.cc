@@ -11,8 +11,7 @@ namespace qlab::storage {
 // A gap is believed after a crash only below gaps_end, and everything below that is durable: so no
 // stale bytes behind a torn tail can pass for a batch after a gap.
 Task<Result<AppendResult>> PartitionLog::write_with_gap(Bytes batches, AppendResult range) {
-  const bool full = is_full_for(active().noted_end(), batches.size(), range.next);
-  if (full) CO_TRY_VOID(co_await roll());
+  CO_TRY_VOID(co_await make_ready(batches.size(), range.next));
   Segment& data = active().data();
   CHECK(active().noted_end() == data.size());
   Result<void> written = co_await data.append(std::vector<ByteView>(1, batches));

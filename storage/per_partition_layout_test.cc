@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 #include "runtime/async.h"
 #include "storage/log_fixture.h"
@@ -392,6 +393,48 @@ BOOST_AUTO_TEST_CASE(logs_that_are_opened_at_once_recover_at_once) {
   Duration sum{};
   for (const Duration each : logs.layout().recovery().phases) sum += each;
   BOOST_TEST((sum > 4 * logs.layout().recovery().elapsed));
+}
+
+BOOST_AUTO_TEST_CASE(the_first_read_of_a_full_segment_after_a_clean_start_begins_near_its_offset) {
+  Logs logs;
+  logs.log_options.segment_bytes = 200'000;
+  logs.start();
+  logs.open(1);
+  for (int i = 0; i < 1500; ++i) logs.append(0, 2, 1000 + i);
+  logs.restart();
+  logs.open(1);
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  std::size_t bytes = 0;
+  logs.world.set_fault_hook([&](const DiskAccess& access) {
+    if (access.operation == DiskOperation::read && access.path.ends_with("0.log")) {
+      least = std::min(least, access.position);
+      bytes += access.count;
+    }
+    return DiskFault{};
+  });
+  const auto read =
+      must(await(logs.world, [&] { return logs.log(0).read(Offset{1500}, Offset{1'000'000}, 1); }));
+  BOOST_TEST(read.next.value() == 1502);
+  BOOST_TEST(least > 50'000u);
+  BOOST_TEST(bytes < 100'000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_batch_behind_a_gap_goes_into_a_segment_whose_indexes_are_loaded) {
+  Logs logs;
+  logs.log_options.cleanup_policy = CleanupPolicy::compact;
+  logs.start();
+  logs.open(1);
+  for (int i = 0; i < 5; ++i) logs.append(0, 2, 1000 + i);
+  logs.restart();
+  logs.open(1);
+  logs.count();
+  Bytes batch = make_batch(1, 5000);
+  stamp_batch(batch, Offset{20}, LeaderEpoch{0});
+  must(await(logs.world, [&] { return logs.log(0).append_as_follower(batch); }));
+  BOOST_TEST(logs.counted(DiskOperation::read, ".index") == 1u);
+  const auto found =
+      must(await(logs.world, [&] { return logs.log(0).find_timestamp(4000, Offset{100}); }));
+  BOOST_TEST(found->offset.value() == 20);
 }
 
 BOOST_AUTO_TEST_CASE(a_layout_sums_up_what_its_logs_did_to_recover) {

@@ -85,7 +85,8 @@ Task<Result<void>> SharedLog::close() {
 }
 
 Task<Result<void>> SharedLog::remove() {
-  if (std::exchange(closed_, true)) co_return Result<void>{};
+  closed_ = true;
+  if (std::exchange(removed_, true)) co_return Result<void>{};
   co_return co_await store_->remove(id_);
 }
 

@@ -41,6 +41,7 @@ class SharedLog final : public Log {
   const LogOptions* const options_;
   const StreamId id_;
   bool closed_ = false;
+  bool removed_ = false;
 };
 
 }  // namespace qlab::storage::shared
