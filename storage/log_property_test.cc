@@ -3,62 +3,12 @@
 #include <array>
 
 #include "runtime/async.h"
+#include "storage/log_comparison.h"
 #include "storage/log_fixture.h"
-#include "storage/log_twin.h"
 #include "storage/per_partition_layout.h"
 
 namespace qlab::storage {
 namespace {
-
-// Everything that a log may be asked, at a few drawn points.
-Task<void> compare(Log& log, const LogTwin& twin, Prng& random) {
-  BOOST_TEST(log.start().value() == twin.start);
-  BOOST_TEST(log.end().value() == twin.end());
-  BOOST_TEST(log.latest_epoch().value() == twin.latest_epoch());
-  for (int i = 0; i < 3; ++i) {
-    const auto epoch = static_cast<std::int32_t>(random.between(-1, twin.latest_epoch() + 2));
-    const EpochEnd end = log.end_of_epoch(LeaderEpoch{epoch});
-    const auto expected = twin.end_of_epoch(epoch);
-    BOOST_TEST(end.epoch.value() == expected.first);
-    BOOST_TEST(end.end.value() == expected.second);
-  }
-  {
-    const std::int64_t timestamp = random.between(-1, 1000);
-    const std::int64_t limit = random.between(twin.start, twin.end() + 1);
-    const auto found = co_await log.find_timestamp(timestamp, Offset{limit});
-    BOOST_REQUIRE(found.has_value());
-    const auto expected = twin.find(timestamp, limit);
-    BOOST_REQUIRE(found->has_value() == expected.has_value());
-    if (expected) {
-      BOOST_TEST((*found)->offset.value() == expected->first);
-      BOOST_TEST((*found)->timestamp == expected->second);
-    }
-  }
-  for (int i = 0; i < 3; ++i) {
-    const std::int64_t from = random.between(twin.start, twin.end());
-    const std::int64_t limit = random.between(from, twin.end() + 1);
-    const std::size_t bytes_max = random.below(1000);
-    const auto read = co_await log.read(Offset{from}, Offset{limit}, bytes_max);
-    BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
-    std::size_t at = twin.index_of(from);
-    const bool served = from < limit && at < twin.batches.size() && twin.batches[at].next <= limit;
-    BOOST_TEST(read->batches.empty() == !served);
-    std::size_t bytes = 0;
-    std::int64_t next = from;
-    while (bytes < read->batches.size()) {
-      BOOST_REQUIRE(at < twin.batches.size());
-      const LogTwin::Batch& batch = twin.batches[at++];
-      BOOST_REQUIRE(bytes + batch.bytes.size() <= read->batches.size());
-      const ByteView here = ByteView(read->batches).subspan(bytes, batch.bytes.size());
-      BOOST_REQUIRE(std::ranges::equal(here, batch.bytes));
-      BOOST_REQUIRE(batch.next <= limit);
-      BOOST_TEST((bytes == 0 || bytes + batch.bytes.size() <= bytes_max));
-      bytes += batch.bytes.size();
-      next = batch.next;
-    }
-    BOOST_TEST(read->next.value() == next);
-  }
-}
 
 // The process: what a crash takes with it.
 struct Process {
@@ -162,7 +112,8 @@ class Lives {
     BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
     Log& log = *process_->log;
     BOOST_TEST((log.durable_end() == log.end()));
-    co_await accept(log);
+    std::function<bool()> up = [this] { return is_up(); };
+    co_await accept(log, twin_, pending_, std::max(floor_, cached_), std::move(up));
     if (!is_up()) co_return;
     co_await open_neighbours();
     if (!is_up()) co_return;
@@ -171,47 +122,6 @@ class Lives {
     cached_ = 0;
     failed_ = false;
     co_await compare(log, twin_, random_);
-  }
-
-  // What is found must be a prefix of the log before the last call or after it, with all that was
-  // durable.
-  Task<void> accept(Log& log) {
-    std::vector<LogTwin::Batch> found;
-    for (Offset at = log.start(); at < log.end();) {
-      const auto read = co_await log.read(at, log.end(), 1u << 20);
-      if (!is_up()) co_return;
-      BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
-      ByteView rest(read->batches);
-      while (!rest.empty()) {
-        const BatchHeader header = check_batch(rest).value();
-        const ByteView batch = rest.first(header.total_bytes());
-        found.push_back({header.base_offset.value(), header.next_offset().value(),
-                         header.leader_epoch.value(), Bytes(batch.begin(), batch.end())});
-        rest = rest.subspan(header.total_bytes());
-      }
-      at = read->next;
-    }
-    const auto is_prefix_of = [&](const LogTwin& twin) {
-      const auto same = [](const LogTwin::Batch& a, const LogTwin::Batch& b) {
-        return a.base == b.base && a.bytes == b.bytes;
-      };
-      return log.start().value() == twin.start && found.size() <= twin.batches.size() &&
-             std::equal(found.begin(), found.end(), twin.batches.begin(), same);
-    };
-    const bool before = is_prefix_of(twin_);
-    const bool after = is_prefix_of(pending_);
-    BOOST_REQUIRE_MESSAGE(
-        before || after,
-        fmt::format("[{}, {}) is neither of [{}, {}) nor of [{}, {})", log.start(), log.end(),
-                    twin_.start, twin_.end(), pending_.start, pending_.end()));
-    const std::int64_t promised = std::max(floor_, cached_);
-    if (twin_.start == pending_.start) {
-      BOOST_TEST(log.end().value() >= std::min(promised, pending_.end()));
-    } else if (!after) {
-      BOOST_TEST(log.end().value() >= promised);
-    }
-    if (!before) twin_ = pending_;
-    twin_.batches.resize(found.size());
   }
 
   static LogName name_of(std::size_t number) {

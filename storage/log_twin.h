@@ -25,6 +25,18 @@ struct LogTwin {
 
   std::int64_t end() const { return batches.empty() ? start : batches.back().next; }
   std::int32_t latest_epoch() const { return batches.empty() ? -1 : batches.back().epoch; }
+  std::uint64_t size_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const Batch& batch : batches) bytes += batch.bytes.size();
+    return bytes;
+  }
+  bool begins_with(std::int64_t its_start, const std::vector<Batch>& found) const {
+    const auto same = [](const Batch& a, const Batch& b) {
+      return a.base == b.base && a.bytes == b.bytes;
+    };
+    return its_start == start && found.size() <= batches.size() &&
+           std::equal(found.begin(), found.end(), batches.begin(), same);
+  }
 
   void append(Bytes bytes, std::int32_t epoch) {
     const auto header = decode_batch_header(bytes).value();

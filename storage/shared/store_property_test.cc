@@ -3,55 +3,14 @@
 
 #include "common/logging.h"
 #include "runtime/async.h"
+#include "storage/log_comparison.h"
 #include "storage/log_fixture.h"
-#include "storage/log_twin.h"
 #include "storage/shared/shared_layout.h"
 
 namespace qlab::storage {
 namespace {
 
 constexpr std::size_t streams_max = 4;
-
-// What of a log is like its twin, at a few drawn points.
-Task<void> compare(Log& log, const LogTwin& twin, Prng& random) {
-  BOOST_TEST(log.start().value() == twin.start);
-  BOOST_TEST(log.end().value() == twin.end());
-  BOOST_TEST(log.latest_epoch().value() == twin.latest_epoch());
-  std::uint64_t bytes = 0;
-  for (const LogTwin::Batch& batch : twin.batches) bytes += batch.bytes.size();
-  BOOST_TEST(log.size_bytes() == bytes);
-  const auto epoch = static_cast<std::int32_t>(random.between(-1, twin.latest_epoch() + 2));
-  const EpochEnd epoch_end = log.end_of_epoch(LeaderEpoch{epoch});
-  BOOST_TEST(epoch_end.epoch.value() == twin.end_of_epoch(epoch).first);
-  BOOST_TEST(epoch_end.end.value() == twin.end_of_epoch(epoch).second);
-
-  const std::int64_t timestamp = random.between(-1, 1000);
-  const std::int64_t time_limit = random.between(twin.start, twin.end() + 1);
-  const auto found = co_await log.find_timestamp(timestamp, Offset{time_limit});
-  BOOST_REQUIRE_MESSAGE(found.has_value(), (found ? "" : found.error().message()));
-  const auto expected = twin.find(timestamp, time_limit);
-  BOOST_REQUIRE(found->has_value() == expected.has_value());
-  if (expected) BOOST_TEST((*found)->offset.value() == expected->first);
-
-  const std::int64_t from = random.between(twin.start, twin.end());
-  const std::int64_t limit = random.between(from, twin.end() + 1);
-  const std::size_t bytes_max = random.below(1000);
-  const auto read = co_await log.read(Offset{from}, Offset{limit}, bytes_max);
-  BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
-  std::size_t at = twin.index_of(from);
-  const bool served = from < limit && at < twin.batches.size() && twin.batches[at].next <= limit;
-  BOOST_TEST(read->batches.empty() == !served);
-  for (std::size_t here = 0; here < read->batches.size();) {
-    BOOST_REQUIRE(at < twin.batches.size());
-    const LogTwin::Batch& batch = twin.batches[at++];
-    BOOST_REQUIRE(here + batch.bytes.size() <= read->batches.size());
-    const ByteView view = ByteView(read->batches).subspan(here, batch.bytes.size());
-    BOOST_REQUIRE(std::ranges::equal(view, batch.bytes));
-    BOOST_TEST(batch.next <= limit);
-    here += batch.bytes.size();
-    BOOST_TEST((here == batch.bytes.size() || here <= bytes_max));
-  }
-}
 
 // The process: what a crash takes with it.
 struct Process {
@@ -175,56 +134,17 @@ class Lives {
       BOOST_REQUIRE(!failed_);
       Log& log = *process_->logs[i];
       BOOST_TEST((log.durable_end() == log.end()));
-      co_await accept(log, known_[i]);
+      Known& known = known_[i];
+      const std::int64_t promised = std::max(known.floor, known.cached);
+      std::function<bool()> up = [this] { return is_up(); };
+      co_await accept(log, known.twin, known.pending, promised, std::move(up));
       if (!is_up()) co_return;
-      known_[i].pending = known_[i].twin;
-      known_[i].floor = known_[i].twin.end();
-      known_[i].cached = 0;
-      co_await compare(log, known_[i].twin, random_);
+      known.pending = known.twin;
+      known.floor = known.twin.end();
+      known.cached = 0;
+      co_await compare(log, known.twin, random_);
       if (!is_up()) co_return;
     }
-  }
-
-  // What is found must be a prefix of the log before the last call or after it, with all that was
-  // durable.
-  Task<void> accept(Log& log, Known& known) {
-    std::vector<LogTwin::Batch> found;
-    for (Offset at = log.start(); at < log.end();) {
-      const auto read = co_await log.read(at, log.end(), 1u << 20);
-      if (!is_up()) co_return;
-      BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
-      ByteView rest(read->batches);
-      while (!rest.empty()) {
-        const BatchHeader header = check_batch(rest).value();
-        const ByteView batch = rest.first(header.total_bytes());
-        found.push_back({header.base_offset.value(), header.next_offset().value(),
-                         header.leader_epoch.value(), Bytes(batch.begin(), batch.end())});
-        rest = rest.subspan(header.total_bytes());
-      }
-      BOOST_REQUIRE(read->next > at);
-      at = read->next;
-    }
-    const auto is_prefix_of = [&](const LogTwin& twin) {
-      const auto same = [](const LogTwin::Batch& a, const LogTwin::Batch& b) {
-        return a.base == b.base && a.bytes == b.bytes;
-      };
-      return log.start().value() == twin.start && found.size() <= twin.batches.size() &&
-             std::equal(found.begin(), found.end(), twin.batches.begin(), same);
-    };
-    const bool before = is_prefix_of(known.twin);
-    const bool after = is_prefix_of(known.pending);
-    BOOST_REQUIRE_MESSAGE(
-        before || after,
-        fmt::format("[{}, {}) is neither of [{}, {}) nor of [{}, {})", log.start(), log.end(),
-                    known.twin.start, known.twin.end(), known.pending.start, known.pending.end()));
-    const std::int64_t promised = std::max(known.floor, known.cached);
-    if (known.twin.start == known.pending.start) {
-      BOOST_TEST(log.end().value() >= std::min(promised, known.pending.end()));
-    } else if (!after) {
-      BOOST_TEST(log.end().value() >= promised);
-    }
-    if (!before) known.twin = known.pending;
-    known.twin.batches.resize(found.size());
   }
 
   Task<void> close() {
