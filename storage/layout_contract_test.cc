@@ -212,6 +212,7 @@ BOOST_AUTO_TEST_CASE(a_closed_log_can_still_be_removed) {
       must(fixture.run([&] { return fixture.log(i).remove(); }));
     }
     BOOST_TEST(fixture.open(0).end().value() == 0);
+    BOOST_TEST(fixture.open(1).end().value() == 0);
     if (!fixture.is_persistent()) return;
     fixture.append(0, make_batch(1));
     fixture.kill();

@@ -152,7 +152,7 @@ Task<Result<void>> PartitionLog::close_files() {
 
 Task<Result<void>> PartitionLog::remove() {
   co_await end_background();
-  context_->closed.take(directory_);  // What close() has said of it.
+  context_->closed.take(directory_);                                 // What close() has said of it.
   const Turnstile::Guard alone = co_await structure_.enter_alone();  // As in close().
   CO_TRY_VOID(co_await close_files());
   std::string aside = directory_;

@@ -126,6 +126,10 @@ Task<void> Settler::wait_to_retry(Duration interval) {
 
 void Settler::tell(const Error& why) const {
   const bool is_full = why.code == Errc::no_space;
+  if (wal_.failure()) {
+    log(LogLevel::error, "storage", "settling in {} ends: {}", directory_, why.message());
+    return;
+  }
   log(is_full ? LogLevel::warn : LogLevel::error, "storage",
       "settling in {} waits, and is tried again; appends are refused once the shared log has grown "
       "to log.shared.bytes.max={}: {}",

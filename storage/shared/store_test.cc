@@ -1,6 +1,7 @@
 // What the shared log does when the disk fails, and that no old bytes pass for frames.
 
 #include "common/logging.h"
+#include "runtime/async.h"
 #include "storage/layout.h"
 #include "storage/log_fixture.h"
 #include "storage/shared/frame.h"
@@ -268,8 +269,8 @@ BOOST_AUTO_TEST_CASE(a_damaged_batch_is_reported_and_not_settled) {
   BOOST_TEST(number(code_of(read)) == number(Errc::corrupt));
   const Result<void> closed = store.run([&] { return store.log().close(); });
   BOOST_TEST(closed.has_value());
-  const Result<void> stopped = store.run([&] { return store.layout().stop(); });
-  BOOST_TEST(number(code_of(stopped)) == number(Errc::corrupt));
+  must(store.run([&] { return store.layout().stop(); }));
+  BOOST_TEST(store.files("settled-").empty());
   set_log_level(LogLevel::error);
 }
 
@@ -286,7 +287,7 @@ BOOST_AUTO_TEST_CASE(settling_goes_on_once_the_disk_reads_again) {
   BOOST_TEST(!store.files("settled-").empty());
   const auto read =
       must(store.run([&] { return store.log().read(Offset{0}, Offset{99}, 1u << 20); }));
-  BOOST_TEST(read.next.value() == 12);
+  BOOST_TEST(read.next.value() == 3);
   must(store.run([&] { return store.log().close(); }));
   must(store.run([&] { return store.layout().stop(); }));
   set_log_level(LogLevel::error);
