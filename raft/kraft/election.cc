@@ -21,6 +21,7 @@ void Kraft::reset_election_deadline() {
 
 void Kraft::start_election(std::string_view reason) {
   deadline_reason_ = reason;
+  if (leader_) suspected_ = leader_;
   emit(out::ElectionStarted{hard_state_.epoch.next(), reason});
   if (tuning_.pre_vote) {
     become_prospective();
@@ -83,7 +84,13 @@ void Kraft::count_vote(NodeId from, bool granted) {
     if (state_ == State::prospective) return become_candidate();
     return become_leader();
   }
-  if (!is_quorum_possible(config(), QuorumUse::elect, said(false))) lose_election();
+  // Followers of one leader lose it at the same moment, and then take each other's votes. The
+  // answer that still lacks is that leader's: to wait for it would cost an election timeout.
+  const auto is_lost = [&](NodeId id) {
+    const bool is_silent = id == suspected_ && !votes_.contains(id);
+    return said(false)(id) || (is_silent && !granted && state_ == State::candidate);
+  };
+  if (!is_quorum_possible(config(), QuorumUse::elect, is_lost)) lose_election();
 }
 
 // Whether we would, or do, vote for the candidate. A pre-vote is refused by whoever has a leader
@@ -116,6 +123,11 @@ void Kraft::handle(NodeId from, Epoch epoch, const Vote& vote) {
   }
   if (granted && !vote.pre_vote) trace("GrantVote", from);
   send(from, VoteResponse{vote.correlation, vote.pre_vote, granted, leader_}, hard_seq_);
+  // It has lost our leader as we had, and only our log kept us from granting: now it would grant
+  // us.
+  const bool is_our_turn = vote.pre_vote && !granted && epoch == hard_state_.epoch &&
+                           state_ == State::follower && leader_ == suspected_ && !has_fetched_;
+  if (is_our_turn && may_campaign()) start_election(deadline_reason_);
 }
 
 void Kraft::handle(NodeId from, Epoch epoch, const VoteResponse& response) {

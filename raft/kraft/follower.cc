@@ -96,6 +96,7 @@ void Kraft::suspect_leader(Duration within, std::string_view reason) {
 
 void Kraft::heard_of_leader() {
   has_fetched_ = true;
+  suspected_.reset();
   fetch_deadline_ = now_ + fetch_timeout();
   deadline_reason_ = "fetch_timeout";
 }

@@ -227,10 +227,11 @@ class Kraft final : public consensus::Module {
   // Unattached, prospective, candidate, resigned: when that ends.
   Time election_deadline_;
   std::string_view deadline_reason_;
-  bool backing_off_ = false;      // A candidate that lost; election_deadline_ ends it.
-  std::uint32_t lost_ = 0;        // Candidacies in a row.
-  std::map<NodeId, bool> votes_;  // Answers to our candidacy; our own once it is durable.
-  std::uint64_t election_ = 0;    // The number of the votes' correlation.
+  bool backing_off_ = false;         // A candidate that lost; election_deadline_ ends it.
+  std::uint32_t lost_ = 0;           // Candidacies in a row.
+  std::map<NodeId, bool> votes_;     // Answers to our candidacy; our own once it is durable.
+  std::uint64_t election_ = 0;       // The number of the votes' correlation.
+  std::optional<NodeId> suspected_;  // The leader that fell silent, until it or another answers.
 
   // Following, and looking for a leader as an observer.
   Time fetch_deadline_;             // Then the leader is suspected.

@@ -117,6 +117,7 @@ void Kraft::become_leader() {
   save(next);
   state_ = State::leader;
   lost_ = 0;
+  suspected_.reset();
   Leadership& lead = leadership_.emplace();
   lead.begin_due = now_ + fetch_timeout() / 2;
   for (const NodeId voter : other_voters()) lead.replicas.try_emplace(voter, now_);
@@ -156,6 +157,7 @@ void Kraft::become_follower(Epoch epoch, NodeId leader) {
   save(next);
   state_ = State::follower;
   lost_ = 0;
+  if (suspected_ != leader) suspected_.reset();
   trace("TransitionToFollower", leader);
   set_leader(leader);
   fetch_deadline_ = now_ + fetch_timeout();
