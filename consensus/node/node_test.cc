@@ -81,7 +81,10 @@ BOOST_AUTO_TEST_CASE(equal_budgets_are_the_same_for_every_module) {
     BOOST_TEST((tuning.fetch_timeout == std::chrono::milliseconds(200)));
     BOOST_TEST((tuning.sync_limit == std::chrono::milliseconds(200)));
     BOOST_TEST((tuning.heartbeat_interval == std::chrono::milliseconds(40)));
+    BOOST_TEST((tuning.finalize_wait == std::chrono::milliseconds(20)));
   }
+  options.detection_ms = 5000;
+  BOOST_TEST((tuning_of(options).finalize_wait == std::chrono::milliseconds(50)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -15,6 +15,10 @@ namespace {
 using std::chrono::milliseconds;
 using Set = std::function<bool(NodeOptions&, const std::string&)>;
 
+// A vote has to stand for as long as it may take a better one to come, which has nothing to do with
+// how long a leader may be silent.
+constexpr Duration finalize_wait_max = milliseconds(50);
+
 struct Flag {
   std::string_view name;
   std::string standard;  // As one would write it.
@@ -218,6 +222,7 @@ Tuning tuning_of(const NodeOptions& options) {
     tuning.heartbeat_interval = detection / 5;
     tuning.fetch_timeout = detection;
     tuning.sync_limit = detection;
+    tuning.finalize_wait = std::min<Duration>(detection / 10, finalize_wait_max);
     return tuning;
   }
   if (options.module == "zab") {  // tickTime 2000, syncLimit 5, initLimit 10, finalizeWait 200.
