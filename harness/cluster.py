@@ -181,7 +181,7 @@ class LocalCluster:
     """
 
     def __init__(self, root: Path, *, brokers: int = 3, controllers: int | None = None,
-                 engine: str = "buffered", layout: str = "per_partition",
+                 engine: str = "buffered", layout: str = "per_partition", module: str = "raft",
                  config: Mapping[str, str] | None = None,
                  binary: Path | None = None, host: Host | None = None) -> None:
         if not 1 <= brokers <= BROKERS_MAX:
@@ -206,6 +206,7 @@ class LocalCluster:
                 "node.id": str(i), "cluster.id": self.cluster_id,
                 "process.roles": "broker,controller" if i <= controllers else "broker",
                 "log.dir": str(directory / "data"), "engine": engine, "log.layout": layout,
+                "consensus.module": module,
                 "listener": f"{self.host.address}:{ports[2 * i - 2]}", "peer.listener": peers[i],
                 "controller.quorum.voters": voters,
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}

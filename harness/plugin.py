@@ -43,6 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--layout", action="append", metavar="L",
                     help="log layout of the nodes; may be repeated (default: per_partition, and "
                          "shared too where a test has the marker both_layouts)")
+    group.addoption("--module", action="append", metavar="M",
+                    help="consensus module of the metadata log; may be repeated (default: raft, "
+                         "and kraft and zab too where a test has the marker all_modules)")
     group.addoption("--kills", type=int, default=3, metavar="N",
                     help="how often test_kill kills a process (default: 3; in full: 20)")
     group.addoption("--crashes", type=int, default=6, metavar="N",
@@ -63,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
                                        "runs on uring when no --engine is given")
     config.addinivalue_line("markers", "both_layouts: meets so much of the log layout that it also "
                                        "runs on shared when no --layout is given")
+    config.addinivalue_line("markers", "all_modules: meets so much of the consensus module that it "
+                                       "also runs on kraft and zab when no --module is given")
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 32)
     # A loaded machine is no reason to fail; a failing example prints what reproduces it.
@@ -86,6 +91,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         both = metafunc.definition.get_closest_marker("both_layouts") is not None
         layouts = metafunc.config.option.layout or ["per_partition", *(["shared"] if both else [])]
         metafunc.parametrize("layout", layouts, scope="session")
+    if "module" in metafunc.fixturenames:
+        every = metafunc.definition.get_closest_marker("all_modules") is not None
+        modules = metafunc.config.option.module or ["raft", *(["kraft", "zab"] if every else [])]
+        metafunc.parametrize("module", modules, scope="session")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -169,11 +178,12 @@ def new_cluster(run_directory: Path,
 
 
 @pytest.fixture
-def cluster(new_cluster: Callable[..., LocalCluster], engine: str, layout: str,
+def cluster(new_cluster: Callable[..., LocalCluster], engine: str, layout: str, module: str,
             request: pytest.FixtureRequest) -> LocalCluster:
     """A cluster of this test's own that serves: three nodes, or what the marker `cluster` says."""
     marker = request.node.get_closest_marker("cluster")
-    options = {"engine": engine, "layout": layout, **(marker.kwargs if marker else {})}
+    options = {"engine": engine, "layout": layout, "module": module,
+               **(marker.kwargs if marker else {})}
     made = new_cluster(**options)
     made.start()
     return made

@@ -97,6 +97,7 @@ def test_all_processes_killed_at_once_come_back_with_everything_acknowledged(
 
 @pytest.mark.both_engines
 @pytest.mark.both_layouts
+@pytest.mark.all_modules
 @pytest.mark.cluster(config={"min.insync.replicas": "2"})
 def test_what_was_acknowledged_before_all_processes_were_killed_is_there_without_its_producer(
         cluster, history):
@@ -129,6 +130,7 @@ def test_a_leader_that_was_paused_past_its_session_neither_loses_nor_repeats_any
     checkers.require(history, topic.read_all())
 
 
+@pytest.mark.all_modules
 @pytest.mark.cluster(config={"min.insync.replicas": "2"})
 def test_a_paused_controller_is_replaced_and_steps_down_when_it_comes_back(cluster, history):
     topic = Topic(cluster, "pause", partitions=PARTITIONS).create()

@@ -17,10 +17,11 @@ import pytest
 from harness import faults
 
 @pytest.mark.cluster(brokers=2)
-def test_passes(cluster, engine, layout):
+def test_passes(cluster, engine, layout, module):
     config = cluster.nodes[1].config
     assert len(cluster.nodes) == 2
     assert config["engine"] == engine and config["log.layout"] == layout == "shared"
+    assert config["consensus.module"] == module == "zab"
 
 @pytest.mark.cluster(brokers=1)
 def test_fails(cluster, history):
@@ -45,14 +46,14 @@ def output(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "harness.plugin", "-p", "no:cacheprovider", "-rs",
          "-v", "-c", str(directory / "pytest.ini"), "--confcutdir", str(directory),
-         "--node-binary", str(FAKE), "--engine", "uring", "--layout", "shared",
+         "--node-binary", str(FAKE), "--engine", "uring", "--layout", "shared", "--module", "zab",
          "--seed", "77", str(directory)],
         cwd=REPOSITORY, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
-def test_the_markers_options_the_engine_and_the_layout_reach_the_cluster(output):
-    assert re.search(r"test_passes\[uring-shared\] PASSED", output), output
+def test_the_markers_options_and_the_plugs_reach_the_cluster(output):
+    assert re.search(r"test_passes\[uring-shared-zab\] PASSED", output), output
 
 
 def test_a_fault_that_cannot_be_done_skips_the_test_with_the_reason(output):

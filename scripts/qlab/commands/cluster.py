@@ -8,8 +8,11 @@ from qlab import builder, paths
 from qlab.command import Command, Group, not_there, parse_settings
 
 _ENGINES = ["buffered", "mmap", "uring", "direct", "memory"]
+_PLANES = {  # Of the quorum controller: the consensus module of its log.
+    "raft": "raft",
+    "kraft": "kraft",
+}
 _PLANES_LATER = {
-    "kraft": "the quorum controller on KRaft's pull protocol",
     "zk": "the ZooKeeper-style controller over a keeper on ZAB",
 }
 _LAYOUTS = ["per_partition", "shared"]
@@ -27,13 +30,13 @@ def cluster() -> None:
               help="How many of them vote on the metadata.  [default: 3, or 1 of fewer]")
 @click.option("--engine", type=click.Choice(_ENGINES),
               help="How a segment's bytes reach the disk.  [default: buffered]")
-@click.option("--plane", type=click.Choice(["raft", *_PLANES_LATER]), default="raft",
-              show_default=True, help="Preset of controller and consensus module.")
+@click.option("--plane", type=click.Choice([*_PLANES, *_PLANES_LATER]),
+              help="Preset of controller and consensus module.  [default: raft]")
 @click.option("--layout", type=click.Choice(_LAYOUTS),
               help="How partitions share files.  [default: per_partition]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A key of the node's configuration; may be repeated.")
-def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str,
+def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str | None,
        layout: str | None, settings: tuple[str, ...]) -> None:
     """Starts a cluster, returns when it serves and leaves it running.
 
@@ -46,6 +49,8 @@ def up(brokers: int | None, controllers: int | None, engine: str | None, plane: 
     if plane in _PLANES_LATER:
         not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
     overrides = parse_settings(settings)
+    if plane is not None:
+        overrides["consensus.module"] = _PLANES[plane]
     if layout is not None:
         overrides["log.layout"] = layout
     builder.build("release", targets=[paths.NODE])
