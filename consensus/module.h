@@ -138,7 +138,9 @@ struct SnapshotChunk {
   NodeId for_peer;
   LogId snapshot;
   std::uint64_t position = 0;
-  std::shared_ptr<const Bytes> bytes;  // Null: that image is gone, and a newer one is there.
+  // Null: that image is gone. LogView::snapshot() shows the newer one, or does when SnapshotTaken
+  // comes: to ask for the same one again before that is to ask for ever.
+  std::shared_ptr<const Bytes> bytes;
 };
 // An InstallSnapshot is durable, and the state machine is what it says.
 struct SnapshotInstalled {
@@ -182,6 +184,8 @@ struct StoreSnapshot {
 };
 // The image is whole: it takes the place of the log up to meta.last; what follows there stays if
 // the log has that very entry, and goes if not. In LogView when the step's effects have been taken.
+// Requires: meta.last lies behind all that is committed; in::SnapshotInstalled has come for the one
+// before.
 struct InstallSnapshot {
   WriteSeq seq;
   SnapshotMeta meta;

@@ -11,6 +11,7 @@ void Zab::begin_snap(NodeId peer) {
   learner.stage = Stage::snap;
   learner.image = log_.snapshot();
   learner.position = 0;
+  learner.image_is_gone = false;
   CHECK(learner.image.last.index >= log_.first().prev());
   trace("SendSnap", peer);
   emit(out::ReadSnapshot{peer, learner.image.last, 0, tuning_.snapshot_chunk_bytes});
@@ -23,7 +24,11 @@ void Zab::on(const in::SnapshotChunk& input) {
       learner.position != input.position) {
     return;  // Of an earlier session.
   }
-  if (input.bytes == nullptr) return begin_snap(input.for_peer);  // There is a newer one.
+  if (input.bytes == nullptr) {  // A newer one took its place, of which our log may not know yet.
+    learner.image_is_gone = log_.snapshot().last == input.snapshot;
+    if (!learner.image_is_gone) begin_snap(input.for_peer);
+    return;
+  }
   learner.position += input.bytes->size();
   Snap snap{learner.session, learner.image, input.position, *input.bytes};
   send(input.for_peer, leadership_->epoch, std::move(snap));

@@ -66,6 +66,7 @@ std::uint64_t Zab::digest() const {
       fold(learner.match.value());
       fold(learner.next.value());
       fold(learner.window.messages());
+      fold(learner.image_is_gone);
     }
   }
   return digest;

@@ -59,6 +59,7 @@ struct Learner {
 
   consensus::SnapshotMeta image;  // Stage::snap.
   std::uint64_t position = 0;     // Of the image, sent.
+  bool image_is_gone = false;     // Until our log knows of the one that took its place.
 
   bool is_synced() const { return stage >= Stage::acknowledged; }
   bool is_forwarded() const { return stage >= Stage::new_leader; }

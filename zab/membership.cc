@@ -80,6 +80,7 @@ void Zab::on(const in::SnapshotTaken&) {
   std::vector<NodeId> behind;
   for (const auto& [peer, learner] : leadership_->learners) {
     if (learner.stage >= Stage::diff && learner.next < log_.first()) behind.push_back(peer);
+    if (learner.stage == Stage::snap && learner.image_is_gone) begin_snap(peer);
   }
   cut_learners(behind, "entries_are_gone");
 }

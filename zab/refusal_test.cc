@@ -230,6 +230,38 @@ BOOST_AUTO_TEST_CASE(an_epoch_before_the_one_we_accepted_is_refused) {
   BOOST_TEST(said == "DropLeaderInfo epoch_before_accepted");
 }
 
+// The store of images knows of a newer one before the log does; to ask for the old one until then
+// would go on without end.
+BOOST_AUTO_TEST_CASE(an_image_that_is_gone_is_not_asked_for_again) {
+  Group group;
+  StepWorld& world = *group.world;
+  world.wipe(follower);
+  world.restart(follower);
+  world.take_snapshot(leader, 0);
+  const auto says = [&](std::string_view what) {
+    return std::find(group.traces.begin(), group.traces.end(), what) != group.traces.end();
+  };
+  for (int i = 0; i < 100 && !says("SendSnap"); ++i) {
+    world.advance(std::chrono::milliseconds(10));
+    for (const NodeId id : {follower, NodeId{2}, leader}) {
+      world.write(id, SIZE_MAX);
+      for (const NodeId to : {follower, NodeId{2}, leader}) world.deliver(id, to);
+    }
+  }
+  BOOST_REQUIRE(says("SendSnap"));
+  group.traces.clear();
+  const consensus::SnapshotMeta image = world.nodes().at(leader).log.snapshot();
+  world.step(leader, in::SnapshotChunk{follower, image.last, image.size, nullptr});
+  BOOST_TEST(!says("SendSnap"));
+  world.step(leader, in::Propose{consensus::RequestId{2}, {Group::body()}, std::nullopt});
+  world.write(leader, SIZE_MAX);
+  while (world.deliver(leader, NodeId{2})) world.write(NodeId{2}, SIZE_MAX);
+  while (world.deliver(NodeId{2}, leader)) {
+  }
+  world.take_snapshot(leader, 0);
+  BOOST_TEST(says("SendSnap"));
+}
+
 // ZooKeeper leaves such a follower out for as long as the leader lives.
 BOOST_AUTO_TEST_CASE(a_leader_that_hears_of_a_later_accepted_epoch_begins_another) {
   Group group;

@@ -277,6 +277,7 @@ std::uint64_t Kraft::digest() const {
   }
   fold(state, outstanding_ ? outstanding_->correlation.number : 0);
   fold(state, download_ ? download_->position + 1 : 0);
+  fold(state, installing_ ? 1 : 0);
   fold(state, proposals_.size());
   if (leadership_) {
     fold(state, leadership_->round);

@@ -101,7 +101,7 @@ class Kraft final : public consensus::Module {
   void on(const in::Resign& input);
   void on(const in::SnapshotTaken&) { voters_.forget(log_.snapshot()); }
   void on(const in::SnapshotChunk& input);
-  void on(const in::SnapshotInstalled&) {}
+  void on(const in::SnapshotInstalled&) { installing_ = false; }
 
   // Shared (kraft.cc).
   void emit(consensus::Effect effect) { effects_->push_back(std::move(effect)); }
@@ -241,7 +241,8 @@ class Kraft final : public consensus::Module {
   std::uint64_t leader_round_ = 0;  // The latest that leader_ told of.
   std::optional<Outstanding> outstanding_;
   std::optional<Download> download_;
-  NodeId asked_ = no_node;  // The last voter that was asked who leads.
+  bool installing_ = false;  // An image, whole and asked for, until the state machine is restored.
+  NodeId asked_ = no_node;   // The last voter that was asked who leads.
 
   std::optional<Leadership> leadership_;    // While state_ == leader.
   std::optional<Resignation> resignation_;  // While state_ == resigned.

@@ -42,6 +42,7 @@ struct Node {
         for (const Entry& one : append->entries) log.append(one);
       }
       if (const auto* cut = std::get_if<out::Truncate>(&effect)) log.truncate(cut->from);
+      if (const auto* image = std::get_if<out::InstallSnapshot>(&effect)) log.install(image->meta);
     }
     return effects;
   }
@@ -182,6 +183,21 @@ BOOST_AUTO_TEST_CASE(an_image_of_what_is_committed_is_not_fetched) {
   FetchResponse response = node.response();
   response.snapshot = LogId{Epoch{1}, LogIndex{1}};
   BOOST_TEST(node.refusal(1, 2, response) == "DropFetchResponse snapshot_below_high_watermark");
+}
+
+// The driver puts one image at a time in the place of the log.
+BOOST_AUTO_TEST_CASE(an_image_is_not_fetched_before_the_one_before_is_installed) {
+  for (const bool is_installed : {false, true}) {
+    Follower node;
+    node.begin_download();
+    node.receive(1, 2, node.piece("abcdef", 0));
+    BOOST_REQUIRE((node.module->status().last == LogId{Epoch{2}, LogIndex{9}}));
+    if (is_installed) node.step(in::SnapshotInstalled{{Epoch{2}, LogIndex{9}}});
+    FetchResponse newer = node.response();
+    newer.snapshot = LogId{Epoch{2}, LogIndex{12}};
+    BOOST_TEST(node.refusal(1, 2, newer) ==
+               (is_installed ? "FetchSnapshot  and more" : "DropFetchResponse still_installing"));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_piece_of_an_image_that_was_not_asked_for_is_not_stored) {

@@ -12,6 +12,10 @@ void Kraft::download(NodeId leader, consensus::LogId snapshot) {
     trace("DropFetchResponse", leader, "snapshot_below_high_watermark");
     return fetch_later();
   }
+  if (installing_) {
+    trace("DropFetchResponse", leader, "still_installing");
+    return fetch_later();
+  }
   trace("FetchSnapshot", leader);
   download_ = Download{snapshot, 0, 0};
   fetch();
@@ -113,6 +117,7 @@ void Kraft::install(const SnapshotMeta& image) {
     durable_ = LogIndex{0};
   }
   unsynced_.push_back({log_seq_, log_.last().index});
+  installing_ = true;
   trace("InstallSnapshot", *leader_);
   emit(out::InstallSnapshot{log_seq_, image});
   commit_ = image.last.index;
