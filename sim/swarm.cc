@@ -66,12 +66,35 @@ void draw_uneven(Prng& random, Swarm& swarm) {
   }
 }
 
+// How long a piece of an image takes there and back, and longer than most do.
+Duration way_of_a_piece(const runtime::WorldOptions& world) {
+  const auto slow = [](const runtime::Delays& delay) {
+    return delay.most + Duration(static_cast<std::int64_t>(
+                            delay.slow_chance * static_cast<double>(delay.slow_most.count())));
+  };
+  return 2 * (slow(world.network) + slow(world.disk_sync));
+}
+
+// A replica must be able to get an image within ZAB's init_limit, as ZooKeeper asks of initLimit.
+void allow_for_images(Swarm& swarm) {
+  const auto allow = [&swarm](consensus::Tuning& tuning) {
+    const std::size_t padding = swarm.replica.image_padding;
+    tuning.snapshot_chunk_bytes = std::max(tuning.snapshot_chunk_bytes, padding / 64);
+    const auto pieces = static_cast<std::int64_t>(2 + padding / tuning.snapshot_chunk_bytes);
+    tuning.init_limit =
+        std::max(2 * tuning.election_timeout, 2 * pieces * way_of_a_piece(swarm.world));
+  };
+  allow(swarm.replica.tuning);
+  for (auto& [node, tuning] : swarm.replica.uneven) allow(tuning);
+}
+
 void draw_images(Prng& random, Swarm& swarm) {
   ReplicaOptions& replica = swarm.replica;
   replica.snapshot_interval_bytes = static_cast<std::uint64_t>(random.between(1000, 100'000));
   replica.snapshot_keep_entries = random.chance(0.3) ? 0 : random.below(200);
   replica.log_file_bytes = std::uint64_t{1} << random.between(12, 20);
   replica.image_padding = random.chance(0.5) ? random.below(20'000) : 0;
+  allow_for_images(swarm);
 }
 
 void draw_members(Prng& random, const consensus::Capabilities& capabilities, Swarm& swarm) {
