@@ -134,6 +134,7 @@ void Raft::become_leader() {
   CHECK(role_ == Role::candidate);
   role_ = Role::leader;
   leadership_.emplace();
+  taken_.clear();
   leadership_->heartbeat_due = now_ + tuning_.heartbeat_interval;
   const LogIndex next = log_.last().index.next();
   leadership_->epoch_start = next;

@@ -51,15 +51,15 @@ void Raft::expire_questions() {
   }
 }
 
-// A request that comes twice is proposed once: numbers of one life only grow, and one of another
-// epoch never gets here.
+// A request that comes twice is proposed once, and not refused after it was: numbers of one life
+// only grow, and one of another epoch never gets here.
 void Raft::handle(NodeId from, Epoch epoch, const ForwardRequest& request) {
+  std::uint64_t& last = taken_[{from, request.ticket.life}];
+  if (request.ticket.number <= last) return trace("DropForwardRequest", from, "seen");
   if (role_ != Role::leader) {
     trace("DropForwardRequest", from, "not_leader");
     return send(from, epoch, ForwardReply{request.ticket, Fate::rejected, {}}, hard_seq_);
   }
-  std::uint64_t& last = leadership_->forwarded[{from, request.ticket.life}];
-  if (request.ticket.number <= last) return trace("DropForwardRequest", from, "seen");
   last = request.ticket.number;
   propose(request.bodies, Proposal{{}, {}, {}, 0, Asker{from, request.ticket}});
 }

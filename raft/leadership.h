@@ -57,7 +57,6 @@ struct Leadership {
   std::optional<Time> lease_from;                     // When a round that was answered was sent.
   bool lease_lost = false;                            // For good: we asked for an election.
   std::optional<Change> change;
-  std::map<std::pair<NodeId, std::uint64_t>, std::uint64_t> forwarded;  // Last number of a life.
 };
 
 // Leadership is being handed over (3.10).

@@ -342,6 +342,7 @@ std::uint64_t Raft::digest() const {
   fold(installing_);
   fold(handover_.has_value());
   fold(reads_asked_.size() + (forwarded_.size() << 32));
+  fold(taken_.size());
   if (leadership_) {
     fold(leadership_->round);
     fold(leadership_->uncommitted_bytes);

@@ -225,6 +225,9 @@ class Raft final : public consensus::Module {
   std::map<Ticket, Question> reads_asked_;
   std::map<Ticket, Question> forwarded_;
   std::uint64_t forwarded_bytes_ = 0;
+  // The last number of each life that has forwarded to us in the epoch that we led last. Outlives
+  // the leadership: a request that comes again after it may have been appended.
+  std::map<std::pair<NodeId, std::uint64_t>, std::uint64_t> taken_;
 };
 
 // A ModuleFactory: make_raft(context).

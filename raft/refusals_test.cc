@@ -273,6 +273,19 @@ BOOST_AUTO_TEST_CASE(a_forwarded_proposal_that_comes_twice_is_proposed_once) {
   BOOST_TEST((group.status(leader).last == last));
 }
 
+// It was appended, and whoever leads next may commit it.
+BOOST_AUTO_TEST_CASE(a_forwarded_proposal_is_not_refused_after_it_was_taken) {
+  Group group;
+  group.world->step(follower, in::Propose{RequestId{1}, {std::make_shared<const Bytes>(1)}, {}});
+  const auto request = group.sent[follower].back();
+  BOOST_REQUIRE(group.world->deliver(follower, leader));
+  group.world->step(leader, in::Resign{now});
+  BOOST_REQUIRE(group.status(leader).role == "follower");
+  BOOST_REQUIRE((group.status(leader).epoch == now));
+  group.receive(leader, follower, request);
+  BOOST_TEST(group.traces.back() == "DropForwardRequest seen");
+}
+
 BOOST_AUTO_TEST_CASE(a_fate_that_comes_twice_is_told_once) {
   Group group;
   BOOST_TEST(group.refusal(follower, leader, now, ForwardReply{{5, 1}, Fate::committed, {}}) ==
