@@ -107,12 +107,15 @@ void Zab::tell_commit(NodeId peer, Learner& learner) {
   send(peer, leadership_->epoch, Commit{learner.session, known});
 }
 
+// In our epoch with our history, durably.
+bool Zab::is_synced(NodeId id) const {
+  if (id == self_.id) return written_ >= leadership_->seq;
+  const auto learner = leadership_->learners.find(id);
+  return learner != leadership_->learners.end() && learner->second.is_synced();
+}
+
 bool Zab::has_synced_quorum() const {
-  return is_quorum([this](NodeId id) {
-    if (id == self_.id) return written_ >= leadership_->seq;
-    const auto learner = leadership_->learners.find(id);
-    return learner != leadership_->learners.end() && learner->second.is_synced();
-  });
+  return is_quorum([this](NodeId id) { return is_synced(id); });
 }
 
 // Without a quorum of learners we lead nobody: another may, without our knowing.

@@ -95,11 +95,7 @@ void Zab::on(const in::Reconfigure& input) {
     objection = "not_a_configuration";
   }
   // ZooKeeper's NewConfigNoQuorum: joiners follow, as observers, before they are let in.
-  const auto is_in = [this](NodeId id) {
-    const auto learner = leadership_->learners.find(id);
-    return id == self_.id ||
-           (learner != leadership_->learners.end() && learner->second.is_synced());
-  };
+  const auto is_in = [this](NodeId id) { return is_synced(id); };
   if (objection.empty() &&
       !consensus::is_quorum(input.target, consensus::QuorumUse::commit, is_in)) {
     objection = "no_quorum_of_the_new_is_synced";

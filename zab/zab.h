@@ -196,6 +196,7 @@ class Zab final : public consensus::Module {
   void feed_all();
   void advance_leader_commit();
   void tell_commit(NodeId peer, Learner& learner);
+  bool is_synced(NodeId id) const;
   bool has_synced_quorum() const;
   void drop_learner(NodeId peer, std::string_view reason);
   void cut_learners(const std::vector<NodeId>& peers, std::string_view reason);
