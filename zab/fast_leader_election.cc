@@ -59,9 +59,11 @@ void Zab::notify(NodeId peer, bool is_reply) {
 }
 
 // Answers who looks, if it knows less than we do or is not one of those that we tell by ourselves.
+// Who said before that it does not look has not weighed the vote that we told it.
 void Zab::reply(NodeId from, const Notification& n) {
   const bool looks = !leadership_ && !session_;
-  const bool with_vote = !looks || (stands() && (n.round < round_ || !is_voter(from)));
+  const bool knows_less = n.round < round_ || !is_voter(from) || decided_.contains(from);
+  const bool with_vote = !looks || (stands() && knows_less);
   const bool with_config =
       n.config_at != latest_config_at() && told_config_[from] != latest_config_at();
   if (with_config || (with_vote && !n.is_reply)) notify(from, true);
@@ -194,6 +196,7 @@ void Zab::handle(NodeId from, Epoch, const Notification& n) {
   if (leadership_ || session_) return;
   adopt_config(n);
   if (!looks) return hear_decided(from, n);
+  decided_.erase(from);
   if (find_candidate(from) == nullptr || n.vote.leader == no_node) return;
   if (find_candidate(n.vote.leader) == nullptr)
     return trace("DropNotification", from, "not_a_voter");
