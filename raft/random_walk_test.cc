@@ -4,6 +4,7 @@
 #include "consensus/config.h"
 #include "consensus/quorum.h"
 #include "consensus/step_world.h"
+#include "raft/model/raft_model.h"
 #include "raft/raft.h"
 
 namespace qlab::raft {
@@ -50,7 +51,10 @@ class Walk {
     }
     nodes_ = voters + 2;
     tune();
-    world_ = std::make_unique<StepWorld>(make_raft, options_);
+    world_ = std::make_unique<StepWorld>(
+        consensus::model::watch(make_raft, model::make_raft_model(),
+                                [](const auto& refusal) { BOOST_ERROR(refusal.words()); }),
+        options_);
     world_->observe([this](NodeId node, const Input& input, const std::vector<Effect>& effects) {
       check_step(node, input, effects);
     });

@@ -43,14 +43,19 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     # A process above the seam, as the simulator is: it takes modules from the same list.
     "consensus/node/": ("sim/modules.h",),
     "storage/bench/micro/": ("wire/",),
+    # A protocol's model shares values with the other models, and no code with its module.
+    "raft/model/": ("consensus/model/",),
+    "zab/model/": ("consensus/model/",),
 }
 
 # What the tests of a folder may include beyond its row: a protocol's, the language of its scripts
 # and the log they run on; the seam's, the list of plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
     "consensus": ("sim/modules.h",),
-    "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
-    "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h"),
+    "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
+             "consensus/model/model.h"),
+    "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
+            "consensus/model/model.h"),
 }
 
 # Concrete plugs -> the files that name them: one of the node, and for modules one of the simulator,

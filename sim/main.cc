@@ -25,6 +25,7 @@ constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --rep
   --replay SEED      one seed, once, with its recent trace printed
   --trace FILE       with --replay: the whole trace as NDJSON, every step of every node
   --mutant NAME      a bug to put in (none, and those that --mutants lists)
+  --model            holds every step against the protocol's executable model
   --mutants          lists the bugs and the seeds to find each in the module, of at most --seeds
   --elections N      N elections of raft per setting, against the dissertation's closed form
   --faults-ms N      virtual time under faults (default 20000)
@@ -101,6 +102,7 @@ Result<Command> parse(int argc, char** argv) {
     const std::string_view option = argv[i];
     bool* const flag = option == "--json"      ? &command.json
                        : option == "--twice"   ? &command.twice
+                       : option == "--model"   ? &command.trial.model
                        : option == "--mutants" ? &command.mutants
                                                : nullptr;
     if (flag != nullptr) {
@@ -115,8 +117,9 @@ Result<Command> parse(int argc, char** argv) {
 }
 
 std::string replay_command(const TrialOptions& trial, std::uint64_t seed) {
-  return fmt::format("./qlab sim --module {} --mutant {} --faults-ms {:.0f} --replay {}",
-                     trial.module, trial.mutant, to_millis(trial.faults_for), seed);
+  return fmt::format("./qlab sim --module {} --mutant {}{} --faults-ms {:.0f} --replay {}",
+                     trial.module, trial.mutant, trial.model ? " --model" : "",
+                     to_millis(trial.faults_for), seed);
 }
 
 // What a CHECK that fails leaves behind: which seed it was. Made before each seed, as a signal

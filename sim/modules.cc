@@ -4,6 +4,7 @@
 
 #include "consensus/entry_log.h"
 #include "raft/kraft/kraft.h"
+#include "raft/model/raft_model.h"
 #include "raft/raft.h"
 #include "zab/zab.h"
 
@@ -31,6 +32,11 @@ Result<consensus::ModuleFactory> find_module(std::string_view name) {
   }
   return fail(Errc::invalid, "module={} is unknown; allowed are {}", name,
               fmt::join(module_names(), ", "));
+}
+
+Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name) {
+  if (name == "raft") return raft::model::make_raft_model();
+  return fail(Errc::unsupported, "module={} has no model; allowed is raft", name);
 }
 
 consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory) {

@@ -6,12 +6,17 @@
 #include <vector>
 
 #include "consensus/driver.h"
+#include "consensus/model/model.h"
 
 namespace qlab::sim {
 
 std::vector<std::string_view> module_names();
 // Errors: invalid, naming those that exist.
 Result<consensus::ModuleFactory> find_module(std::string_view name);
+
+// The executable model of the protocol, for one group.
+// Errors: unsupported, when there is none.
+Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name);
 
 // What replicas of that kind can do, asked of one that never runs.
 consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory);

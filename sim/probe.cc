@@ -6,11 +6,23 @@ namespace in = consensus::in;
 namespace out = consensus::out;
 
 Probe::Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
-             History& history, const consensus::Recovery& recovery, const consensus::LogView& view)
-    : inner_(std::move(inner)), node_(node), history_(history), commit_(recovery.applied) {
+             History& history, const consensus::Recovery& recovery, const consensus::LogView& view,
+             std::shared_ptr<consensus::model::Model> model)
+    : inner_(std::move(inner)),
+      node_(node),
+      history_(history),
+      commit_(recovery.applied),
+      model_(std::move(model)) {
   const bool possible = log().recover(view, recovery.hard_state, history_.committed);
   history_.fresh.recovered.push_back({node_.id(), possible});
   history_.in_force(node_.id(), recovery.config);
+  if (model_ == nullptr) return;
+  const consensus::ReplicaKey self{node_.id(), history_.directories.at(node_.id())};
+  note(model_->recover(self, recovery, view));
+}
+
+void Probe::note(const std::optional<consensus::model::Refusal>& refusal) {
+  if (refusal) history_.fresh.refused.push_back({node_.id(), "the model: " + refusal->words()});
 }
 
 void Probe::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {
@@ -20,6 +32,9 @@ void Probe::step(Time now, const consensus::Input& input, std::vector<consensus:
   const auto* installed = std::get_if<in::SnapshotInstalled>(&input);
   if (installed != nullptr) commit_ = std::max(commit_, installed->last.index);
   inner_->step(now, input, effects);
+  if (model_ != nullptr && node_.is_up()) {
+    note(model_->step(node_.id(), input, effects, inner_->status()));
+  }
   for (const consensus::Effect& effect : effects) {
     if (node_.is_up()) note(effect);
   }

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "consensus/model/model.h"
 #include "runtime/simulated/node.h"
 #include "sim/history.h"
 
@@ -11,9 +12,11 @@ namespace qlab::sim {
 class Probe final : public consensus::Module {
  public:
   // What a doomed node still does in its last instant is not written down: nobody sees it.
+  // `model`: is shown every step; null: none.
   // Requires: `node` and `history` outlive it.
   Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
-        History& history, const consensus::Recovery& recovery, const consensus::LogView& log);
+        History& history, const consensus::Recovery& recovery, const consensus::LogView& log,
+        std::shared_ptr<consensus::model::Model> model);
 
   consensus::Capabilities capabilities() const override { return inner_->capabilities(); }
   void step(Time now, const consensus::Input& input,
@@ -27,11 +30,13 @@ class Probe final : public consensus::Module {
   ReplicaLog& log() { return history_.logs[node_.id()]; }
   void note(const consensus::Effect& effect);
   void note_install(const consensus::out::InstallSnapshot& effect);
+  void note(const std::optional<consensus::model::Refusal>& refusal);
 
   std::unique_ptr<consensus::Module> inner_;
   const runtime::SimulatedNode& node_;
   History& history_;
   LogIndex commit_;  // As last told.
+  std::shared_ptr<consensus::model::Model> model_;
 };
 
 }  // namespace qlab::sim

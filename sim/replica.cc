@@ -52,7 +52,8 @@ Task<void> Replica::come_up() {
     const consensus::Recovery recovery = context.recovery;
     const consensus::LogView& log = context.log;
     auto module = make_mutant(options_.mutant, options_.module, std::move(context));
-    return std::make_unique<Probe>(std::move(module), node_, history_, recovery, log);
+    return std::make_unique<Probe>(std::move(module), node_, history_, recovery, log,
+                                   options_.model);
   };
   auto driver = co_await Driver::open(node_, *engine_, register_, factory, driver_options());
   if (!driver) {

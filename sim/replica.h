@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "consensus/model/model.h"
 #include "runtime/async.h"
 #include "runtime/simulated/world.h"
 #include "sim/append_register.h"
@@ -24,6 +25,7 @@ struct Datagrams {
 struct ReplicaOptions {
   consensus::ModuleFactory module;
   Mutant mutant = Mutant::none;
+  std::shared_ptr<consensus::model::Model> model;  // Of the group; null: none.
   std::string engine = "buffered";
   consensus::Config config;
   consensus::Tuning tuning;

@@ -30,6 +30,9 @@ void take_counts(Verdict& verdict, const runtime::SimulatedWorld& world, const H
 
 std::optional<std::string> TrialOptions::validate() const {
   if (const auto found = find_module(module); !found) return found.error().context;
+  if (model) {
+    if (const auto made = make_model(module); !made) return made.error().context;
+  }
   const auto bug = find_mutant(mutant);
   if (!bug) return bug.error().context;
   const auto fits = check_mutant(*bug, capabilities_of(*find_module(module)));
@@ -53,6 +56,7 @@ Verdict run_trial(std::uint64_t seed, const TrialOptions& options) {
   swarm.world.trace_file = options.trace_file;
   swarm.replica.module = *module;
   swarm.replica.mutant = *find_mutant(options.mutant);
+  if (options.model) swarm.replica.model = *make_model(options.module);
   runtime::SimulatedWorld world(random.next(), swarm.world);
   Verdict verdict;
   verdict.seed = seed;

@@ -12,7 +12,8 @@ namespace qlab::sim {
 struct TrialOptions {
   std::string module = "raft";
   std::string mutant = "none";
-  Duration faults_for = std::chrono::seconds(20);    // Virtual time under faults; (0, 1 h].
+  bool model = false;                              // Hold every step against the protocol's model.
+  Duration faults_for = std::chrono::seconds(20);  // Virtual time under faults; (0, 1 h].
   Duration healing_max = std::chrono::seconds(120);  // Virtual time to recover in; (0, 1 h].
   std::size_t trace_lines = 0;                       // Of the end, for Verdict::recent_trace.
   std::string trace_file;                            // Takes the whole trace; none when empty.
