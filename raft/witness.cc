@@ -49,13 +49,15 @@ LogIndex Raft::stored_on_quorum() const {
   return witnesses ? std::min(index, stored_in_full()) : index;
 }
 
-// A witness' copy counts only while the full replicas that keep up are no quorum by themselves.
+// A witness' copy counts only while the full replicas that keep up are no quorum by themselves. One
+// on another disk keeps up, and counts for nothing.
 bool Raft::witnesses_stand_in() const {
   const Time since = now_ - tuning_.election_timeout;
   return !consensus::is_quorum(config(), QuorumUse::commit, [&](NodeId id) {
     if (is_witness(id)) return false;
     if (id == self_.id) return is_self(config());
-    return links_.contains(id) && leadership_->peers.at(id).keeps_up(since);
+    const Progress& progress = leadership_->peers.at(id);
+    return links_.contains(id) && is_replica(id, progress.directory()) && progress.keeps_up(since);
   });
 }
 
