@@ -56,10 +56,9 @@ Task<Result<std::unique_ptr<Driver>>> Driver::open(runtime::Runtime& runtime,
   }
   CO_TRY(auto votes,
          VoteStore::open(disk, fmt::format("{}/vote", options.directory), options.self));
-  CO_TRY(const bool has_log, LogStore::exists(engine, options.directory));
+  CO_TRY(const bool has_log, LogStore::exists(engine, options.directory, disk));
   CO_TRY(auto snapshots, co_await SnapshotStore::open(disk, options.directory));
-  // With an image there may be none: a crash while the log gave way to it.
-  if (votes.state() && !has_log && snapshots->newest().last.index == LogIndex{0}) {
+  if (votes.state() && !has_log) {
     co_return fail(Errc::invalid, "the log in {} is missing, and a vote is beside it",
                    options.directory);
   }

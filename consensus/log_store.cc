@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint64_t magic = 0x514C41424C4F4732;  // "QLABLOG2"
 constexpr std::size_t file_header_bytes = 8 + 8 + 8 + 8 + 4;
 constexpr std::string_view file_prefix = "log-";
+constexpr std::string_view mark_name = "giving-way";
 constexpr std::size_t checksum_end = 4 + 4;              // Of a frame: length, crc32c.
 constexpr std::size_t frame_head_bytes = 8 + 8 + 8 + 1;  // durable, epoch, index, kind.
 constexpr std::size_t read_bytes = 1u << 20;
@@ -117,7 +118,12 @@ std::uint64_t LogStore::File::size() const {
   return ends.empty() ? file_header_bytes : ends.back();
 }
 
-Result<bool> LogStore::exists(storage::Engine& engine, std::string_view directory) {
+Result<bool> LogStore::exists(storage::Engine& engine, std::string_view directory,
+                              runtime::Disk* disk) {
+  if (disk != nullptr) {
+    TRY(const bool gave_way, disk->exists(fmt::format("{}/{}", directory, mark_name)));
+    if (gave_way) return true;
+  }
   TRY(const auto names, engine.list(directory));
   return std::any_of(names.begin(), names.end(),
                      [](const std::string& name) { return name.starts_with(file_prefix); });
@@ -138,7 +144,8 @@ Task<Result<void>> LogStore::recover(SnapshotMeta snapshot) {
     CO_TRY_VOID(co_await recover_file(names[i], i + 1 == names.size(), snapshot.last.index));
   }
   if (files_.empty()) {
-    if (!options_.fresh && snapshot.last.index == LogIndex{0}) {
+    CO_TRY(const bool gave_way, exists(engine_, directory_, options_.disk));
+    if (!options_.fresh && (snapshot.last.index == LogIndex{0} || !gave_way)) {
       co_return fail(Errc::corrupt, "{} has no log with a whole header", directory_);
     }
     CO_TRY_VOID(co_await begin_file(snapshot.last));
@@ -158,7 +165,8 @@ Task<Result<void>> LogStore::recover(SnapshotMeta snapshot) {
   // that for written: so what no good sync is known to have covered is written again.
   storage::Segment& last = *files_.back().segment;
   CO_TRY_VOID(co_await last.rewrite(std::min(files_.back().durable, last.size())));
-  co_return co_await sync();
+  CO_TRY_VOID(co_await sync());
+  co_return has_given_way();
 }
 
 Task<Result<void>> LogStore::recover_file(std::string name, bool is_last, LogIndex image) {
@@ -325,8 +333,24 @@ Task<Result<void>> LogStore::reset(LogId last) {
             : file.epochs[static_cast<std::size_t>(last.index - file.first())] == last.epoch;
     if (is_here) co_return Result<void>{};
   }
+  CO_TRY_VOID(begin_to_give_way());
   while (!files_.empty()) CO_TRY_VOID(co_await remove_file(files_.size() - 1));
-  co_return co_await begin_file(last);
+  CO_TRY_VOID(co_await begin_file(last));
+  co_return has_given_way();
+}
+
+Result<void> LogStore::begin_to_give_way() {
+  if (options_.disk == nullptr) return {};
+  return options_.disk->write_file_atomically(fmt::format("{}/{}", directory_, mark_name), {});
+}
+
+Result<void> LogStore::has_given_way() {
+  if (options_.disk == nullptr) return {};
+  const std::string path = fmt::format("{}/{}", directory_, mark_name);
+  TRY(const bool is_there, options_.disk->exists(path));
+  if (!is_there) return {};
+  TRY_VOID(options_.disk->remove(path));
+  return options_.disk->sync_directory(directory_);
 }
 
 Task<Result<void>> LogStore::sync() {

@@ -13,6 +13,8 @@
 // knows to have been durable were not lost by a crash. A frame damaged behind all good ones cannot
 // be told from a torn one; it is cut. Zeros up to the end of a file are space that an engine had
 // prepared.
+//
+// `giving-way`, empty, lies beside them while a log is replaced by one that follows an image.
 
 #include <memory>
 #include <string>
@@ -42,13 +44,15 @@ class LogStore {
  public:
   // `snapshot` is the newest image beside it: a log that does not reach it, or disagrees with it,
   // gives way to it. What it returns is durable.
-  // Errors: corrupt, for a damaged middle, a gap, or a damaged header of a log that is not fresh;
-  // io.
+  // Errors: corrupt, for a damaged middle, a gap, or a damaged header of a log that is not fresh,
+  // or no file at all of one that did not give way to an image; io.
   static Task<Result<std::unique_ptr<LogStore>>> open(storage::Engine& engine,
                                                       std::string directory, SnapshotMeta snapshot,
                                                       LogStoreOptions options);
-  // Whether there is any file of a log.
-  static Result<bool> exists(storage::Engine& engine, std::string_view directory);
+  // Whether there is any file of a log, or a crash came while it gave way to an image. `disk` as
+  // in the options.
+  static Result<bool> exists(storage::Engine& engine, std::string_view directory,
+                             runtime::Disk* disk);
 
   const LogView& view() const { return entries_; }
   void append(const std::vector<Entry>& entries);
@@ -100,6 +104,10 @@ class LogStore {
   Task<Result<void>> begin_file(LogId previous);
   // Durably, so that no crash leaves a gap between two files.
   Task<Result<void>> remove_file(std::size_t at);
+  // A file without bytes is there, durably, while the log gives way to an image: so a crash in
+  // between is told from a log that somebody removed.
+  Result<void> begin_to_give_way();
+  Result<void> has_given_way();
   Result<void> scan(ByteView bytes, bool is_last);
 
   storage::Engine& engine_;
