@@ -5,7 +5,6 @@
 #include "consensus/config.h"
 #include "consensus/driver_impl.h"
 #include "consensus/message.h"
-#include "runtime/trace.h"
 
 namespace qlab::consensus {
 namespace {
@@ -89,6 +88,7 @@ DriverImpl::DriverImpl(runtime::Runtime& runtime, StateMachine& machine,
     : runtime_(runtime),
       machine_(machine),
       options_(std::move(options)),
+      trace_(runtime, options_.self.id, options_.trace),
       log_(std::move(stores.log)),
       votes_(std::move(stores.votes)),
       snapshots_(std::move(stores.snapshots)),
@@ -109,6 +109,7 @@ void DriverImpl::start(std::function<void(Error)> on_fatal) {
   CHECK(phase_ == Phase::opened);
   phase_ = Phase::running;
   on_fatal_ = std::move(on_fatal);
+  if (trace_.on()) trace_.started(module_->status(), config_, applied_);
   gate_.start([this] { return write_loop(); });
   for (const auto& [peer, link] : links_) input(in::LinkUp{peer, link.value()});
   arm_timer();
@@ -155,10 +156,13 @@ void DriverImpl::input(Input next) {
     const Input now = std::move(inputs_.front());
     inputs_.pop_front();
     effects_.clear();
+    if (trace_.on()) trace_.input(now);
     module_->step(runtime_.now(), now, effects_);
     for (const Effect& effect : effects_) {
+      if (trace_.on()) trace_.effect(effect);
       std::visit([this](const auto& e) { carry_out(e); }, effect);
     }
+    if (trace_.on()) trace_.stepped(*module_);
     apply_committed();
   }
   stepping_ = false;
@@ -191,6 +195,7 @@ Task<void> DriverImpl::write_loop() {
       give_up(written.error());
       co_return;
     }
+    if (trace_.on()) trace_.durable(writes_.durable());
     release_held();
     if (installing_ && installing_->seq <= writes_.durable()) {
       const auto installed = co_await finish_install();
@@ -239,20 +244,29 @@ void DriverImpl::release(WriteSeq after, const Held& effect) {
     CHECK(*index > commit_);
     CHECK(*index <= log_->view().last().index);
     commit_ = *index;
+    if (trace_.on()) trace_.committed(commit_);
     return;
   }
   const auto& send = std::get<HeldSend>(effect);
   const auto link = links_.find(send.to);
-  if (link == links_.end() || link->second != send.link) return;  // It died with its stream.
+  if (link == links_.end() || link->second != send.link) {  // It died with its stream.
+    if (trace_.on()) trace_.not_sent(send.to, *send.message, "link_ended");
+    return;
+  }
+  if (trace_.on()) trace_.sent(send.to, send.link, *send.message);
   if (!runtime_.transport().send(send.to, options_.channel, encode(*send.message))) {
     // A FIFO stream loses a suffix or nothing.
+    if (trace_.on()) trace_.not_sent(send.to, *send.message, "queue_full");
     runtime_.transport().close_link(send.to);
   }
 }
 
 void DriverImpl::carry_out(const out::Send& effect) {
   const auto link = links_.find(effect.to);
-  if (link == links_.end()) return;
+  if (link == links_.end()) {
+    if (trace_.on()) trace_.not_sent(effect.to, *effect.message, "no_link");
+    return;
+  }
   when_durable(effect.after, HeldSend{effect.to, link->second, effect.message});
 }
 void DriverImpl::carry_out(const out::Commit& effect) {
@@ -280,24 +294,11 @@ void DriverImpl::carry_out(const out::ReadReady& effect) {
   reads_ready_.emplace(effect.wait_applied, std::move(read.mapped()));
 }
 
-void DriverImpl::carry_out(const out::ElectionStarted& effect) {
-  runtime_.trace().emit("election_started",
-                        {{"epoch", effect.epoch.value()}, {"reason", effect.reason}});
-}
-
 void DriverImpl::carry_out(const out::LeaderKnown& effect) {
-  if (effect.leader == options_.self.id) {
-    runtime_.trace().emit("became_leader", {{"epoch", effect.epoch.value()}});
-  }
-  if (effect.leader) {
-    runtime_.trace().emit("leader_known", {{"epoch", effect.epoch.value()},
-                                           {"leader", std::int64_t{effect.leader->value()}}});
-  }
   machine_.on_leader_known(effect.epoch, effect.leader);
 }
 
 void DriverImpl::carry_out(const out::Activate& effect) {
-  runtime_.trace().emit("epoch_committed", {{"epoch", effect.epoch.value()}});
   CHECK(!activating_);
   CHECK(!active_);
   activating_ = effect;
@@ -306,16 +307,6 @@ void DriverImpl::carry_out(const out::Activate& effect) {
 void DriverImpl::carry_out(const out::Deactivate& effect) {
   activating_.reset();
   if (std::exchange(active_, false)) machine_.deactivate(effect.epoch);
-}
-
-void DriverImpl::carry_out(const out::Trace& effect) {
-  if (!runtime_.trace().enabled()) return;
-  runtime_.trace().emit("protocol", {{"action", effect.action},
-                                     {"epoch", effect.epoch.value()},
-                                     {"last_epoch", effect.id.epoch.value()},
-                                     {"last_index", effect.id.index.value()},
-                                     {"peer", std::int64_t{effect.peer.value()}},
-                                     {"reason", effect.reason}});
 }
 
 // Applies what is committed, a batch at a time so that a long log does not hold up the shard.
@@ -329,6 +320,7 @@ void DriverImpl::apply_committed() {
     machine_.apply(entries);
     applied_ = entries.back().id.index;
     CHECK(applied_ <= commit_);
+    if (trace_.on()) trace_.applied(applied_);
     for (const Entry& entry : entries) bytes_since_snapshot_ += entry.body->size();
     input(in::Applied{applied_});
     take_snapshot_if_due();
@@ -354,8 +346,8 @@ void DriverImpl::apply_committed() {
 void DriverImpl::receive(NodeId from, runtime::LinkEpoch link, Bytes payload) {
   auto message = decode(payload);
   if (!message) {
-    return runtime_.trace().emit("message_refused", {{"from", std::int64_t{from.value()}},
-                                                     {"why", message.error().context}});
+    if (trace_.on()) trace_.refused(from, message.error().context);
+    return;
   }
   input(in::Receive{from, link.value(), std::make_shared<const Message>(std::move(*message))});
 }

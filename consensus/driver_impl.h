@@ -89,15 +89,16 @@ class DriverImpl final : public Driver {
   void carry_out(const out::Commit& effect);
   void carry_out(const out::Outcome& effect);
   void carry_out(const out::ReadReady& effect);
-  void carry_out(const out::ElectionStarted& effect);
+  void carry_out(const out::ElectionStarted&) {}
   void carry_out(const out::LeaderKnown& effect);
   void carry_out(const out::Activate& effect);
   void carry_out(const out::Deactivate& effect);
-  void carry_out(const out::Trace& effect);
+  void carry_out(const out::Trace&) {}
 
   runtime::Runtime& runtime_;
   StateMachine& machine_;
   const DriverOptions options_;
+  DriverTrace trace_;
   std::unique_ptr<LogStore> log_;
   VoteStore votes_;
   std::unique_ptr<SnapshotStore> snapshots_;

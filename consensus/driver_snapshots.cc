@@ -3,7 +3,6 @@
 #include "common/logging.h"
 #include "consensus/config.h"
 #include "consensus/driver_impl.h"
-#include "runtime/trace.h"
 
 namespace qlab::consensus {
 namespace {
@@ -30,10 +29,6 @@ void DriverImpl::note_configs(const std::vector<Entry>& entries) {
 
 void DriverImpl::carry_out(const out::ConfigActive& effect) {
   config_ = effect.config;
-  runtime_.trace().emit("config_active",
-                        {{"index", effect.at.index.value()},
-                         {"members", static_cast<std::int64_t>(config_.members.size())},
-                         {"joint", std::int64_t{config_.outgoing.empty() ? 0 : 1}}});
 }
 
 void DriverImpl::carry_out(const out::Fatal& effect) {
@@ -67,6 +62,7 @@ Task<void> DriverImpl::take_snapshot(std::unique_ptr<SnapshotSource> source, Sna
               written.error().message());
     co_return;
   }
+  if (trace_.on()) trace_.image_taken(meta);
   const auto keep = static_cast<std::int64_t>(options_.snapshot_keep_entries);
   const LogIndex keep_from{std::max<std::int64_t>(1, last.index.next().value() - keep)};
   writes_.trim(snapshots_->newest(), keep_from);
@@ -139,6 +135,7 @@ Task<Result<void>> DriverImpl::finish_install() {
   bytes_since_snapshot_ = 0;
   installing_.reset();
   told_image_ = meta.last;
+  if (trace_.on()) trace_.image_restored(meta);
   input(in::SnapshotInstalled{meta.last});
   input(in::Applied{applied_});
   co_return Result<void>{};

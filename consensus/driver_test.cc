@@ -436,6 +436,57 @@ BOOST_AUTO_TEST_CASE(a_vote_without_its_log_is_refused_and_one_ahead_of_it_is_no
   BOOST_TEST(open().error().context == "the log in metadata is missing, and a vote is beside it");
 }
 
+std::vector<std::string> trace_of(const std::string& trace) {
+  std::vector<std::string> events;
+  std::size_t at = 0;
+  while ((at = trace.find("\"event\":\"", at)) != std::string::npos) {
+    at += 9;
+    events.push_back(trace.substr(at, trace.find('"', at) - at));
+  }
+  return events;
+}
+
+void act_out(Stage& stage) {
+  stage.tell_links();
+  stage.act({out::ElectionStarted{Epoch{1}, "election_timeout"},
+             out::SaveHardState{WriteSeq{1}, voted(1)}, out::LeaderKnown{Epoch{1}, one},
+             out::Append{WriteSeq{2}, {entry(1, 1), entry(1, 2)}}, stage.send(1, 2),
+             out::Commit{LogIndex{2}, WriteSeq{2}}, out::Trace{"AdvanceCommitIndex"}});
+  stage.world.run_for(seconds(1));
+  stage.driver->receive(two, runtime::LinkEpoch{1}, encode(Message{9, Epoch{1}, {}, {}}));
+}
+
+BOOST_AUTO_TEST_CASE(its_trace_tells_each_action_in_order_and_details_only_where_asked) {
+  const std::vector<std::string> actions = {"election_started", "hard_state", "became_leader",
+                                            "leader_known", "protocol"};
+  DriverOptions options;
+  options.self = {one, Uuid{1, 1}};
+  options.config.members = {Member{one}, Member{two}};
+  BOOST_REQUIRE(open(options));
+  act_out(*this);
+  auto told = trace_of(world.recent_trace());
+  BOOST_REQUIRE(told.size() > actions.size());
+  BOOST_TEST(std::vector<std::string>(told.end() - 5, told.end()) == actions);
+
+  Stage detailed;
+  options.trace = {.details = true, .entries_every = 2, .describe = [](const Message& m) {
+                     return fmt::format("kind-{} of a test", m.kind);
+                   }};
+  BOOST_REQUIRE(detailed.open(options));
+  act_out(detailed);
+  BOOST_TEST(detailed.world.digest() == world.digest());
+  const std::string trace = detailed.world.recent_trace();
+  const std::vector<std::string> all = {
+      "election_started", "hard_state", "became_leader", "leader_known", "append", "protocol",
+      "durable",          "send",       "commit",        "applied",      "entry",  "receive"};
+  told = trace_of(trace);
+  BOOST_REQUIRE(told.size() > all.size());
+  BOOST_TEST(std::vector<std::string>(told.end() - 12, told.end()) == all);
+  BOOST_TEST(trace.find(R"("kind":"kind-1","epoch":1,"first":-1)") != std::string::npos);
+  BOOST_TEST(trace.find(R"("event":"entry","epoch":1,"index":2,"proposed":1)") !=
+             std::string::npos);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -171,6 +171,10 @@ std::string words_of(const Entry& entry) {
   return fmt::format("{}:{}", show(entry.id), as_text(*entry.body));
 }
 
+std::string words_of(const Config& config) {
+  return show(config);
+}
+
 std::string words_of(const Input& input, const Words& words) {
   return std::visit(InputWords{words}, input);
 }

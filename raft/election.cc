@@ -102,7 +102,12 @@ bool Raft::hears_leader() const {
 void Raft::handle(NodeId from, Epoch epoch, const VoteRequest& request) {
   const bool up_to_date = request.last >= log_.last();  // Raft 5.4.1.
   if (request.pre_vote) {
-    const bool granted = epoch > hard_state_.epoch && up_to_date && !hears_leader();
+    const std::string_view why_not = epoch <= hard_state_.epoch ? "epoch_is_over"
+                                     : !up_to_date              ? "log_is_behind"
+                                     : hears_leader()           ? "hears_leader"
+                                                                : "";
+    const bool granted = why_not.empty();
+    trace(granted ? "GrantPreVote" : "RefusePreVote", from, why_not);
     send(from, granted ? epoch : hard_state_.epoch, VoteReply{true, granted, self_.directory},
          hard_seq_);
     return;
@@ -114,6 +119,12 @@ void Raft::handle(NodeId from, Epoch epoch, const VoteRequest& request) {
     save_hard_state(epoch, candidate);
     trace("GrantVote", from);
     reset_election_deadline();
+  }
+  if (!granted) {
+    trace("RefuseVote", from,
+          free               ? "log_is_behind"
+          : hard_state_.vote ? "voted_for_another"
+                             : "knows_leader");
   }
   send(from, epoch, VoteReply{false, granted, self_.directory}, hard_seq_);
 }

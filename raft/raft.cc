@@ -132,7 +132,8 @@ bool Raft::admit_epoch(NodeId from, Epoch epoch, const Payload& payload) {
   }
   if (epoch > hard_state_.epoch) {
     if (request != nullptr && !request->transfer && hears_leader()) {
-      trace("IgnoreVoteRequest", from);  // Dissertation 4.2.3: no disruption of a working leader.
+      trace("IgnoreVoteRequest", from,
+            "hears_leader");  // Dissertation 4.2.3: no disruption of a working leader.
       return false;
     }
     const bool leads = std::holds_alternative<AppendRequest>(payload) ||
@@ -149,13 +150,13 @@ void Raft::refuse_stale(NodeId from, const Payload& payload) {
   const Epoch epoch = hard_state_.epoch;
   const WriteSeq after = hard_seq_;
   if (std::holds_alternative<VoteRequest>(payload)) {
-    trace("RejectStaleRequest", from);
+    trace("RejectStaleRequest", from, "epoch_is_over");
     return send(from, epoch, VoteReply{false, false, self_.directory}, after);
   }
   const auto* append = std::get_if<AppendRequest>(&payload);
   if (append != nullptr || std::holds_alternative<Heartbeat>(payload) ||
       std::holds_alternative<SnapshotRequest>(payload)) {
-    trace("RejectStaleRequest", from);
+    trace("RejectStaleRequest", from, "epoch_is_over");
     return send(from, epoch, refuse(append != nullptr ? append->previous : LogId{}), after);
   }
   trace("DropStaleResponse", from);

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_request_of_the_past_is_told_the_epoch) {
        {Payload(VoteRequest{}), Payload(AppendRequest{}), Payload(Heartbeat{}),
         Payload(SnapshotRequest{
             {{now, LogIndex{1}}, {{{leader}}}, 0}, 0, std::make_shared<const Bytes>()})}) {
-    BOOST_TEST(group.refusal(follower, leader, now, old) == "RejectStaleRequest ");
+    BOOST_TEST(group.refusal(follower, leader, now, old) == "RejectStaleRequest epoch_is_over");
     BOOST_TEST((group.sent[follower].back()->epoch == later));
   }
 }
@@ -109,8 +109,9 @@ BOOST_AUTO_TEST_CASE(an_answer_of_the_past_is_dropped) {
 BOOST_AUTO_TEST_CASE(a_candidate_is_ignored_while_a_leader_is_heard) {
   Group group;
   const VoteRequest request{false, false, group.disk(NodeId{3}), {now, LogIndex{1}}};
-  BOOST_TEST(group.refusal(follower, NodeId{3}, later, request) == "IgnoreVoteRequest ");
-  BOOST_TEST(group.refusal(leader, NodeId{3}, later, request) == "IgnoreVoteRequest ");
+  BOOST_TEST(group.refusal(follower, NodeId{3}, later, request) ==
+             "IgnoreVoteRequest hears_leader");
+  BOOST_TEST(group.refusal(leader, NodeId{3}, later, request) == "IgnoreVoteRequest hears_leader");
 }
 
 BOOST_AUTO_TEST_CASE(a_vote_that_comes_twice_or_was_not_asked_for_counts_for_nothing) {

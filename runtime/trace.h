@@ -31,6 +31,13 @@ class TraceSink {
   // Cost: formats a line into a buffer; never blocks. Errors: none; a full disk loses lines and
   // says so once.
   virtual void emit(std::string_view event, std::initializer_list<TraceField> fields) = 0;
+  // As emit(), of what is told only where it was asked for: no part of the simulator's digest, so
+  // that a run with it is the run without.
+  virtual void emit_detail(std::string_view event, std::initializer_list<TraceField> fields) {
+    emit(event, fields);
+  }
+  // By the clock that stamps the lines, which a simulated node's own may drift from.
+  virtual Time now() const = 0;
 };
 
 // Appends the line, with its newline, that every sink writes for an event.

@@ -23,7 +23,7 @@ constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --rep
   --twice            each seed twice: both runs must be the same
   --jobs N           so many processes share the seeds (default 1)
   --replay SEED      one seed, once, with its recent trace printed
-  --trace FILE       with --replay: the whole trace as NDJSON, every step of every node
+  --trace FILE       with --replay: the whole trace as NDJSON, with details (docs/trace.md)
   --mutant NAME      a bug to put in (none, and those that --mutants lists)
   --model            holds every step against the protocol's executable model
   --mutants          lists the bugs and the seeds to find each in the module, of at most --seeds

@@ -4,8 +4,11 @@
 
 #include "consensus/entry_log.h"
 #include "raft/kraft/kraft.h"
+#include "raft/kraft/messages.h"
+#include "raft/messages.h"
 #include "raft/model/raft_model.h"
 #include "raft/raft.h"
+#include "zab/messages.h"
 #include "zab/zab.h"
 
 namespace qlab::sim {
@@ -14,9 +17,11 @@ namespace {
 struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
+  std::string (*words)(const consensus::Message&);
 };
-constexpr NamedModule modules[] = {
-    {"raft", raft::make_raft}, {"kraft", raft::kraft::make_kraft}, {"zab", zab::make_zab}};
+constexpr NamedModule modules[] = {{"raft", raft::make_raft, raft::describe},
+                                   {"kraft", raft::kraft::make_kraft, raft::kraft::describe},
+                                   {"zab", zab::make_zab, zab::describe}};
 
 }  // namespace
 
@@ -26,12 +31,26 @@ std::vector<std::string_view> module_names() {
   return names;
 }
 
-Result<consensus::ModuleFactory> find_module(std::string_view name) {
+namespace {
+
+Result<NamedModule> find(std::string_view name) {
   for (const NamedModule& module : modules) {
-    if (module.name == name) return module.make;
+    if (module.name == name) return module;
   }
   return fail(Errc::invalid, "module={} is unknown; allowed are {}", name,
               fmt::join(module_names(), ", "));
+}
+
+}  // namespace
+
+Result<consensus::ModuleFactory> find_module(std::string_view name) {
+  TRY(const NamedModule module, find(name));
+  return module.make;
+}
+
+Result<std::function<std::string(const consensus::Message&)>> find_words(std::string_view name) {
+  TRY(const NamedModule module, find(name));
+  return module.words;
 }
 
 Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name) {

@@ -2,6 +2,8 @@
 // The consensus modules that can be simulated: one registration serves the simulator, the contract
 // test and the experiments in virtual time.
 
+#include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +19,9 @@ Result<consensus::ModuleFactory> find_module(std::string_view name);
 // The executable model of the protocol, for one group.
 // Errors: unsupported, when there is none.
 Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name);
+
+// Its messages in words, the kind's name first. Errors: as find_module.
+Result<std::function<std::string(const consensus::Message&)>> find_words(std::string_view name);
 
 // What replicas of that kind can do, asked of one that never runs.
 consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory);

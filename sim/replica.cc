@@ -38,6 +38,7 @@ consensus::DriverOptions Replica::driver_options() const {
   // A node with an empty disk finds none of what the one before had.
   options.directory = fmt::format("group-{}", options.self.directory.high);
   options.linger = options_.linger;
+  options.trace = options_.trace;
   options.snapshot_interval_bytes = options_.snapshot_interval_bytes;
   options.snapshot_keep_entries = options_.snapshot_keep_entries;
   options.log_file_bytes = options_.log_file_bytes;

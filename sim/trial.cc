@@ -55,6 +55,10 @@ Verdict run_trial(std::uint64_t seed, const TrialOptions& options) {
   swarm.world.trace_lines_max = options.trace_lines;
   swarm.world.trace_file = options.trace_file;
   swarm.replica.module = *module;
+  if (!options.trace_file.empty()) {
+    swarm.replica.trace = {
+        .details = true, .entries_every = 1, .describe = *find_words(options.module)};
+  }
   swarm.replica.mutant = *find_mutant(options.mutant);
   if (options.model) swarm.replica.model = *make_model(options.module);
   runtime::SimulatedWorld world(random.next(), swarm.world);

@@ -1,8 +1,12 @@
 #include "sim/trial.h"
 
+#include <filesystem>
+#include <fstream>
+
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
+#include <unistd.h>
 
 #include "sim/modules.h"
 #include "sim/mutants.h"
@@ -29,6 +33,35 @@ BOOST_DATA_TEST_CASE(a_group_stays_correct_under_all_faults_and_recovers, module
   }
   BOOST_TEST(committed > 3000u);
   BOOST_TEST(crashes > 50u);
+}
+
+std::string traced(std::uint64_t seed, TrialOptions options, std::uint64_t& digest) {
+  options.trace_file = (std::filesystem::temp_directory_path() /
+                        fmt::format("qlab-trial-{}-{}.ndjson", getpid(), options.module))
+                           .string();
+  digest = run_trial(seed, options).digest;
+  std::ifstream file(options.trace_file);
+  std::string lines{std::istreambuf_iterator<char>(file), {}};
+  std::filesystem::remove(options.trace_file);
+  return lines;
+}
+
+BOOST_DATA_TEST_CASE(equal_seeds_tell_the_same_actions_and_details_change_no_run, modules) {
+  TrialOptions options;
+  options.module = sample;
+  options.faults_for = std::chrono::seconds(3);
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    std::uint64_t first = 0;
+    std::uint64_t second = 0;
+    const std::string trace = traced(seed, options, first);
+    BOOST_TEST((trace == traced(seed, options, second)));
+    BOOST_TEST(first == second);
+    BOOST_TEST(first == run_trial(seed, options).digest);
+    for (const std::string_view event :
+         {"replica_started", "election_started", "role", "send", "receive", "durable", "entry"}) {
+      BOOST_TEST((trace.find(fmt::format("\"event\":\"{}\"", event)) != std::string::npos), event);
+    }
+  }
 }
 
 // Seeds until the mutant is found; 0 when it is not.

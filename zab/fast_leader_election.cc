@@ -43,6 +43,7 @@ void Zab::begin_round(std::string_view reason) {
 void Zab::vote_for(const Vote& vote) {
   vote_ = vote;
   finalize_at_ = Time::max();
+  trace("FLEVote", vote.leader, vote.leader == self_.id ? "own" : "better_than_ours");
   notify_all();
 }
 

@@ -92,6 +92,9 @@ class Node final : public runtime::TransportHandler {
     driver.tuning = tuning_of(options_);
     driver.directory = "log";
     driver.snapshot_interval_bytes = static_cast<std::uint64_t>(options_.snapshot_mib) << 20;
+    driver.trace = {.details = options_.trace_details,
+                    .entries_every = static_cast<std::uint32_t>(options_.trace_entries_every),
+                    .describe = *sim::find_words(options_.module)};
     driver.linger = std::chrono::microseconds(options_.linger_us);
     return driver;
   }

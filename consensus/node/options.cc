@@ -152,6 +152,9 @@ std::vector<Flag> flags() {
       number("seed", &O::seed, {0, INT64_MAX}, "of all random numbers; 0: drawn from the system"),
       text("trace", &O::trace_file, "a path",
            "where the trace goes (docs/trace.md); none: nowhere"),
+      yes_no("trace-details", &O::trace_details, "every message, write and commit goes there, too"),
+      number("trace-entries-every", &O::trace_entries_every, {0, 1'000'000'000},
+             "of entries whose index is a multiple of it the latency goes there; 0: of none"),
       word("log-level", "info", {"debug", "info", "warn", "error"}, "the least that is printed",
            set_level),
   };

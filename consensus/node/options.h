@@ -33,6 +33,8 @@ struct NodeOptions {
   bool pre_vote = true;
   std::int64_t seed = 0;  // 0: drawn from the system.
   std::string trace_file;
+  bool trace_details = false;
+  std::int64_t trace_entries_every = 0;
   LogLevel log_level = LogLevel::info;
 };
 

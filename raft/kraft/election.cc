@@ -121,7 +121,16 @@ void Kraft::handle(NodeId from, Epoch epoch, const Vote& vote) {
     granted = can_grant(candidate, vote);
     if (granted && !vote.pre_vote && !hard_state_.vote) become_unattached(epoch, candidate);
   }
-  if (granted && !vote.pre_vote) trace("GrantVote", from);
+  if (granted) {
+    trace(vote.pre_vote ? "GrantPreVote" : "GrantVote", from);
+  } else {
+    const std::string_view why = epoch < hard_state_.epoch            ? "epoch_is_over"
+                                 : vote.last < log_.last()            ? "log_is_behind"
+                                 : hard_state_.vote && !vote.pre_vote ? "voted_for_another"
+                                 : leader_                            ? "knows_leader"
+                                                                      : "campaigns_itself";
+    trace(vote.pre_vote ? "RefusePreVote" : "RefuseVote", from, why);
+  }
   send(from, VoteResponse{vote.correlation, vote.pre_vote, granted, leader_}, hard_seq_);
   // It has lost our leader as we had, and only our log kept us from granting: now it would grant
   // us.

@@ -40,6 +40,10 @@ void TraceFile::emit(std::string_view event, std::initializer_list<TraceField> f
   buffer_ += line;
 }
 
+Time TraceFile::now() const {
+  return monotonic_now();
+}
+
 // Requires: mutex_ is held.
 void TraceFile::lose(std::string_view why) {
   if (std::exchange(said_so_, true)) return;

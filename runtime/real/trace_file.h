@@ -16,6 +16,7 @@ class NullTrace final : public TraceSink {
  public:
   bool enabled() const override { return false; }
   void emit(std::string_view, std::initializer_list<TraceField>) override {}
+  Time now() const override { return {}; }
 };
 
 // Appends NDJSON lines to a file. A line is in the file at most flush_interval after it was
@@ -35,6 +36,7 @@ class TraceFile final : public TraceSink {
 
   bool enabled() const override { return true; }
   void emit(std::string_view event, std::initializer_list<TraceField> fields) override;
+  Time now() const override;
 
  private:
   void write_batches();

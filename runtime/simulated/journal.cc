@@ -35,6 +35,17 @@ void Journal::trace(Time at, NodeId node, std::string_view event,
   std::string line;
   append_trace_line(line, at, node, event, fields);
   fold(as_view(line));
+  keep(std::move(line));
+}
+
+void Journal::trace_detail(Time at, NodeId node, std::string_view event,
+                           std::initializer_list<TraceField> fields) {
+  std::string line;
+  append_trace_line(line, at, node, event, fields);
+  keep(std::move(line));
+}
+
+void Journal::keep(std::string line) {
   if (file_) std::fwrite(line.data(), 1, line.size(), file_.get());
   lines_.push_back(std::move(line));
   if (lines_.size() > lines_max_) lines_.pop_front();

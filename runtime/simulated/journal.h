@@ -26,12 +26,16 @@ class Journal {
   void fold(ByteView bytes);
   void trace(Time at, NodeId node, std::string_view event,
              std::initializer_list<TraceField> fields);
+  // The same without a trace in the digest.
+  void trace_detail(Time at, NodeId node, std::string_view event,
+                    std::initializer_list<TraceField> fields);
 
   // Equal runs have equal digests, and different ones almost surely different ones.
   std::uint64_t digest() const { return digest_; }
   const std::deque<std::string>& last_lines() const { return lines_; }
 
  private:
+  void keep(std::string line);
   struct CloseFile {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };

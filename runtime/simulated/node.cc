@@ -159,4 +159,14 @@ void SimulatedNode::Trace::emit(std::string_view event, std::initializer_list<Tr
   node_.journal_.trace(node_.queue_.now(), node_.id_, event, fields);
 }
 
+void SimulatedNode::Trace::emit_detail(std::string_view event,
+                                       std::initializer_list<TraceField> fields) {
+  if (node_.doomed_) return;
+  node_.journal_.trace_detail(node_.queue_.now(), node_.id_, event, fields);
+}
+
+Time SimulatedNode::Trace::now() const {
+  return node_.queue_.now();
+}
+
 }  // namespace qlab::runtime

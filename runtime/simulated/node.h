@@ -104,6 +104,8 @@ class SimulatedNode final : public Runtime {
     explicit Trace(SimulatedNode& node) : node_(node) {}
     bool enabled() const override { return true; }
     void emit(std::string_view event, std::initializer_list<TraceField> fields) override;
+    void emit_detail(std::string_view event, std::initializer_list<TraceField> fields) override;
+    Time now() const override;
 
    private:
     SimulatedNode& node_;

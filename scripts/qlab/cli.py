@@ -11,7 +11,7 @@ COMMANDS = {
     "setup": "setup", "build": "build", "test": "test",
     "run": "experiments", "report": "experiments", "compare": "later", "serve": "later",
     "cluster": "cluster", "fault": "later", "topic": "later",
-    "sim": "sim", "check": "later", "bench": "bench", "peer": "later",
+    "sim": "sim", "trace": "trace", "check": "later", "bench": "bench", "peer": "later",
 }
 
 _EPILOG = """\b

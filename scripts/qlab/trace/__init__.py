@@ -1,0 +1,1 @@
+"""Traces of consensus groups, read and told: docs/trace.md has the events."""
