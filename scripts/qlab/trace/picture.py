@@ -233,7 +233,8 @@ class _Picture:
                 'patternTransform="rotate(45)" patternUnits="userSpaceOnUse"><rect width="7" '
                 'height="7" fill="#FBE9E2"/><rect width="2" height="7" fill="#E3A58C"/></pattern>'
                 f'<clipPath id="lanes"><rect x="{LEFT}" y="0" width="{WIDTH - LEFT - RIGHT}" '
-                f'height="{self.height}"/></clipPath></defs><rect width="{WIDTH}" height="{self.height}" fill="#FFFFFF"/>'
+                f'height="{self.height}"/></clipPath></defs>'
+                f'<rect width="{WIDTH}" height="{self.height}" fill="#FFFFFF"/>'
                 f'<text class="title" x="{LEFT}" y="26">{escape(title)}</text>'
                 f'<text class="note" x="{LEFT}" y="44">{escape(note)}</text>'
                 + "\n".join(self.parts) + "</svg>\n")

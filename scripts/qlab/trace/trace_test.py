@@ -77,7 +77,8 @@ def test_why_tells_who_asked_what_it_had_heard_who_voted_and_how_it_ended():
     assert (second.leader, second.epoch) == (2, 2)
     words = why.describe(trace, second, 2)
     assert "at 200.000 ms node 2 wants epoch 2: election_timeout" in words
-    assert "of node 1, its leader, it had heard last 189.000 ms before, `heartbeat epoch=1`" in words
+    assert "of node 1, its leader, it had heard last 189.000 ms before" in words
+    assert "`heartbeat epoch=1`" in words
     assert "its link to it was down" in words
     assert "node 1 crashed 179.000 ms before" in words
     assert "+1.000 ms node 3 says yes" in words
