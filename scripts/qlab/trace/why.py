@@ -18,6 +18,14 @@ REASONS = {
     "leader_left": "its leader looks for another one",
     "reconfigured": "the configuration changed",
     "transfer": "the leader handed over",
+    "handed_over": "it led, and handed over",
+    "startup": "it came up",
+    "end_quorum_epoch": "the leader said that it leads no more",
+    "no_quorum": "it led, and heard of no quorum for too long",
+    "init_limit": "discovery or synchronisation took too long",
+    "new_stream": "its leader's stream began anew",
+    "resign": "it was asked to lead no more",
+    "zxid_rollover": "the indexes of the epoch are used up",
 }
 
 
@@ -120,7 +128,9 @@ def _cause(trace: Trace, election: Election) -> str:
     for event in trace.events:
         if event.t > since:
             break
-        if event.node == leader and event.name in (*_ENDINGS, "deactivated", "replica_started"):
+        if event.node == election.node and event.name == "leader_known":
+            last = None  # What was before led to that.
+        elif event.node == leader and event.name in (*_ENDINGS, "deactivated", "replica_started"):
             last = event
     if last is None:
         return ""
