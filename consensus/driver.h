@@ -38,7 +38,7 @@ struct DriverOptions {
   std::uint64_t snapshot_keep_entries = 1000;
   std::uint64_t log_file_bytes = 64u << 20;  // See LogStoreOptions.
   Duration linger{};  // How long proposals wait for company before one Propose is made of them.
-  TraceOptions trace;
+  TraceOptions trace = {};
 };
 
 struct ProposeResult {

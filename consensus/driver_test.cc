@@ -451,7 +451,8 @@ void act_out(Stage& stage) {
   stage.act({out::ElectionStarted{Epoch{1}, "election_timeout"},
              out::SaveHardState{WriteSeq{1}, voted(1)}, out::LeaderKnown{Epoch{1}, one},
              out::Append{WriteSeq{2}, {entry(1, 1), entry(1, 2)}}, stage.send(1, 2),
-             out::Commit{LogIndex{2}, WriteSeq{2}}, out::Trace{"AdvanceCommitIndex"}});
+             out::Commit{LogIndex{2}, WriteSeq{2}},
+             out::Trace{"AdvanceCommitIndex", two, Epoch{1}, {}}});
   stage.world.run_for(seconds(1));
   stage.driver->receive(two, runtime::LinkEpoch{1}, encode(Message{9, Epoch{1}, {}, {}}));
 }

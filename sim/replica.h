@@ -37,7 +37,7 @@ struct ReplicaOptions {
   std::uint64_t log_file_bytes = 64u << 20;
   std::size_t image_padding = 0;
   Datagrams datagrams;
-  consensus::TraceOptions trace;
+  consensus::TraceOptions trace = {};
 };
 
 class Replica final : public runtime::TransportHandler {

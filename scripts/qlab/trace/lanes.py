@@ -15,10 +15,12 @@ _CLASSES = {
     "leader": LEADS, "leading": LEADS,
     "candidate": ASKS, "pre_candidate": ASKS, "prospective": ASKS, "looking": ASKS,
     "follower": FOLLOWS, "following": FOLLOWS, "observing": FOLLOWS, "observer": FOLLOWS,
-    "down": DOWN,
+    "down": DOWN, "silent": DOWN,
 }
 # Kinds that only say that somebody is there; drawn thinner.
 BEATS = ("heartbeat", "heartbeat_reply", "ping", "ping_reply")
+
+SILENT_MIN = 100_000_000  # Nanoseconds; the ends of traces are not quite simultaneous.
 
 
 def class_of(role: str) -> str:
@@ -73,6 +75,15 @@ def build(trace: Trace) -> Lanes:
     return lanes
 
 
+def fell_silent(own: list[Event], end: int) -> bool:
+    """Whether a node told nothing for longer at the end than ever before: killed, or frozen. Needs
+    details: a node that tells actions alone is silent for long as a rule."""
+    if not any(event.name == "receive" for event in own):
+        return False
+    longest = max((b.t - a.t for a, b in zip(own, own[1:])), default=0)
+    return end - own[-1].t > max(longest, SILENT_MIN)
+
+
 def _spans(own: list[Event], end: int) -> list[Span]:
     spans: list[Span] = []
 
@@ -88,6 +99,8 @@ def _spans(own: list[Event], end: int) -> list[Span]:
             turn(event.t, event["role"], event["epoch"])
         elif event.name in ("sim_crash", "replica_gave_up", "fatal"):
             turn(event.t, "down", spans[-1].epoch if spans else 0)
+    if spans and spans[-1].role != "down" and fell_silent(own, end):
+        turn(own[-1].t, "silent", spans[-1].epoch)
     return [span for span in spans if span.end > span.begin or span is spans[-1]]
 
 

@@ -187,7 +187,7 @@ class _Picture:
     def legend(self) -> None:
         y, x = self.height - 36, LEFT
         for role, word in ((LEADS, "leads"), (ASKS, "asks for votes, looks"),
-                           (FOLLOWS, "follows"), (IDLE, "none of these"), (DOWN, "down")):
+                           (FOLLOWS, "follows"), (IDLE, "none of these"), (DOWN, "down, silent")):
             self.add(f'<rect x="{x}" y="{y - 10}" width="14" height="12" '
                      f'fill="{ROLE_FILL[role]}"/><text class="key" x="{x + 19}" y="{y}">{word}'
                      '</text>')

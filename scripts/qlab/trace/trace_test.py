@@ -124,6 +124,21 @@ def test_roles_follow_each_other_without_gaps_and_a_crash_ends_one():
         assert spans[-1].end == built.end
 
 
+def test_a_node_that_was_killed_from_outside_is_silent_from_its_last_event_on():
+    trace = events.parse([
+        started(0, 1, "leader"), started(0, 2), line(0, 2, "leader_known", epoch=1, leader=1),
+        message(20, 1, "receive", 2, "heartbeat_reply epoch=1"),
+        message(20, 2, "receive", 1, "heartbeat epoch=1"),
+        line(150, 2, "election_started", epoch=2, reason="link_down", leader=1, silent_us=130_000,
+             linked=0),
+        line(160, 2, "became_leader", epoch=2), line(400, 2, "commit", index=3)])
+    built = lanes.build(trace)
+    assert [s.role for s in built.spans[1]] == ["leader", "silent"]
+    assert [s.role for s in built.spans[2]] == ["follower"]
+    assert "node 1 told nothing from 130.000 ms before on" in why.describe(
+        trace, why.find(trace)[0], 1)
+
+
 @pytest.mark.parametrize(("role", "expected"), [
     ("leading", lanes.LEADS), ("looking", lanes.ASKS), ("prospective", lanes.ASKS),
     ("following", lanes.FOLLOWS), ("unattached", lanes.IDLE), ("down", lanes.DOWN)])

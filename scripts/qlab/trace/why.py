@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qlab.trace.events import Event, Trace
+from qlab.trace.lanes import fell_silent
 
 _GRANTS = {"GrantPreVote": "would", "GrantVote": "yes"}
 _REFUSALS = {"RefusePreVote": "would not", "RefuseVote": "no", "IgnoreVoteRequest": "ignored",
@@ -133,6 +134,10 @@ def _cause(trace: Trace, election: Election) -> str:
         elif event.node == leader and event.name in (*_ENDINGS, "deactivated", "replica_started"):
             last = event
     if last is None:
+        told = [event for event in trace.events if event.node == leader]
+        if told and told[-1].t < since and fell_silent(told, trace.end):
+            return f"node {leader} told nothing from {ms(since - told[-1].t)} before on: killed, " \
+                   "or frozen"
         return ""
     what = {"sim_crash": "crashed", "fatal": "could not go on", "replica_gave_up": "gave up",
             "deactivated": "stepped down", "replica_started": "came up anew"}[last.name]
