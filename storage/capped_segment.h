@@ -18,6 +18,8 @@ class CappedSegment final : public Segment,
   // Its file is closed, and has `size` bytes that are durable.
   CappedSegment(SegmentFiles& files, std::string path, std::uint64_t size)
       : files_(files), path_(std::move(path)), size_(size), synced_(true) {}
+  // Its file is not there yet.
+  CappedSegment(SegmentFiles& files, std::string path) : files_(files), path_(std::move(path)) {}
   ~CappedSegment() override;
 
   Task<Result<void>> append(std::vector<ByteView> pieces) override;

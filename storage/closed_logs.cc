@@ -98,7 +98,6 @@ Result<std::unordered_map<std::string, ClosedLog>> decode_closed_logs(ByteView b
   for (std::uint32_t i = 0; i < count && in.ok(); ++i) {
     std::string partition = get_text(in);
     ClosedLog log = get_log(in);
-    if (log.segments.empty()) in.fail_with("a log without a segment");
     logs.emplace(std::move(partition), std::move(log));
   }
   TRY_VOID(in.status());

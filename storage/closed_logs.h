@@ -31,7 +31,7 @@ struct ClosedLog {
   TopicId topic;
   RecoveryPoint point;  // At the end of the log.
   CompactionPoint compacted;
-  std::vector<SegmentFile> segments;  // At least one; by base.
+  std::vector<SegmentFile> segments;  // By base; none of a log that has no directory.
   EpochCache epochs;
 };
 

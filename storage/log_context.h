@@ -2,10 +2,10 @@
 // What the logs of one per_partition layout share.
 
 #include "storage/closed_logs.h"
-#include "storage/filesystem_sync.h"
 #include "storage/group_flusher.h"
 #include "storage/layout_options.h"
 #include "storage/segment_files.h"
+#include "storage/shared_sync.h"
 
 namespace qlab::storage {
 
@@ -16,13 +16,19 @@ class LogContext {
   LogContext(runtime::Runtime& r, Engine& engine, const LayoutOptions& options)
       : runtime(r),
         files(r, engine, options.open_files_max),
-        filesystem(r),
+        filesystem(r, sync_filesystem),
+        root(r, sync_root),
         flusher(r, options.group_sync == GroupSync::filesystem ? sharing_max : syncing_max),
         group_sync_(options.group_sync) {}
 
   // True when logs are made durable together, by syncs of the whole file system.
   bool shares_syncs() const {
     return group_sync_ == GroupSync::filesystem && files.is_synced_by_filesystem();
+  }
+  // One copy for all logs that have the same options, as most have.
+  std::shared_ptr<const LogOptions> share(const LogOptions& options) {
+    if (!options_ || *options_ != options) options_ = std::make_shared<const LogOptions>(options);
+    return options_;
   }
   // A durable mark is a write of its own. With many logs it is the rate of all that counts.
   bool may_mark() {
@@ -36,7 +42,8 @@ class LogContext {
 
   runtime::Runtime& runtime;
   SegmentFiles files;
-  FilesystemSync filesystem;
+  SharedSync filesystem;
+  SharedSync root;  // Of the directory that the directories of the logs are in.
   GroupFlusher flusher;
   ClosedLogs closed;
 
@@ -47,6 +54,7 @@ class LogContext {
   static constexpr std::uint64_t marks_per_second_max = 1000;
 
   const GroupSync group_sync_;
+  std::shared_ptr<const LogOptions> options_;  // The latest.
   Time marks_since_{};
   std::uint64_t marks_ = 0;  // Since then.
 };

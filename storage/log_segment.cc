@@ -281,4 +281,26 @@ Task<Result<void>> write_whole_file(runtime::Disk& disk, std::string path, Bytes
   co_return closed;
 }
 
+Task<Result<std::shared_ptr<LogSegment>>> open_segment(Engine& engine, std::string directory,
+                                                       Offset base, std::uint32_t interval) {
+  CO_TRY(auto data, co_await engine.open(path_in(directory, segment_file_name(base, data_suffix))));
+  co_return std::make_shared<LogSegment>(std::move(data), std::move(directory), base, interval);
+}
+
+Result<void> remove_segment_files(runtime::Runtime& runtime, Engine& engine,
+                                  std::string_view directory, Offset base) {
+  TRY_VOID(engine.remove(path_in(directory, segment_file_name(base, data_suffix))));
+  if (!engine.is_persistent()) return {};
+  for (const std::string_view suffix : {offset_index_suffix, time_index_suffix}) {
+    TRY_VOID(runtime.disk().remove(path_in(directory, segment_file_name(base, suffix))));
+  }
+  return {};
+}
+
+Task<Result<void>> remove_segment(runtime::Runtime& runtime, Engine& engine, std::string directory,
+                                  std::shared_ptr<LogSegment> segment) {
+  CO_TRY_VOID(co_await segment->data().close());
+  co_return remove_segment_files(runtime, engine, directory, segment->base());
+}
+
 }  // namespace qlab::storage

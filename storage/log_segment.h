@@ -126,4 +126,15 @@ class LogSegment final : private ReleaseListener {
 // excepted. A crash may leave a part of it.
 Task<Result<void>> write_whole_file(runtime::Disk& disk, std::string path, Bytes bytes);
 
+// Opens or creates one segment, with empty indexes.
+Task<Result<std::shared_ptr<LogSegment>>> open_segment(Engine& engine, std::string directory,
+                                                       Offset base, std::uint32_t interval);
+
+// Deletes the files of a segment that is not open. Durability: none until the directory is synced.
+Result<void> remove_segment_files(runtime::Runtime& runtime, Engine& engine,
+                                  std::string_view directory, Offset base);
+// Closes a segment first.
+Task<Result<void>> remove_segment(runtime::Runtime& runtime, Engine& engine, std::string directory,
+                                  std::shared_ptr<LogSegment> segment);
+
 }  // namespace qlab::storage

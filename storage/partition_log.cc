@@ -14,8 +14,9 @@ PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, LogName name, Lo
       runtime_(context_->runtime),
       engine_(context_->files),
       directory_(std::move(name.partition)),
-      options_(options),
+      options_(context_->share(options)),
       topic_(name.topic),
+      directory_state_(recovered.directory),
       report_(recovered.report.clean ? nullptr
                                      : std::make_unique<const RecoveryReport>(recovered.report)),
       segments_(std::move(recovered.segments)),
@@ -23,12 +24,8 @@ PartitionLog::PartitionLog(std::shared_ptr<LogContext> context, LogName name, Lo
       start_(recovered.point.start),
       end_(recovered.point.offset),
       durable_end_(recovered.point.offset),
-      point_(recovered.point),
-      compacted_(recovered.compacted),
-      cleaning_(runtime_),
-      appends_(runtime_),
-      structure_(runtime_),
-      seals_(runtime_) {
+      point_(recovered.stored),
+      compacted_(recovered.compacted) {
   CHECK(!segments_.empty());
 }
 
@@ -48,8 +45,13 @@ const RecoveryReport& PartitionLog::recovery() const {
 Error PartitionLog::fail_for_good(Error why) {
   // no_space would say that the log goes on.
   if (why.code == Errc::no_space) why = Error{Errc::io, why.message()};
-  if (!failed_) failed_ = std::move(why);
+  if (!failed_) failed_ = std::make_unique<const Error>(std::move(why));
   return *failed_;
+}
+
+PartitionLog::Turns& PartitionLog::turns() {
+  if (!turns_) turns_ = std::make_unique<Turns>(runtime_);
+  return *turns_;
 }
 
 runtime::Gate& PartitionLog::background() {
@@ -111,7 +113,7 @@ Result<void> PartitionLog::store_epochs() {
 Task<void> PartitionLog::end_background() {
   closed_ = true;
   if (std::exchange(flush_waits_, false)) context_->flusher.forget(*this);
-  const Turnstile::Guard no_cleaning = co_await cleaning_.enter_alone();
+  const Turnstile::Guard no_cleaning = co_await turns().cleaning.enter_alone();
   if (background_) co_await background_->close();
 }
 
@@ -119,7 +121,7 @@ Task<Result<void>> PartitionLog::close() {
   if (closed_) co_return Result<void>{};
   co_await end_background();
   // Reads that are under way end before their files do; those that come later see closed_.
-  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();
   Result<void> result = usable();
   if (result && end_point() != point_) {
     result = co_await sync_up_to(active().base());
@@ -127,13 +129,16 @@ Task<Result<void>> PartitionLog::close() {
   }
   const Result<void> closed = co_await close_files();
   if (!result) co_return result;
-  if (closed && persistent()) context_->closed.add(directory_, state_when_closed());
+  // A directory that was made for an append that failed is looked at again.
+  const bool is_known = persistent() && directory_state_ != DirectoryState::made;
+  if (closed && is_known) context_->closed.add(directory_, state_when_closed());
   co_return closed;
 }
 
 ClosedLog PartitionLog::state_when_closed() const {
   ClosedLog state{
       .topic = topic_, .point = point_, .compacted = compacted_, .segments = {}, .epochs = epochs_};
+  if (directory_state_ == DirectoryState::none) return state;
   for (const SegmentPtr& segment : segments_) {
     state.segments.push_back({segment->base(), segment->noted_end()});
   }
@@ -152,9 +157,13 @@ Task<Result<void>> PartitionLog::close_files() {
 
 Task<Result<void>> PartitionLog::remove() {
   co_await end_background();
-  context_->closed.take(directory_);                                 // What close() has said of it.
-  const Turnstile::Guard alone = co_await structure_.enter_alone();  // As in close().
+  context_->closed.take(directory_);  // What close() has said of it.
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();  // As in close().
   CO_TRY_VOID(co_await close_files());
+  if (directory_state_ == DirectoryState::none) {
+    // A first append may have failed half-way.
+    co_return remove_directory(runtime_.disk(), directory_);
+  }
   std::string aside = directory_;
   if (persistent()) {
     CO_TRY(aside, set_aside(runtime_.disk(), directory_));

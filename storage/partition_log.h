@@ -54,6 +54,14 @@ class PartitionLog final : public Log, private Flushable {
 
  private:
   using SegmentPtr = std::shared_ptr<LogSegment>;
+  // Who waits for whom.
+  struct Turns {
+    explicit Turns(runtime::Runtime& r) : cleaning(r), appends(r), structure(r), seals(r) {}
+    Turnstile cleaning;  // One retention or compaction at a time. Taken before all others.
+    Turnstile appends;
+    Turnstile structure;  // Taken after appends, by whoever takes both.
+    Turnstile seals;      // Segments are sealed in their order. Taken after structure.
+  };
 
   // Where the next batch belongs, and what was seen on the way there.
   struct Front {
@@ -77,6 +85,10 @@ class PartitionLog final : public Log, private Flushable {
   Result<void> check_stamps(ByteView batches, Front& front) const;
   // Writes within the call where nothing need be waited for; nothing when something must be.
   std::optional<Result<AppendResult>> try_write(ByteView batches, AppendResult range);
+  // Makes the log's directory, when it has none.
+  Task<Result<void>> make_directory();
+  // Makes it durable, before anything in it is called so.
+  Task<Result<void>> sync_directory();
   Task<Result<AppendResult>> write_with_gap(Bytes batches, AppendResult range);
   Task<Result<void>> make_gap_durable(Offset gaps_end);
   Result<AppendResult> note_written(Result<void> written, ByteView batches, AppendResult range);
@@ -134,6 +146,7 @@ class PartitionLog final : public Log, private Flushable {
   LogSegment& active() const { return *segments_.back(); }
   RecoveryPoint end_point() const;
   Result<void> usable() const;
+  Turns& turns();
   runtime::Gate& background();
   bool persistent() const { return engine_.is_persistent(); }
 
@@ -141,8 +154,9 @@ class PartitionLog final : public Log, private Flushable {
   runtime::Runtime& runtime_;
   Engine& engine_;  // Which keeps no more files open than it may.
   const std::string directory_;
-  const LogOptions options_;
+  const std::shared_ptr<const LogOptions> options_;
   const TopicId topic_;
+  DirectoryState directory_state_;                      // Not none once there is a record.
   const std::unique_ptr<const RecoveryReport> report_;  // None when it was clean.
 
   std::vector<SegmentPtr> segments_;  // By base offset; the last is the active one.
@@ -154,7 +168,7 @@ class PartitionLog final : public Log, private Flushable {
   CompactionPoint compacted_;  // As on disk; clean_end, gaps_end <= end_.
   std::uint64_t cuts_ = 0;     // How often the log lost its end.
   DurableMark mark_;
-  std::optional<Error> failed_;  // Why nothing is written any more; set once.
+  std::unique_ptr<const Error> failed_;  // Why nothing is written any more; set once.
   bool closed_ = false;
   bool flush_waits_ = false;  // The flusher has us in its list.
   bool lost_ = false;         // A sync of the file system failed; so did we.
@@ -166,16 +180,18 @@ class PartitionLog final : public Log, private Flushable {
   std::list<Append*> waiting_;
   bool leading_ = false;  // One of them writes, or was woken to; else none waits.
 
-  Turnstile cleaning_;  // One retention or compaction at a time. Taken before all others.
-  Turnstile appends_;
-  Turnstile structure_;  // Taken after appends_, by whoever takes both.
-  Turnstile seals_;      // Segments are sealed in their order. Taken after structure_.
+  std::unique_ptr<Turns> turns_;               // Made when somebody comes.
   std::unique_ptr<runtime::Gate> background_;  // Made when something is started.
 };
 
-// Opens one log of a layout from its directory. Requires and errors: as Log::open().
+// Opens one log of a layout from its directory, which is there as far as `found` says. Errors: as
+// Log::open().
 Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
-                                                      LogName name, LogOptions options);
+                                                      LogName name, LogOptions options,
+                                                      DirectoryState found);
+// A log without a record, of which nothing is on the disk.
+std::unique_ptr<Log> new_partition_log(std::shared_ptr<LogContext> context, LogName name,
+                                       LogOptions options);
 // The same from what is known of it, without a look at the disk.
 // Requires: it was closed so, and nothing was written to it since.
 std::unique_ptr<Log> reopen_partition_log(std::shared_ptr<LogContext> context, LogName name,

@@ -54,7 +54,7 @@ Task<Result<AppendResult>> PartitionLog::append_as_follower(Bytes batches) {
 
 Task<Result<AppendResult>> PartitionLog::append(Bytes batches, std::optional<LeaderEpoch> epoch) {
   if (!leading_) {
-    const std::optional<Turnstile::Guard> turn = appends_.try_enter_alone();
+    const std::optional<Turnstile::Guard> turn = turns().appends.try_enter_alone();
     if (turn) {
       Front front = this->front();
       CO_TRY(const AppendResult range, place(batches, epoch, front));
@@ -78,7 +78,7 @@ Task<Result<AppendResult>> PartitionLog::append_in_group(Bytes batches,
   // Either another append has carried this one along, or this one is first and leads.
   if (!mine.result) {
     {
-      const Turnstile::Guard turn = co_await appends_.enter_alone();
+      const Turnstile::Guard turn = co_await turns().appends.enter_alone();
       co_await runtime::yield(runtime_);  // Who goes on in this turn of the loop comes along.
       co_await write_group();
     }
@@ -174,7 +174,7 @@ Result<void> PartitionLog::stamp(std::span<std::byte> batches, LeaderEpoch epoch
 Result<void> PartitionLog::check_stamps(ByteView batches, Front& front) const {
   while (!batches.empty()) {
     TRY(const BatchHeader header, front_header(batches));
-    const bool is_gap = header.base_offset > front.next && compacts(options_.cleanup_policy);
+    const bool is_gap = header.base_offset > front.next && compacts(options_->cleanup_policy);
     front.has_gap = front.has_gap || is_gap;
     if (header.base_offset != front.next && !is_gap) {
       return fail(Errc::out_of_range, "{}: a batch begins at offset {} where {} is expected",
@@ -200,8 +200,19 @@ std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, Ap
   return note_written(std::move(*written), batches, range);
 }
 
+Task<Result<void>> PartitionLog::make_directory() {
+  if (directory_state_ != DirectoryState::none) co_return Result<void>{};
+  LogName name{directory_, topic_};
+  const Result<void> made = co_await make_log_directory(runtime_.disk(), std::move(name));
+  const bool for_good = !made && made.error().code != Errc::no_space;
+  if (for_good) co_return fail(fail_for_good(made.error()));
+  if (made) directory_state_ = DirectoryState::made;
+  co_return made;
+}
+
 // Rolls when the active segment is full for that, and has its indexes in the heap.
 Task<Result<void>> PartitionLog::make_ready(std::size_t bytes, Offset next) {
+  CO_TRY_VOID(co_await make_directory());
   Result<void> ready;
   if (is_full_for(active().noted_end(), bytes, next)) ready = co_await roll();
   if (ready && !active().is_indexed()) ready = co_await active().index();
@@ -229,7 +240,7 @@ Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView b
     batches = batches.subspan(header->total_bytes());
   }
   end_ = range.next;
-  const bool is_group = options_.durability == Durability::group;
+  const bool is_group = options_->durability == Durability::group;
   if (is_group && !flush_waits_) wait_for_flush();
   return range;
 }
@@ -237,7 +248,7 @@ Result<AppendResult> PartitionLog::note_written(Result<void> written, ByteView b
 // Whether an append to a segment of `filled` bytes belongs into the next one.
 bool PartitionLog::is_full_for(std::uint64_t filled, std::size_t bytes, Offset next) const {
   if (filled == 0) return false;
-  return filled + bytes > options_.segment_bytes || next - active().base() > relative_offset_max;
+  return filled + bytes > options_->segment_bytes || next - active().base() > relative_offset_max;
 }
 
 }  // namespace qlab::storage

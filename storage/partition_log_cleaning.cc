@@ -29,7 +29,7 @@ Task<Result<AppendResult>> PartitionLog::write_with_gap(Bytes batches, AppendRes
 }
 
 Task<Result<void>> PartitionLog::make_gap_durable(Offset gaps_end) {
-  const Turnstile::Guard inside = co_await structure_.visit();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
   CO_TRY_VOID(co_await sync_up_to(active().base()));
   co_return note_compaction({compacted_.clean_end, gaps_end});
 }
@@ -50,8 +50,8 @@ EpochEnd PartitionLog::end_of_epoch(LeaderEpoch epoch) const {
 Task<Result<void>> PartitionLog::delete_before(Offset start) {
   CO_TRY_VOID(usable());
   if (start > durable_end_ && start <= end_) CO_TRY_VOID(co_await sync());
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
-  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().appends.enter_alone();
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();
   CO_TRY_VOID(usable());
   if (start > end_) {
     co_return fail(Errc::out_of_range, "{}: deletion up to offset {}, and the log ends at {}",
@@ -93,7 +93,7 @@ Task<Result<void>> PartitionLog::drop_before(Offset start) {
 }
 
 Task<Result<std::vector<SegmentFacts>>> PartitionLog::facts() {
-  const Turnstile::Guard inside = co_await structure_.visit();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
   CO_TRY_VOID(usable());
   const std::vector<SegmentPtr> segments = segments_;
   std::vector<SegmentFacts> facts;
@@ -117,13 +117,13 @@ Task<Result<std::vector<SegmentFacts>>> PartitionLog::facts() {
 
 Task<Result<void>> PartitionLog::roll_when_due(WallMillis now) {
   CO_TRY(const std::vector<SegmentFacts> known, co_await facts());
-  if (!is_roll_due(known.back(), options_, now)) co_return Result<void>{};
+  if (!is_roll_due(known.back(), *options_, now)) co_return Result<void>{};
   co_return co_await roll_at(known.back().base);
 }
 
 // Rolls, unless the segment that begins at `base` is active no more.
 Task<Result<void>> PartitionLog::roll_at(Offset base) {
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().appends.enter_alone();
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   CO_TRY_VOID(usable());
   if (active().base() != base || active().noted_end() == 0) co_return Result<void>{};
@@ -131,13 +131,13 @@ Task<Result<void>> PartitionLog::roll_at(Offset base) {
 }
 
 Task<Result<RetentionOutcome>> PartitionLog::apply_retention(WallMillis now, Offset limit) {
-  const Turnstile::Guard turn = co_await cleaning_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().cleaning.enter_alone();
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   CO_TRY_VOID(co_await roll_when_due(now));
   CO_TRY(const std::vector<SegmentFacts> known, co_await facts());
   RetentionOutcome outcome;
   outcome.start = start_;
-  outcome.segments = segments_to_delete(known, options_, now, start_, limit);
+  outcome.segments = segments_to_delete(known, *options_, now, start_, limit);
   if (outcome.segments == 0) co_return outcome;
   for (std::size_t i = 0; i < outcome.segments; ++i) outcome.bytes += known[i].bytes;
   if (outcome.segments == known.size()) CO_TRY_VOID(co_await roll_at(known.back().base));
@@ -147,17 +147,17 @@ Task<Result<RetentionOutcome>> PartitionLog::apply_retention(WallMillis now, Off
 }
 
 Task<Result<CompactionOutcome>> PartitionLog::compact(WallMillis now, Offset limit) {
-  const Turnstile::Guard turn = co_await cleaning_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().cleaning.enter_alone();
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   CompactionOutcome nothing;
   nothing.clean_end = compacted_.clean_end;
-  if (!compacts(options_.cleanup_policy)) co_return nothing;
+  if (!compacts(options_->cleanup_policy)) co_return nothing;
   CO_TRY_VOID(co_await roll_when_due(now));
   // A cut that comes from here on makes the facts untrue.
   const std::uint64_t removals = removals_;
   CO_TRY(std::vector<SegmentFacts> known, co_await facts());
   known.pop_back();
-  const CompactionPlan plan = plan_compaction(known, options_, now, compacted_.clean_end, limit);
+  const CompactionPlan plan = plan_compaction(known, *options_, now, compacted_.clean_end, limit);
   if (!plan.is_due) co_return nothing;
   known.resize(plan.segments);
   CO_TRY_VOID(co_await leave_to_active());
@@ -175,7 +175,7 @@ Task<Result<CompactionOutcome>> PartitionLog::compact(WallMillis now, Offset lim
                                      std::size_t count) {
     return read_sealed(std::move(segment), position, count, removals);
   };
-  Cleaner cleaner(runtime_, options_, std::move(read), std::move(sealed), plan.dirty_from);
+  Cleaner cleaner(runtime_, *options_, std::move(read), std::move(sealed), plan.dirty_from);
   CO_TRY_VOID(co_await cleaner.map_keys());
   CO_TRY_VOID(co_await compact_groups(cleaner, now, removals));
   co_return cleaner.outcome();
@@ -183,8 +183,8 @@ Task<Result<CompactionOutcome>> PartitionLog::compact(WallMillis now, Offset lim
 
 // Moves the recovery point into the active segment, so that it names none that is to be replaced.
 Task<Result<void>> PartitionLog::leave_to_active() {
-  const Turnstile::Guard inside = co_await structure_.visit();
-  const Turnstile::Guard turn = co_await seals_.enter_alone();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
+  const Turnstile::Guard turn = co_await turns().seals.enter_alone();
   CO_TRY_VOID(usable());
   const Offset base = active().base();
   const RecoveryPoint point{.start = start_,
@@ -206,7 +206,7 @@ Result<void> PartitionLog::check_whole(std::uint64_t removals) const {
 
 Task<Result<Bytes>> PartitionLog::read_sealed(SegmentPtr segment, std::uint64_t position,
                                               std::size_t count, std::uint64_t removals) {
-  const Turnstile::Guard inside = co_await structure_.visit();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
   CO_TRY_VOID(check_whole(removals));
   co_return co_await segment->data().read(position, count);
 }
@@ -232,8 +232,8 @@ Task<Result<void>> PartitionLog::compact_group(Cleaner& cleaner, Cleaner::Group 
     olds.push_back(cleaner.segments()[i].segment);
   }
   const Offset base = olds.front()->base();
-  CO_TRY(const SegmentPtr cleaned,
-         co_await open_cleaned(runtime_, engine_, directory_, base, options_.index_interval_bytes));
+  CO_TRY(const SegmentPtr cleaned, co_await open_cleaned(runtime_, engine_, directory_, base,
+                                                         options_->index_interval_bytes));
   Result<bool> changed = co_await cleaner.rewrite(group, cleaned, now);
   Result<void> done;
   if (changed && *changed) done = co_await seal_cleaned(runtime_, engine_, directory_, cleaned);
@@ -256,7 +256,7 @@ Task<Result<void>> PartitionLog::compact_group(Cleaner& cleaner, Cleaner::Group 
 // Puts the sealed segment that was written in the place of `olds`.
 Task<Result<void>> PartitionLog::replace_segments(std::vector<SegmentPtr> olds,
                                                   std::uint64_t removals) {
-  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();
   CO_TRY_VOID(check_whole(removals));
   const Result<void> replaced = co_await replace_files(std::move(olds));
   if (!replaced) co_return fail(fail_for_good(replaced.error()));
@@ -273,7 +273,7 @@ Task<Result<void>> PartitionLog::replace_files(std::vector<SegmentPtr> olds) {
   }
   CO_TRY_VOID(co_await swap_segments(runtime_, engine_, directory_, base, std::move(bases)));
   CO_TRY(SegmentPtr segment,
-         co_await open_segment(engine_, directory_, base, options_.index_interval_bytes));
+         co_await open_segment(engine_, directory_, base, options_->index_interval_bytes));
   if (persistent()) {
     // Without them the batches are walked from the front.
     [[maybe_unused]] const auto loaded =

@@ -17,8 +17,8 @@ Result<void> PartitionLog::lower_recovery_point(RecoveryPoint point) {
 }
 
 Task<Result<void>> PartitionLog::truncate_to(Offset end) {
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
-  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().appends.enter_alone();
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();
   CO_TRY_VOID(usable());
   CHECK(end >= start_);
   if (end >= end_) co_return Result<void>{};
@@ -85,14 +85,16 @@ Task<Result<void>> PartitionLog::remove_segments_from(std::size_t index) {
 }
 
 Task<Result<void>> PartitionLog::reset_to(Offset start) {
-  const Turnstile::Guard turn = co_await appends_.enter_alone();
-  const Turnstile::Guard alone = co_await structure_.enter_alone();
+  const Turnstile::Guard turn = co_await turns().appends.enter_alone();
+  const Turnstile::Guard alone = co_await turns().structure.enter_alone();
   CO_TRY_VOID(usable());
   co_return co_await reset_alone(start);
 }
 
 // Requires: the caller is alone at the turnstiles of appends and of the structure.
 Task<Result<void>> PartitionLog::reset_alone(Offset start) {
+  CO_TRY_VOID(co_await make_directory());
+  CO_TRY_VOID(co_await sync_directory());
   const RecoveryPoint anew{.start = start,
                            .offset = start,
                            .segment = RecoveryPoint::no_segment,
@@ -115,7 +117,7 @@ Task<Result<void>> PartitionLog::begin_anew(RecoveryPoint anew) {
   // Both speak of offsets that may come again.
   CO_TRY_VOID(note_compaction({}));
   CO_TRY(SegmentPtr first,
-         co_await open_segment(engine_, directory_, start, options_.index_interval_bytes));
+         co_await open_segment(engine_, directory_, start, options_->index_interval_bytes));
   segments_.push_back(std::move(first));
   epochs_.clear();
   start_ = end_ = durable_end_ = start;

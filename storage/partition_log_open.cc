@@ -11,27 +11,37 @@ Task<Result<std::unique_ptr<Log>>> Log::open(runtime::Runtime& runtime, Engine& 
                                              std::string directory, LogOptions options) {
   const LayoutOptions uncapped{.open_files_max = std::numeric_limits<std::size_t>::max()};
   auto context = std::make_shared<LogContext>(runtime, engine, uncapped);
+  if (engine.is_persistent()) CO_TRY_VOID(runtime.disk().make_directories(directory));
   LogName name{std::move(directory), {}};
-  co_return co_await open_partition_log(std::move(context), std::move(name), options);
+  co_return co_await open_partition_log(std::move(context), std::move(name), options,
+                                        DirectoryState::durable);
 }
 
 Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
-                                                      LogName name, LogOptions options) {
-  runtime::Runtime& runtime = context->runtime;
-  if (context->files.is_persistent()) {
-    CO_TRY_VOID(runtime.disk().make_directories(name.partition));
-  }
-  CO_TRY(RecoveredLog recovered,
-         co_await recover(runtime, context->files, name.partition, options));
+                                                      LogName name, LogOptions options,
+                                                      DirectoryState found) {
+  CO_TRY(RecoveredLog recovered, co_await recover(*context, name, options, found));
   co_return std::make_unique<PartitionLog>(std::move(context), std::move(name), options,
                                            std::move(recovered));
+}
+
+std::unique_ptr<Log> new_partition_log(std::shared_ptr<LogContext> context, LogName name,
+                                       LogOptions options) {
+  RecoveredLog log;
+  log.directory = DirectoryState::none;
+  log.report.clean = true;
+  const std::string path = path_in(name.partition, segment_file_name(Offset{0}, data_suffix));
+  log.segments.push_back(std::make_shared<LogSegment>(context->files.unmade(path), name.partition,
+                                                      Offset{0}, options.index_interval_bytes));
+  return std::make_unique<PartitionLog>(std::move(context), std::move(name), options,
+                                        std::move(log));
 }
 
 std::unique_ptr<Log> reopen_partition_log(std::shared_ptr<LogContext> context, LogName name,
                                           LogOptions options, ClosedLog closed) {
   RecoveredLog log;
   log.epochs = std::move(closed.epochs);
-  log.point = closed.point;
+  log.point = log.stored = closed.point;
   log.compacted = closed.compacted;
   log.report.clean = true;
   for (std::size_t i = 0; i < closed.segments.size(); ++i) {

@@ -26,8 +26,8 @@ std::optional<std::size_t> batch_with(ByteView bytes, Offset offset) {
 }  // namespace
 
 Task<Result<ReadResult>> PartitionLog::read(Offset from, Offset limit, std::size_t bytes_max) {
-  std::optional<Turnstile::Guard> inside = structure_.try_visit();
-  if (!inside) inside.emplace(co_await structure_.visit());
+  std::optional<Turnstile::Guard> inside = turns().structure.try_visit();
+  if (!inside) inside.emplace(co_await turns().structure.visit());
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   if (from < start_ || from > end_) {
     co_return fail(Errc::out_of_range, "{}: offset {} is not in [{}, {}]", directory_, from, start_,
@@ -46,7 +46,7 @@ Task<Result<ReadResult>> PartitionLog::read_segment(SegmentPtr segment, Offset f
   // Where the index is near enough, one read gives the batches before `from` and those asked for.
   std::uint64_t position = segment->position_near(from);
   const std::size_t before =
-      std::min<std::size_t>(options_.index_interval_bytes, skipped_bytes_max);
+      std::min<std::size_t>(options_->index_interval_bytes, skipped_bytes_max);
   CO_TRY(Bytes bytes, co_await segment->data().read(position, before + bytes_max));
   std::optional<std::size_t> front = batch_with(bytes, from);
   if (!front) {
@@ -79,7 +79,7 @@ Task<Result<ReadResult>> PartitionLog::read_segment(SegmentPtr segment, Offset f
 }
 
 Task<Result<Found>> PartitionLog::find_timestamp(std::int64_t timestamp, Offset limit) {
-  const Turnstile::Guard inside = co_await structure_.visit();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
   if (closed_) co_return fail(Errc::closed, "{} is closed", directory_);
   limit = std::min(limit, end_);
   const std::vector<SegmentPtr> segments = segments_;

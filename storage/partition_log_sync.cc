@@ -9,10 +9,10 @@ namespace qlab::storage {
 // Begins the next segment and has the full one sealed.
 Task<Result<void>> PartitionLog::roll() {
   // Not more than one segment is being sealed while the next one fills.
-  { const Turnstile::Guard sealed = co_await seals_.enter_alone(); }
+  { const Turnstile::Guard sealed = co_await turns().seals.enter_alone(); }
   CO_TRY_VOID(usable());
   CO_TRY(SegmentPtr next,
-         co_await open_segment(engine_, directory_, end_, options_.index_interval_bytes));
+         co_await open_segment(engine_, directory_, end_, options_->index_interval_bytes));
   if (next->size() != 0) co_return fail(Errc::exists, "{} is there already", next->path());
   const RecoveryPoint sealed_end = end_point();
   active().seal(runtime_);
@@ -25,8 +25,8 @@ Task<Result<void>> PartitionLog::roll() {
 
 // Makes a full segment durable, and with it everything before, in the background.
 Task<void> PartitionLog::seal(RecoveryPoint end, std::uint64_t cuts) {
-  const Turnstile::Guard inside = co_await structure_.visit();
-  const Turnstile::Guard turn = co_await seals_.enter_alone();
+  const Turnstile::Guard inside = co_await turns().structure.visit();
+  const Turnstile::Guard turn = co_await turns().seals.enter_alone();
   // What ended there may be gone, and other batches there.
   if (failed_ || cuts != cuts_) co_return;
   const Result<void> synced = co_await sync_up_to(end.segment);
@@ -44,6 +44,8 @@ Task<void> PartitionLog::seal(RecoveryPoint end, std::uint64_t cuts) {
 Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
   CO_TRY_VOID(usable());
   CO_TRY_VOID(check_not_lost());
+  // First, because now many who begin at once can share it.
+  CO_TRY_VOID(co_await sync_directory());
   std::vector<SegmentPtr> dirty;
   for (auto at = segments_.rbegin(); at != segments_.rend(); ++at) {
     if ((*at)->base() <= segment && !(*at)->is_durable()) dirty.push_back(*at);
@@ -57,6 +59,14 @@ Task<Result<void>> PartitionLog::sync_up_to(Offset segment) {
     each->mark_durable(*durable);
   }
   co_return usable();
+}
+
+Task<Result<void>> PartitionLog::sync_directory() {
+  if (directory_state_ != DirectoryState::made) co_return Result<void>{};
+  const Result<void> synced = co_await sync_log_directory(*context_, directory_);
+  if (!synced) co_return fail(fail_for_good(synced.error()));
+  directory_state_ = DirectoryState::durable;
+  co_return synced;
 }
 
 // Closes the files of full segments. Requires: as sync_up_to().
@@ -83,6 +93,8 @@ Task<Result<void>> PartitionLog::sync_together() {
   const Result<void> joined = co_await context_->filesystem.join();
   if (!joined) CO_TRY_VOID(check_not_lost());
   CO_TRY_VOID(joined);
+  // It was made before the first append.
+  if (directory_state_ == DirectoryState::made) directory_state_ = DirectoryState::durable;
   for (const auto& [segment, size] : covered) {
     segment->data().note_durable(size);
     segment->mark_durable(size);
@@ -93,7 +105,7 @@ Task<Result<void>> PartitionLog::sync_together() {
 // A sync of the file system that fails takes the unsynced bytes of all logs with it, also of those
 // that did not wait for it.
 Result<void> PartitionLog::check_not_lost() {
-  const FilesystemSync& filesystem = context_->filesystem;
+  const SharedSync& filesystem = context_->filesystem;
   if (durable_end_ == end_ || filesystem.failures() == failures_seen_) return {};
   lost_ = true;
   return fail(fail_for_good(Error{
@@ -105,8 +117,8 @@ Result<void> PartitionLog::check_not_lost() {
 Task<Result<Offset>> PartitionLog::sync() {
   CO_TRY_VOID(usable());
   if (durable_end_ == end_) co_return durable_end_;
-  std::optional<Turnstile::Guard> inside = structure_.try_visit();
-  if (!inside) inside.emplace(co_await structure_.visit());
+  std::optional<Turnstile::Guard> inside = turns().structure.try_visit();
+  if (!inside) inside.emplace(co_await turns().structure.visit());
   CO_TRY_VOID(usable());  // A reset that failed meanwhile has left no segment.
   const RecoveryPoint reached = end_point();
   if (context_->shares_syncs()) {
@@ -127,7 +139,7 @@ Task<Result<Offset>> PartitionLog::sync() {
 void PartitionLog::wait_for_flush() {
   if (closed_) return;
   flush_waits_ = true;
-  context_->flusher.note_dirty(*this, runtime_.now() + options_.group_interval);
+  context_->flusher.note_dirty(*this, runtime_.now() + options_->group_interval);
 }
 
 void PartitionLog::begin_flush() {

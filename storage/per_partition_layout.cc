@@ -9,12 +9,6 @@
 namespace qlab::storage {
 namespace {
 
-// partition.metadata in Kafka's form: it tells a directory of a deleted topic from one of its
-// namesake.
-std::string metadata_text(const TopicId& id) {
-  return fmt::format("version: 0\ntopic_id: {}\n", id.to_string());
-}
-
 // No partition is named so: their names end with a number.
 constexpr std::string_view closed_logs_directory = "closed-logs";
 
@@ -71,10 +65,17 @@ class PerPartitionLayout final : public Layout {
   Task<Result<std::unique_ptr<Log>>> open_one(LogName name, LogOptions options) {
     std::optional<ClosedLog> closed = context_->closed.take(name.partition);
     if (closed && closed->topic == name.topic) {
+      if (closed->segments.empty()) co_return new_partition_log(context_, std::move(name), options);
       co_return reopen_partition_log(context_, std::move(name), options, std::move(*closed));
     }
-    if (engine_.is_persistent()) CO_TRY_VOID(claim_directory(name));
-    co_return co_await open_partition_log(context_, std::move(name), options);
+    DirectoryState found = DirectoryState::durable;
+    if (engine_.is_persistent()) {
+      CO_TRY(found, find_log_directory(runtime_.disk(), name));
+      if (found == DirectoryState::none) {
+        co_return new_partition_log(context_, std::move(name), options);
+      }
+    }
+    co_return co_await open_partition_log(context_, std::move(name), options, found);
   }
 
   // With another number of shards other logs were ours. What was known of logs then is wrong as
@@ -91,21 +92,6 @@ class PerPartitionLayout final : public Layout {
       any = true;
     }
     return any ? disk.sync_directory(closed_logs_directory) : Result<void>{};
-  }
-
-  Result<void> claim_directory(const LogName& name) {
-    runtime::Disk& disk = runtime_.disk();
-    const std::string path = name.partition + "/partition.metadata";
-    TRY(const bool there, disk.exists(path));
-    if (there) {
-      TRY(const Bytes text, disk.read_file(path));
-      if (as_text(text) == metadata_text(name.topic)) return {};
-      log(LogLevel::info, "storage", "{} is of a topic that was deleted, removing it",
-          name.partition);
-      TRY_VOID(remove_directory(disk, name.partition));
-    }
-    TRY_VOID(disk.make_directories(name.partition));
-    return disk.write_file_atomically(path, as_view(metadata_text(name.topic)));
   }
 
   runtime::Runtime& runtime_;

@@ -14,12 +14,14 @@ namespace {
 // One recovery, from its first look at the directory to its last write.
 class Recovery {
  public:
-  Recovery(runtime::Runtime& runtime, Engine& engine, std::string directory, LogOptions options)
-      : runtime_(runtime),
-        engine_(engine),
-        directory_(std::move(directory)),
+  Recovery(LogContext& context, LogName name, LogOptions options, DirectoryState found)
+      : context_(context),
+        runtime_(context.runtime),
+        engine_(context.files),
+        name_(std::move(name)),
         options_(options),
-        began_(runtime.now()),
+        found_(found),
+        began_(runtime_.now()),
         phase_began_(began_) {}
 
   Task<Result<RecoveredLog>> run();
@@ -57,16 +59,23 @@ class Recovery {
   Task<Result<std::string>> describe_what_is_behind();
   Task<Result<void>> rewrite();
   Task<Result<void>> make_durable();
+  Task<Result<void>> sync_files();
+  bool is_little() const;
   Task<Result<void>> store();
 
+  // A recovery point is written only once it is.
+  bool is_directory_durable() const { return read_point_ || found_ == DirectoryState::durable; }
   // Bytes of a segment that are known to be durable.
   std::uint64_t durable_bytes(const LogSegment& segment) const;
   bool persistent() const { return engine_.is_persistent(); }
 
+  LogContext& context_;
   runtime::Runtime& runtime_;
   Engine& engine_;
-  const std::string directory_;
+  const LogName name_;
+  const std::string& directory_ = name_.partition;
   const LogOptions options_;
+  const DirectoryState found_;
   const Time began_;
   Time phase_began_;
 
@@ -399,6 +408,7 @@ Task<Result<std::string>> Recovery::describe_what_is_behind() {
 // Written again, the sync that follows covers it.
 Task<Result<void>> Recovery::rewrite() {
   if (!persistent()) co_return Result<void>{};
+  if (!is_directory_durable()) CO_TRY_VOID(co_await make_log_directory(runtime_.disk(), name_));
   for (const auto& segment : log_.segments) {
     if (segment->base() < durable_.segment) continue;
     const std::uint64_t from = durable_bytes(*segment);
@@ -417,19 +427,38 @@ Task<Result<void>> Recovery::make_durable() {
                 .segment = active.base(),
                 .position = active.size(),
                 .generation = point_.generation};
-  // The last segment is synced even when it looks as it was closed, and with it the names in the
-  // directory: a process that died while it cut the log may have left a cut that only the page
-  // cache knows of, and what was cut would come back behind what is appended next. Until there is a
-  // recovery point, the first segment's name also says where the log starts.
-  CO_TRY_VOID(co_await active.data().sync());
+  CO_TRY_VOID(co_await sync_files());
   for (const auto& segment : log_.segments) {
-    if (segment->base() >= point_.segment && !segment->is_durable()) {
-      CO_TRY_VOID(co_await segment->data().sync());
-    }
     segment->mark_durable(segment->size());
     if (segment != log_.segments.back()) segment->seal(runtime_);
   }
+  if (is_directory_durable() || context_.shares_syncs()) co_return Result<void>{};
+  co_return co_await sync_log_directory(context_, directory_);
+}
+
+// The last segment is synced even when it looks as it was closed, and with it the names in the
+// directory: a process may have died and left a cut that only the page cache knows of, and what was
+// cut would come back. Until there is a recovery point, the first name says where the log starts.
+Task<Result<void>> Recovery::sync_files() {
+  if (context_.shares_syncs()) {
+    CO_TRY_VOID(co_await context_.filesystem.join());
+    for (const auto& segment : log_.segments) segment->data().note_durable(segment->size());
+    co_return Result<void>{};
+  }
+  CO_TRY_VOID(co_await log_.segments.back()->data().sync());
+  for (const auto& segment : log_.segments) {
+    if (segment->base() < point_.segment || segment->is_durable()) continue;
+    CO_TRY_VOID(co_await segment->data().sync());
+  }
   co_return Result<void>{};
+}
+
+// True when scanning it again costs less than the syncs by which that is avoided.
+bool Recovery::is_little() const {
+  constexpr std::uint64_t scanned_again_max = 64u << 10;
+  const bool epochs_follow = epochs_known_ || point_.is_empty();
+  return context_.shares_syncs() && epochs_follow && !log_.report.dropped &&
+         !point_.is_resetting() && log_.report.bytes_scanned < scanned_again_max;
 }
 
 Task<Result<void>> Recovery::store() {
@@ -438,8 +467,16 @@ Task<Result<void>> Recovery::store() {
     CO_TRY_VOID(write_compaction_point(runtime_.disk(), directory_, compacted));
   }
   log_.compacted = compacted;
+  log_.stored = log_.point;
   const bool new_and_empty = !read_point_ && log_.point.is_empty();
   if (!persistent() || new_and_empty || (read_point_ == log_.point && epochs_known_)) {
+    co_return Result<void>{};
+  }
+  if (is_little()) {
+    log_.stored = point_;
+    DurableMark mark;
+    const bool marks = log_.point.position > 0 && context_.may_mark();
+    if (marks) (void)co_await mark.note(runtime_, directory_, log_.point);
     co_return Result<void>{};
   }
   for (const auto& segment : log_.segments) {
@@ -453,32 +490,10 @@ Task<Result<void>> Recovery::store() {
 
 }  // namespace
 
-Task<Result<RecoveredLog>> recover(runtime::Runtime& runtime, Engine& engine, std::string directory,
-                                   LogOptions options) {
-  Recovery recovery(runtime, engine, std::move(directory), options);
+Task<Result<RecoveredLog>> recover(LogContext& context, LogName name, LogOptions options,
+                                   DirectoryState found) {
+  Recovery recovery(context, std::move(name), options, found);
   co_return co_await recovery.run();
-}
-
-Task<Result<std::shared_ptr<LogSegment>>> open_segment(Engine& engine, std::string directory,
-                                                       Offset base, std::uint32_t interval) {
-  CO_TRY(auto data, co_await engine.open(path_in(directory, segment_file_name(base, data_suffix))));
-  co_return std::make_shared<LogSegment>(std::move(data), std::move(directory), base, interval);
-}
-
-Result<void> remove_segment_files(runtime::Runtime& runtime, Engine& engine,
-                                  std::string_view directory, Offset base) {
-  TRY_VOID(engine.remove(path_in(directory, segment_file_name(base, data_suffix))));
-  if (!engine.is_persistent()) return {};
-  for (const std::string_view suffix : {offset_index_suffix, time_index_suffix}) {
-    TRY_VOID(runtime.disk().remove(path_in(directory, segment_file_name(base, suffix))));
-  }
-  return {};
-}
-
-Task<Result<void>> remove_segment(runtime::Runtime& runtime, Engine& engine, std::string directory,
-                                  std::shared_ptr<LogSegment> segment) {
-  CO_TRY_VOID(co_await segment->data().close());
-  co_return remove_segment_files(runtime, engine, directory, segment->base());
 }
 
 }  // namespace qlab::storage

@@ -16,6 +16,7 @@
 #include "storage/compaction_point.h"
 #include "storage/epoch_cache.h"
 #include "storage/log.h"
+#include "storage/log_directory.h"
 #include "storage/log_segment.h"
 
 namespace qlab::storage {
@@ -23,26 +24,18 @@ namespace qlab::storage {
 struct RecoveredLog {
   std::vector<std::shared_ptr<LogSegment>> segments;  // At least one; the last is the active one.
   EpochCache epochs;
-  RecoveryPoint point;  // At the end of the log, and on disk: everything recovered is durable.
+  RecoveryPoint point;   // At the end of the log: everything recovered is durable.
+  RecoveryPoint stored;  // As on disk, or what stands for it when there is none.
   CompactionPoint compacted;
+  DirectoryState directory = DirectoryState::durable;  // none or durable
   RecoveryReport report;
 };
 
-// Requires: the directory exists, if the engine is persistent; nobody else has it open.
-// Durability: all of the recovered log, when the task ends.
+// Requires: the directory exists, if the engine is persistent; nobody else has it open; the context
+// outlives the task.
+// Durability: all of the recovered log, when the task ends, directory and all.
 // Errors: corrupt; io; no_space.
-Task<Result<RecoveredLog>> recover(runtime::Runtime& runtime, Engine& engine, std::string directory,
-                                   LogOptions options);
-
-// Opens or creates one segment, with empty indexes.
-Task<Result<std::shared_ptr<LogSegment>>> open_segment(Engine& engine, std::string directory,
-                                                       Offset base, std::uint32_t interval);
-
-// Deletes the files of a segment that is not open. Durability: none until the directory is synced.
-Result<void> remove_segment_files(runtime::Runtime& runtime, Engine& engine,
-                                  std::string_view directory, Offset base);
-// Closes a segment first.
-Task<Result<void>> remove_segment(runtime::Runtime& runtime, Engine& engine, std::string directory,
-                                  std::shared_ptr<LogSegment> segment);
+Task<Result<RecoveredLog>> recover(LogContext& context, LogName name, LogOptions options,
+                                   DirectoryState found);
 
 }  // namespace qlab::storage

@@ -30,6 +30,10 @@ std::unique_ptr<Segment> SegmentFiles::known(std::string path, std::uint64_t siz
   return std::make_unique<CappedSegment>(*this, std::move(path), size);
 }
 
+std::unique_ptr<Segment> SegmentFiles::unmade(std::string path) {
+  return std::make_unique<CappedSegment>(*this, std::move(path));
+}
+
 Task<Result<std::unique_ptr<Segment>>> SegmentFiles::open_file(std::string path) {
   co_await make_room();
   auto opened = co_await engine_.open(path);
@@ -141,7 +145,7 @@ Task<Result<void>> CappedSegment::open_file() {
     }
   }
   if (fits) {
-    file->note_durable(size_);
+    if (synced_) file->note_durable(size_);  // And its name.
     file_ = std::move(file);
     co_return fits;
   }

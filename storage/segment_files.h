@@ -35,6 +35,8 @@ class SegmentFiles final : public Engine {
   // The first call that needs it fails with corrupt when the file has fewer bytes, or others than
   // zeros behind them.
   std::unique_ptr<Segment> known(std::string path, std::uint64_t size);
+  // One whose file is not there; the first call that needs it makes it, as open() does.
+  std::unique_ptr<Segment> unmade(std::string path);
   Result<std::vector<std::string>> list(std::string_view directory) override {
     return engine_.list(directory);
   }

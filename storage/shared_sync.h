@@ -1,5 +1,5 @@
 #pragma once
-// Syncs of the whole file system, which the logs of a layout share.
+// Syncs that the logs of a layout share: of the whole file system, of the directory they are in.
 
 #include <optional>
 
@@ -11,9 +11,12 @@ namespace qlab::storage {
 using runtime::Task;
 
 // Thread: one shard.
-class FilesystemSync {
+class SharedSync {
  public:
-  explicit FilesystemSync(runtime::Runtime& runtime) : runtime_(runtime), ended_event_(runtime) {}
+  using Sync = Task<Result<void>> (*)(runtime::Runtime&);
+
+  SharedSync(runtime::Runtime& runtime, Sync sync)
+      : runtime_(runtime), sync_(sync), ended_event_(runtime) {}
 
   // Returns when a sync has ended that began after this call. Calls that wait share the next one.
   // Errors: io; of the bytes that were not synced when it failed, nothing is known any more.
@@ -26,11 +29,17 @@ class FilesystemSync {
 
  private:
   runtime::Runtime& runtime_;
+  const Sync sync_;
   std::uint64_t begun_ = 0;
   std::uint64_t ended_ = 0;  // ended_ <= begun_ <= ended_ + 1: one at a time.
   std::uint64_t failures_ = 0;
   std::optional<Error> failure_;
   runtime::Event ended_event_;
 };
+
+// Of the file system below the disk's root.
+Task<Result<void>> sync_filesystem(runtime::Runtime& runtime);
+// Of the names in the disk's root. Who asks in the same turn of the loop shares it.
+Task<Result<void>> sync_root(runtime::Runtime& runtime);
 
 }  // namespace qlab::storage

@@ -1,8 +1,8 @@
-#include "storage/filesystem_sync.h"
+#include "storage/shared_sync.h"
 
 namespace qlab::storage {
 
-Task<Result<void>> FilesystemSync::join() {
+Task<Result<void>> SharedSync::join() {
   const std::uint64_t wanted = begun_ + 1;
   const std::uint64_t failures = failures_;
   while (ended_ < wanted) {
@@ -12,7 +12,7 @@ Task<Result<void>> FilesystemSync::join() {
       continue;
     }
     ++begun_;
-    const Result<void> synced = co_await runtime_.disk().sync_filesystem();
+    const Result<void> synced = co_await sync_(runtime_);
     if (!synced) {
       ++failures_;
       failure_ = synced.error();
@@ -23,6 +23,15 @@ Task<Result<void>> FilesystemSync::join() {
   // One that failed before the wanted one began took bytes of this caller with it as well.
   if (failures_ != failures) co_return fail(*failure_);
   co_return Result<void>{};
+}
+
+Task<Result<void>> sync_filesystem(runtime::Runtime& runtime) {
+  return runtime.disk().sync_filesystem();
+}
+
+Task<Result<void>> sync_root(runtime::Runtime& runtime) {
+  co_await runtime::yield(runtime);
+  co_return runtime.disk().sync_directory("");
 }
 
 }  // namespace qlab::storage

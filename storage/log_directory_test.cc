@@ -1,0 +1,95 @@
+// How logs begin: what their directories cost, share, and tell.
+
+#include "storage/log_directory.h"
+
+#include "runtime/async.h"
+#include "storage/logs_fixture.h"
+
+namespace qlab::storage {
+namespace {
+
+BOOST_AUTO_TEST_SUITE(log_directory)
+
+BOOST_AUTO_TEST_CASE(a_log_without_a_record_costs_the_disk_nothing) {
+  for (const GroupSync mode : {GroupSync::files, GroupSync::filesystem}) {
+    Logs logs({.group_sync = mode});
+    logs.start();
+    logs.count();
+    logs.open(3);
+    for (int i = 0; i < 3; ++i) BOOST_TEST(must(logs.sync(i)).value() == 0);
+    must(await(logs.world, [&] { return logs.log(0).compact(WallMillis(1), Offset{0}); }));
+    must(await(logs.world, [&] { return logs.log(0).apply_retention(WallMillis(1), Offset{0}); }));
+    BOOST_TEST(must(logs.read(0, 0)).batches.empty());
+    logs.restart();
+    logs.open(3);
+    must(await(logs.world, [&] { return logs.log(2).remove(); }));
+    BOOST_TEST(logs.counted(DiskOperation::make_directory) == 0u);
+    BOOST_TEST(!must(logs.world.disk().exists("t-0")));
+    logs.append(0);
+    BOOST_TEST(must(logs.sync(0)).value() == 2);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(logs_that_begin_at_once_share_the_sync_of_their_directory) {
+  Logs logs;
+  logs.start();
+  logs.open(50);
+  for (int i = 0; i < 50; ++i) logs.append(i);
+  logs.count();
+  runtime::Gate gate(logs.world.runtime());
+  const auto sync = [&logs](int i) -> Task<void> {
+    const auto synced = co_await logs.log(i).sync();
+    BOOST_TEST((synced && synced->value() == 2));
+  };
+  logs.world.run([&]() -> Task<void> {
+    for (int i = 0; i < 50; ++i) gate.start([&sync, i] { return sync(i); });
+    co_await gate.close();
+  });
+  BOOST_TEST(logs.counted(DiskOperation::sync_directory) <= 52u);  // Each its own, and two of all.
+  logs.cut_power();
+  logs.start();
+  logs.open(50);
+  for (int i = 0; i < 50; ++i) BOOST_TEST(logs.log(i).end().value() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_directory_that_does_not_tell_its_topic_is_not_removed) {
+  Logs logs;
+  logs.start();
+  logs.open(1);
+  logs.append(0);
+  (void)must(logs.sync(0));
+  Bytes metadata = must(logs.world.disk().read_file("t-0/partition.metadata"));
+  metadata.at(3) ^= std::byte{1};
+  must(logs.world.disk().write_file_atomically("t-0/partition.metadata", metadata));
+  logs.kill();
+  logs.start();
+  BOOST_TEST((code_of(logs.try_open(0)) == Errc::corrupt));
+  BOOST_TEST(must(logs.world.disk().exists("t-0/00000000000000000000.log")));
+}
+
+// With shared syncs a small log is scanned again and not written to when it is recovered.
+BOOST_AUTO_TEST_CASE(recovering_many_small_logs_shares_its_syncs) {
+  Logs logs({.group_sync = GroupSync::filesystem});
+  logs.start();
+  logs.open(40);
+  for (int i = 0; i < 40; ++i) logs.append(i);
+  for (int life = 0; life < 2; ++life) {
+    logs.kill();
+    logs.start();
+    logs.count();
+    logs.open(40);
+    for (int i = 0; i < 40; ++i) BOOST_TEST(logs.log(i).end().value() == 2);
+    BOOST_TEST(logs.counted(DiskOperation::sync) == 0u);
+    BOOST_TEST(logs.counted(DiskOperation::replace) == 0u);
+    BOOST_TEST(logs.counted(DiskOperation::sync_directory) == 0u);
+  }
+  logs.cut_power();
+  logs.start();
+  logs.open(40);
+  for (int i = 0; i < 40; ++i) BOOST_TEST(logs.log(i).end().value() == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::storage
