@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,25 +10,46 @@ from typing import Any
 from experiments import figures, storage_bench
 from experiments.definition import numbers
 from experiments.report import Observation, Run, number
-from experiments.runner import Trial
+from experiments.runner import Trial, Unavailable
 from experiments.storage_bench import Line, Recorder, curve
 
 MIB = 1 << 20
 
+# What an active log of layout per_partition takes of the file system: its directory, and in it
+# partition.metadata, a segment and the durable mark, a block each.
+INODES_PER_LOG, BYTES_PER_LOG = 4, 16 << 10
+BYTES_SPARE = 4 << 30  # What the appends of a point may take besides, and what others need.
+
 
 def run_trial(trial: Trial) -> None:
     p, layout = trial.parameters, trial.cell["layout"]
+    files = layout == "per_partition"
+    points = numbers(p["partitions"])
+    if files:
+        require_room(trial.scratch, min(max(points), p["active_max"]))
+    engine = p["per_partition_engine"] if files else p["engine"]
     record = Recorder(trial)
-    for partitions in numbers(p["partitions"]):
-        if layout == "per_partition" and partitions > p["per_partition_max"]:
-            continue
+    for partitions in points:
         trial.say(f"{number(partitions)} partitions")
         for line in storage_bench.measure(
-                "partitions", engine=p["engine"], layout=layout, partitions=partitions,
+                "partitions", engine=engine, layout=layout, partitions=partitions,
+                active=min(partitions, p["active_max"]), recovery_parallelism=256,
                 dir=trial.scratch, size=p["size"], concurrency=p["concurrency"],
                 durability="sync", group_sync="filesystem", duration=p["seconds"], warmup=0.5,
                 seed=trial.seed):
             record.add(line, partitions=partitions)
+
+
+def require_room(directory: Path, logs: int) -> None:
+    """Errors: Unavailable, when the file system has too few inodes or bytes for so many logs."""
+    at = os.statvfs(directory)
+    inodes, room = logs * INODES_PER_LOG, logs * BYTES_PER_LOG + BYTES_SPARE
+    if at.f_files and at.f_favail < inodes:  # Some file systems make inodes as they go.
+        raise Unavailable(f"{directory}: {at.f_favail} inodes are free, and {logs} partitions with "
+                          f"files of their own take {inodes}")
+    if at.f_bavail * at.f_frsize < room:
+        raise Unavailable(f"{directory}: {at.f_bavail * at.f_frsize / MIB:.0f} MiB are free, and "
+                          f"{logs} partitions with files of their own take {room / MIB:.0f}")
 
 
 def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]:
@@ -42,6 +64,7 @@ def _numbers(line: Line) -> dict[str, float | None]:
             "append_latency_us:quantile=0.5": line["latency"]["p50_us"],
             "append_latency_us:quantile=0.99": line["latency"]["p99_us"],
             "create_s": line["creation"]["elapsed_s"],
+            "first_append_s": line["first_appends"]["elapsed_s"],
             "memory_mib": line["rss_bytes"] / MIB,
             "kernel_memory_mib": grown / MIB,
             "descriptors": line["descriptors"]}
@@ -63,7 +86,8 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
                     chart("files", "files", "files"),
                     chart("open descriptors", "files", "descriptors")],
                    directory / "memory", order=layouts)
-    figures.charts([chart("making them", "s", "create_s"),
+    figures.charts([chart("opening them, new", "s", "create_s"),
+                    chart("the first record in each active one", "s", "first_append_s"),
                     chart("recovery after SIGKILL", "s", "recovery_s")],
                    directory / "recovery", order=layouts)
     return {"appends": _say(run, "append_rate", "appends/s"),

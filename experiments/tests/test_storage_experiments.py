@@ -4,6 +4,7 @@ figures and words."""
 import contextlib
 import importlib
 import json
+import os
 
 import pytest
 
@@ -32,7 +33,7 @@ def partitions_lines(values):
               "latency": {"p50_us": 100.0, "p99_us": 900.0}}
     return [line("partitions", **append, rss_bytes=count << 10, kernel_slab_bytes=2 << 20,
                  before={"kernel_slab_bytes": 1 << 20}, descriptors=9,
-                 creation={"elapsed_s": count / 1e3}),
+                 creation={"elapsed_s": count / 1e3}, first_appends={"elapsed_s": 0.5}),
             line("partitions_recovery", elapsed_s=count / 1e5, files=3 * count)]
 
 
@@ -116,14 +117,23 @@ def test_preallocation_is_compared_within_a_file_system(no_program, tmp_path, mo
 
 def test_partitions_are_followed_to_the_most_there_are(no_program, tmp_path):
     rows, directory = run("storage-partitions", tmp_path, partitions="1,1000,100000",
-                          per_partition_max="1000")
+                          active_max="1000")
     assert median(rows, "append_rate", "shared", partitions="100000") == 1e6
     assert median(rows, "memory_mib", "shared", partitions="1000") == pytest.approx(1000 / 1024)
     assert median(rows, "recovery_s", "per_partition", partitions="1000") == 0.01
-    assert not [r for r in rows if r["system"] == "per_partition"
-                and r["params"].get("partitions") == "100000"]
+    assert median(rows, "first_append_s", "per_partition", partitions="100000") == 0.5
     page = drawn("storage-partitions", directory)
-    assert "with 1\u202f000 partitions per_partition reaches 0.001 times" in page.lower()
+    assert "with 100\u202f000 partitions per_partition reaches" in page.lower()
+
+
+def test_partitions_want_room_for_their_files(no_program, tmp_path, monkeypatch):
+    module = importlib.import_module("experiments.storage_partitions.experiment")
+    full = os.statvfs_result((4096, 4096, 1 << 30, 1 << 30, 1 << 30, 1000, 1000, 1000, 0, 255))
+    monkeypatch.setattr(module.os, "statvfs", lambda _: full)
+    rows, directory = run("storage-partitions", tmp_path, partitions="1,1000", trials=1)
+    assert not [r for r in rows if r["metric"] == "append_rate" and r["system"] == "per_partition"]
+    assert median(rows, "append_rate", "shared", partitions="1000") == 1e6
+    assert "1000 inodes are free" in (directory / "report.html").read_text()
 
 
 def test_recovery_stands_beside_a_plain_read(no_program, tmp_path):

@@ -1,6 +1,7 @@
 #include "storage/bench/logs.h"
 
 #include "runtime/async.h"
+#include "storage/bench/appends.h"
 
 namespace qlab::storage::bench {
 namespace {
@@ -27,6 +28,30 @@ Task<void> open_some(std::shared_ptr<Opening> all) {
   }
 }
 
+struct Beginning {
+  const std::vector<std::unique_ptr<Log>>& logs;
+  const std::uint64_t count;
+  const Bytes batch;
+  const bool syncs;
+  std::uint64_t next = 0;
+  std::optional<Error> failure;
+};
+
+Task<Result<void>> append_one(Log& log, Bytes batch, bool syncs) {
+  CO_TRY_VOID(co_await log.append_as_leader(std::move(batch), LeaderEpoch{0}));
+  if (syncs) CO_TRY_VOID(co_await log.sync());
+  co_return Result<void>{};
+}
+
+Task<void> append_some(std::shared_ptr<Beginning> all) {
+  while (all->next < all->count && !all->failure) {
+    Log& log = *all->logs[all->next++];
+    Bytes batch = all->batch;
+    const Result<void> appended = co_await append_one(log, std::move(batch), all->syncs);
+    if (!appended && !all->failure) all->failure = appended.error();
+  }
+}
+
 }  // namespace
 
 LogName log_name(std::uint64_t index) {
@@ -49,6 +74,24 @@ Task<Result<std::vector<std::unique_ptr<Log>>>> open_logs(runtime::Runtime& runt
     co_return fail(*all->failure);
   }
   co_return std::move(all->logs);
+}
+
+Task<Result<void>> append_to_each(runtime::Runtime& runtime,
+                                  const std::vector<std::unique_ptr<Log>>& logs,
+                                  std::uint64_t count, BenchOptions options) {
+  const auto all = std::shared_ptr<Beginning>(
+      new Beginning{.logs = logs,
+                    .count = count,
+                    .batch = batch_of(options.size, options.seed),
+                    .syncs = options.log_options.durability == Durability::sync,
+                    .failure = {}});
+  runtime::Gate gate(runtime);
+  for (std::uint64_t i = 0; i < options.concurrency; ++i) {
+    gate.start([all] { return append_some(all); });
+  }
+  co_await gate.close();
+  if (all->failure) co_return fail(*all->failure);
+  co_return Result<void>{};
 }
 
 Task<Result<void>> close_logs(std::vector<std::unique_ptr<Log>>& logs) {

@@ -19,6 +19,12 @@ Task<Result<std::vector<std::unique_ptr<Log>>>> open_logs(runtime::Runtime& runt
                                                           LogOptions options, std::uint64_t count,
                                                           std::uint64_t parallel);
 
+// Appends a batch to each of the first `count` logs and, with durability sync, syncs it;
+// options.concurrency of them at a time. Errors: of the first that fails.
+Task<Result<void>> append_to_each(runtime::Runtime& runtime,
+                                  const std::vector<std::unique_ptr<Log>>& logs,
+                                  std::uint64_t count, BenchOptions options);
+
 Task<Result<void>> close_logs(std::vector<std::unique_ptr<Log>>& logs);
 
 }  // namespace qlab::storage::bench

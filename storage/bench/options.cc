@@ -181,6 +181,9 @@ std::vector<Flag> load_flags() {
                             "under way at a time"),
       number<std::uint64_t>("partitions", kAppend | kPartitions | kRecovery, FIELD(partitions), 1,
                             1'000'000, "segments or logs that are appended to"),
+      number<std::uint64_t>("active", kPartitions, FIELD(active), 0, 1'000'000,
+                            "of them, those that are appended to, each once before it is measured; "
+                            "0: all, and not before"),
       choice<Spread>("spread", kAppend | kPartitions, FIELD(spread),
                      {{"random", Spread::random}, {"round-robin", Spread::round_robin}},
                      "which of them is next"),
@@ -300,6 +303,10 @@ Result<void> check_together(const BenchOptions& options) {
   if (options.size > options.log_options.segment_bytes) {
     return fail(Errc::invalid, "--size={}: --segment-bytes={} does not hold it", options.size,
                 options.log_options.segment_bytes);
+  }
+  if (options.active > options.partitions) {
+    return fail(Errc::invalid, "--active={}: --partitions={} are fewer", options.active,
+                options.partitions);
   }
   if (options.stage != Stage::all && options.directory.empty()) {
     return fail(Errc::invalid, "--stage: half of a run needs --dir, where the other half finds it");

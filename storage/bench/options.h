@@ -56,6 +56,7 @@ struct BenchOptions {
   std::uint64_t size = 4096;  // Of one append or read, in bytes.
   std::uint64_t concurrency = 1;
   std::uint64_t partitions = 1;
+  std::uint64_t active = 0;  // Of them, those that are appended to; 0: all.
   Spread spread = Spread::random;
   Order order = Order::sequential;
   ThreadPath thread_path = ThreadPath::fdatasync;
@@ -76,6 +77,11 @@ struct BenchOptions {
   std::int64_t delay_us = 0;  // Injected before every write or sync, to see whether it is seen.
   DelayAt delay_at = DelayAt::sync;
 };
+
+// The partitions that are appended to.
+inline std::uint64_t active_partitions(const BenchOptions& options) {
+  return options.active == 0 ? options.partitions : options.active;
+}
 
 // Reads `MODE --flag value --flag=value ...`.
 // Errors: invalid; names the flag, the value and what is allowed.

@@ -1,5 +1,5 @@
-// What one more partition costs: makes many logs, appends to them at random, kills itself, and
-// recovers them.
+// What one more partition costs: makes many logs, begins those that are active with a record each,
+// appends to them at random, kills itself, and recovers them all.
 
 #include "storage/bench/appends.h"
 #include "storage/bench/child.h"
@@ -13,6 +13,10 @@
 namespace qlab::storage::bench {
 namespace {
 
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 // Prints its line and ends the process.
 Task<Result<void>> fill(World& world, BenchOptions options, Output& output) {
   runtime::Runtime& runtime = world.runtime();
@@ -25,14 +29,20 @@ Task<Result<void>> fill(World& world, BenchOptions options, Output& output) {
   CO_TRY(const std::vector<std::unique_ptr<Log>> logs,
          co_await open_logs(runtime, *layout, options.log_options, options.partitions,
                             options.layout_options.recovery_parallelism));
-  const double create_s = std::chrono::duration<double>(runtime.now() - began).count();
-  Json creation = {{"elapsed_s", create_s}};
+  Json creation = {{"elapsed_s", seconds(runtime.now() - began)}};
   creation.update(used(before, resources(world.device()), options.partitions, 0, world.device()));
   creation.update(to_json(holdings()));
 
-  const std::unique_ptr<Target> target = make_log_appends(logs, options);
-  const Run run = co_await drive(runtime, *target, options, world.device());
-  Json figures = {{"creation", creation}, {"before", to_json(empty)}};
+  const Time made = runtime.now();
+  const std::uint64_t active = active_partitions(options);
+  if (options.active > 0) CO_TRY_VOID(co_await append_to_each(runtime, logs, active, options));
+  const Json first = {{"appends", options.active}, {"elapsed_s", seconds(runtime.now() - made)}};
+
+  BenchOptions load = options;
+  load.partitions = active;
+  const std::unique_ptr<Target> target = make_log_appends(logs, load);
+  const Run run = co_await drive(runtime, *target, load, world.device());
+  Json figures = {{"creation", creation}, {"first_appends", first}, {"before", to_json(empty)}};
   figures.update(run.to_json(false, world.device()));
   figures.update(to_json(holdings()));
   CO_TRY_VOID(output.print("partitions", figures, world.root()));
