@@ -237,7 +237,7 @@ class Lives {
     } else if (dice >= 87 && dice < 97 && !compacting_) {
       compacting_ = true;
       limit_ = std::max(limit_, floor_);
-      process_->gate->start([this] { return compact(); });
+      process_->gate->start([this, limit = Offset{limit_}] { return compact(limit); });
     } else if (dice == 97 && random_.chance(0.3)) {
       co_await remove();
     } else if (dice >= 97) {
@@ -256,9 +256,9 @@ class Lives {
     co_await start_anew();
   }
 
-  Task<void> compact() {
-    // Where the high watermark is; what lies beyond may yet be cut.
-    const auto done = co_await process_->log->compact(WallMillis(now_), Offset{floor_});
+  // `limit` is where the high watermark was when it was asked for; what lies beyond may yet be cut.
+  Task<void> compact(Offset limit) {
+    const auto done = co_await process_->log->compact(WallMillis(now_), limit);
     if (!is_up()) co_return;
     compacting_ = false;
     if (!done || !done->ran) co_return;
