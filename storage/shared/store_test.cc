@@ -305,6 +305,10 @@ Result<void> started(TestSetup& setup, std::string_view layout, std::size_t shar
     if (!*result) co_return;
     const LogName name{fmt::format("t-{}", shard), TopicId{1, 2}};
     auto log = co_await made->open(name, LogOptions{});
+    // A log without a record leaves nothing behind.
+    Bytes batch = make_batch(1);
+    const auto appended = co_await (*log)->append_as_leader(std::move(batch), LeaderEpoch{0});
+    BOOST_TEST(appended.has_value());
     static_cast<void>(co_await (*log)->close());
     result = co_await made->stop();
   });
