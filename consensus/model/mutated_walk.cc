@@ -39,7 +39,7 @@ void act(StepWorld& world, Prng& random, const MutatedGroup& group, std::uint64_
     if (random.chance(0.2)) world.restart(a);
   } else if (what < 0.005) {
     world.crash(a);
-  } else if (what < 0.02 && a != b && group.breaks_links) {
+  } else if (what < 0.02 && a != b) {
     world.disconnect(a, b);
   } else if (what < 0.05 && a != b) {
     world.connect(a, b);

@@ -21,7 +21,6 @@ struct MutatedGroup {
   Factory factory;
   std::function<std::shared_ptr<Model>()> model;
   StepWorld::Options options;
-  bool breaks_links = true;
 };
 
 // Walks one seed after the other, at most `seeds`, until a step is refused.

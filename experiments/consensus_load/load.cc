@@ -59,13 +59,9 @@ Result<void> ConsensusLoad::run() {
     run_closed();
   }
   offering_ = false;
-  const std::int64_t due = monotonic_ns() + answers_patience.count() * 1'000'000'000;
-  for (;;) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (open_.empty() || monotonic_ns() >= due) break;
-    }
-    std::this_thread::sleep_for(failed_pause);
+  {
+    std::unique_lock lock(mutex_);
+    answered_.wait_for(lock, answers_patience, [this] { return open_.empty(); });
   }
   for (const auto& client : clients_) client->stop();
   return write_files();
@@ -119,6 +115,7 @@ void ConsensusLoad::on_done(std::size_t connection, std::uint64_t number, WriteO
     }
     if (options_.acks) answers_.push_back({connection, open.intended_ns, now, outcome});
   }
+  if (!offering_) answered_.notify_one();
   if (options_.rate > 0 || !offering_) return;
   if (outcome != WriteOutcome::ok) std::this_thread::sleep_for(failed_pause);
   send(connection, monotonic_ns());
@@ -169,7 +166,6 @@ Result<void> ConsensusLoad::write_files() {
                                  {"response", latency_of(response_)},
                                  {"service", latency_of(service_)}};
   const std::filesystem::path directory(options_.output);
-  std::ofstream(directory / "result.json") << result.dump(1) << '\n';
   if (options_.acks) {
     std::ofstream file(directory / "acks.csv");
     file << "connection,intended_ns,answered_ns,outcome\n";
@@ -179,9 +175,10 @@ Result<void> ConsensusLoad::write_files() {
     }
     if (!file) return fail(Errc::io, "{}/acks.csv cannot be written", options_.output);
   }
-  if (!std::filesystem::exists(directory / "result.json")) {
-    return fail(Errc::io, "{}/result.json cannot be written", options_.output);
-  }
+  std::ofstream file(directory / "result.json");
+  file << result.dump(1) << '\n';
+  file.close();
+  if (!file) return fail(Errc::io, "{}/result.json cannot be written", options_.output);
   return {};
 }
 

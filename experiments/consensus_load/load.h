@@ -2,6 +2,7 @@
 // One run of qlab-consensus-load: offers writes, and keeps what became of each.
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -51,7 +52,8 @@ class ConsensusLoad {
   std::atomic<bool> offering_{false};
   std::atomic<std::uint64_t> number_{0};
 
-  std::mutex mutex_;  // Guards all below.
+  std::mutex mutex_;                  // Guards all below.
+  std::condition_variable answered_;  // Told of every answer after the last offer.
   std::int64_t measured_from_ns_ = INT64_MAX;
   std::int64_t measured_to_ns_ = INT64_MAX;
   std::unordered_map<std::uint64_t, Open> open_;
