@@ -29,7 +29,7 @@ struct Refused {  // Thrown out of a step: what comes of it would be nonsense.
   Refusal refusal;
 };
 
-void act(StepWorld& world, Prng& random, const MutatedGroup& group, std::uint64_t& requests) {
+void act(StepWorld& world, Prng& random, std::uint64_t& requests) {
   const auto nodes = world.nodes().size();
   const auto any = [&] { return NodeId{static_cast<std::int32_t>(1 + random.below(nodes))}; };
   const NodeId a = any();
@@ -77,7 +77,7 @@ std::optional<Refusal> first_refusal(const MutatedGroup& group, const Mutation& 
     std::uint64_t requests = 0;
     try {
       for (const Member& member : options.config.members) world.add(member.id);
-      for (int i = 0; i < 3000; ++i) act(world, random, group, requests);
+      for (int i = 0; i < 3000; ++i) act(world, random, requests);
     } catch (const Refused& refused) {
       return refused.refusal;
     }
