@@ -1,5 +1,7 @@
 #include "storage/log_directory.h"
 
+#include <algorithm>
+
 #include "common/logging.h"
 #include "storage/directory_removal.h"
 #include "storage/kafka_files.h"
@@ -8,6 +10,7 @@ namespace qlab::storage {
 namespace {
 
 constexpr std::string_view metadata_name = "partition.metadata";
+constexpr std::size_t read_bytes = 256u << 10;
 constexpr std::string_view version_line = "version: 0\ntopic_id: ";
 
 // In Kafka's form.
@@ -44,28 +47,70 @@ Task<Result<void>> sync_metadata(runtime::Disk& disk, std::string path) {
   co_return closed;
 }
 
+// One past the last byte that is not zero: what lies behind it was prepared and never used.
+Task<Result<std::uint64_t>> end_of_data(runtime::Disk& disk, std::string path) {
+  CO_TRY(const auto file,
+         co_await disk.open(
+             path, {.io_path = runtime::IoPath::blocking, .create = false, .exclusive = false}));
+  std::uint64_t at = 0;
+  std::uint64_t end = 0;
+  while (true) {
+    CO_TRY(const Bytes bytes, co_await file->read(at, read_bytes));
+    if (bytes.empty()) break;
+    const auto data = std::find_if(bytes.rbegin(), bytes.rend(),
+                                   [](std::byte byte) { return byte != std::byte{0}; });
+    if (data != bytes.rend()) end = at + static_cast<std::uint64_t>(bytes.rend() - data);
+    at += bytes.size();
+  }
+  CO_TRY_VOID(co_await file->close());
+  co_return end;
+}
+
+// Of a directory that was never durable: its data files may have been synced before it was.
+Task<Result<RecoveryReport>> report_of_what_goes(runtime::Disk& disk, std::string directory) {
+  RecoveryReport report;
+  CO_TRY(const std::vector<std::string> names, disk.list(directory));
+  for (const std::string& name : names) {
+    if (!base_of_data_file(name)) continue;
+    CO_TRY(const std::uint64_t end, co_await end_of_data(disk, path_in(directory, name)));
+    report.bytes_truncated += end;
+  }
+  report.clean = report.bytes_truncated == 0;
+  if (report.clean) co_return std::move(report);
+  report.torn_tails = 1;
+  report.dropped = fmt::format("{} was never durable; removed it with {} bytes of data", directory,
+                               report.bytes_truncated);
+  co_return std::move(report);
+}
+
 }  // namespace
 
-Result<DirectoryState> find_log_directory(runtime::Disk& disk, const LogName& name) {
-  TRY(const bool there, disk.exists(name.partition));
-  if (!there) return DirectoryState::none;
+Task<Result<FoundDirectory>> find_log_directory(runtime::Disk& disk, LogName name) {
+  FoundDirectory found{DirectoryState::none, {}};
+  found.report.clean = true;
+  CO_TRY(const bool there, disk.exists(name.partition));
+  if (!there) co_return std::move(found);
   const std::string path = path_in(name.partition, metadata_name);
-  TRY(const bool named, disk.exists(path));
+  CO_TRY(const bool named, disk.exists(path));
   Bytes metadata;
   if (named) {
-    TRY(metadata, disk.read_file(path));
+    CO_TRY(metadata, disk.read_file(path));
   }
-  if (as_text(metadata) == metadata_text(name.topic)) return DirectoryState::made;
+  if (as_text(metadata) == metadata_text(name.topic)) {
+    found.state = DirectoryState::made;
+    co_return std::move(found);
+  }
   if (was_never_durable(metadata)) {
     log(LogLevel::info, "storage", "{} was never durable, removing it", name.partition);
+    CO_TRY(found.report, co_await report_of_what_goes(disk, name.partition));
   } else if (as_text(metadata).starts_with(version_line)) {
     log(LogLevel::info, "storage", "{} is of a topic that was deleted, removing it",
         name.partition);
   } else {
-    return fail(Errc::corrupt, "{} does not tell the topic, so nothing is removed", path);
+    co_return fail(Errc::corrupt, "{} does not tell the topic, so nothing is removed", path);
   }
-  TRY_VOID(remove_directory(disk, name.partition));
-  return DirectoryState::none;
+  CO_TRY_VOID(remove_directory(disk, name.partition));
+  co_return std::move(found);
 }
 
 Task<Result<void>> make_log_directory(runtime::Disk& disk, LogName name) {

@@ -7,10 +7,12 @@
 // share a sync of their parent, or of the file system.
 //
 // What a crash may leave: no directory, or one whose partition.metadata is missing or not
-// whole; then nothing in it was ever durable, and it goes.
+// whole; then nothing in it was ever durable, and it goes, with its data if there is any: that is
+// named as a torn tail is.
 
 #include "storage/layout.h"
 #include "storage/log_context.h"
+#include "storage/recovery_report.h"
 
 namespace qlab::storage {
 
@@ -21,9 +23,15 @@ enum class DirectoryState : std::uint8_t {
   durable,
 };
 
+// What was found of a log.
+struct FoundDirectory {
+  DirectoryState state;   // none or made
+  RecoveryReport report;  // Of a removal that took data with it, when the state is none.
+};
+
 // Looks for the directory of that log. One that was never durable, or that is of another topic, is
-// removed. Returns none or made. Errors: corrupt, when it does not tell its topic; io.
-Result<DirectoryState> find_log_directory(runtime::Disk& disk, const LogName& name);
+// removed. Errors: corrupt, when it does not tell its topic; io.
+Task<Result<FoundDirectory>> find_log_directory(runtime::Disk& disk, LogName name);
 
 // Makes it. Requires: it is not there, or an earlier call failed. Errors: no_space, io.
 Task<Result<void>> make_log_directory(runtime::Disk& disk, LogName name);

@@ -67,6 +67,29 @@ BOOST_AUTO_TEST_CASE(a_directory_that_does_not_tell_its_topic_is_not_removed) {
   BOOST_TEST(must(logs.world.disk().exists("t-0/00000000000000000000.log")));
 }
 
+// A power cut came between the first sync of the data and that of partition.metadata.
+BOOST_AUTO_TEST_CASE(data_that_goes_with_a_directory_that_was_never_durable_is_named) {
+  Logs logs;
+  logs.start();
+  logs.open(2);
+  logs.append(0);
+  (void)must(logs.sync(0));
+  logs.kill();
+  must(logs.world.disk().write_file_atomically("t-0/partition.metadata", {}));
+  logs.start();
+  logs.open(2);
+  const RecoveryReport& report = logs.log(0).recovery();
+  BOOST_TEST(logs.log(0).end().value() == 0);
+  BOOST_TEST(report.bytes_truncated > 0u);
+  BOOST_TEST(report.torn_tails == 1u);
+  BOOST_TEST(!report.clean);
+  BOOST_TEST(report.dropped.value_or("") ==
+             fmt::format("t-0 was never durable; removed it with {} bytes of data",
+                         report.bytes_truncated));
+  BOOST_TEST(logs.log(1).recovery().clean);
+  BOOST_TEST(!logs.log(1).recovery().dropped.has_value());
+}
+
 // With shared syncs a small log is scanned again and not written to when it is recovered.
 BOOST_AUTO_TEST_CASE(recovering_many_small_logs_shares_its_syncs) {
   Logs logs({.group_sync = GroupSync::filesystem});

@@ -189,9 +189,9 @@ class PartitionLog final : public Log, private Flushable {
 Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext> context,
                                                       LogName name, LogOptions options,
                                                       DirectoryState found);
-// A log without a record, of which nothing is on the disk.
+// A log without a record, of which nothing is on the disk; `report` says whether something was.
 std::unique_ptr<Log> new_partition_log(std::shared_ptr<LogContext> context, LogName name,
-                                       LogOptions options);
+                                       LogOptions options, RecoveryReport report);
 // The same from what is known of it, without a look at the disk.
 // Requires: it was closed so, and nothing was written to it since.
 std::unique_ptr<Log> reopen_partition_log(std::shared_ptr<LogContext> context, LogName name,

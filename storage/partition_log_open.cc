@@ -26,10 +26,10 @@ Task<Result<std::unique_ptr<Log>>> open_partition_log(std::shared_ptr<LogContext
 }
 
 std::unique_ptr<Log> new_partition_log(std::shared_ptr<LogContext> context, LogName name,
-                                       LogOptions options) {
+                                       LogOptions options, RecoveryReport report) {
   RecoveredLog log;
   log.directory = DirectoryState::none;
-  log.report.clean = true;
+  log.report = std::move(report);
   const std::string path = path_in(name.partition, segment_file_name(Offset{0}, data_suffix));
   log.segments.push_back(std::make_shared<LogSegment>(context->files.unmade(path), name.partition,
                                                       Offset{0}, options.index_interval_bytes));

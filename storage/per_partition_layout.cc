@@ -35,7 +35,9 @@ class PerPartitionLayout final : public Layout {
     auto opened = co_await open_one(std::move(name), options);
     recovery_.elapsed = runtime_.now() - first_open_;
     if (opened) {
-      recovery_.add((*opened)->recovery());
+      const RecoveryReport& report = (*opened)->recovery();
+      recovery_.add(report);
+      if (report.dropped) log(LogLevel::warn, "storage", "{}", *report.dropped);
     } else {
       ++recovery_.logs;
       ++recovery_.failed;
@@ -65,17 +67,22 @@ class PerPartitionLayout final : public Layout {
   Task<Result<std::unique_ptr<Log>>> open_one(LogName name, LogOptions options) {
     std::optional<ClosedLog> closed = context_->closed.take(name.partition);
     if (closed && closed->topic == name.topic) {
-      if (closed->segments.empty()) co_return new_partition_log(context_, std::move(name), options);
+      if (closed->segments.empty()) {
+        RecoveryReport clean;
+        clean.clean = true;
+        co_return new_partition_log(context_, std::move(name), options, std::move(clean));
+      }
       co_return reopen_partition_log(context_, std::move(name), options, std::move(*closed));
     }
-    DirectoryState found = DirectoryState::durable;
-    if (engine_.is_persistent()) {
-      CO_TRY(found, find_log_directory(runtime_.disk(), name));
-      if (found == DirectoryState::none) {
-        co_return new_partition_log(context_, std::move(name), options);
-      }
+    if (!engine_.is_persistent()) {
+      co_return co_await open_partition_log(context_, std::move(name), options,
+                                            DirectoryState::durable);
     }
-    co_return co_await open_partition_log(context_, std::move(name), options, found);
+    CO_TRY(FoundDirectory found, co_await find_log_directory(runtime_.disk(), name));
+    if (found.state == DirectoryState::none) {
+      co_return new_partition_log(context_, std::move(name), options, std::move(found.report));
+    }
+    co_return co_await open_partition_log(context_, std::move(name), options, found.state);
   }
 
   // With another number of shards other logs were ours. What was known of logs then is wrong as

@@ -52,6 +52,7 @@ Task<Result<void>> Store::start() {
   CO_TRY(RecoveredStore recovered,
          co_await recover(runtime_, engine_, directory_, streams_, files_));
   report_ = std::move(recovered.report);
+  if (report_.dropped) log(LogLevel::warn, "storage", "{}", *report_.dropped);
   wal_.begin(recovered.manifest.salt, recovered.next_segment, std::move(recovered.segments));
   settler_.begin(std::move(recovered.manifest), recovered.checkpoint,
                  std::move(recovered.unsettled));
