@@ -150,6 +150,9 @@ def test_a_paused_controller_is_replaced_and_steps_down_when_it_comes_back(clust
     status = old.status()
     assert not status.controller_active and status.consensus.epoch > before
     assert [i for i, s in cluster.statuses().items() if s.controller_active] == [new.id]
+    # The pause cost the broker in the same process its session.
+    cluster.wait_for(lambda: not any(broker.fenced for broker in new.status().brokers),
+                     SERVICE_TIMEOUT, "the broker that was paused to be one of three again")
     Topic(cluster, "afterwards").create()
     topic.settle_replicas()
     checkers.require(history, topic.read_all())
