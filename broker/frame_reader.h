@@ -1,5 +1,7 @@
 #pragma once
-// Cuts a stream into frames, so that a small request costs one read.
+// Cuts a stream into frames, so that a small request costs one read. Unlike those of
+// runtime/frame_reader.h a frame belongs to whoever takes it, for a request outlives the next read,
+// and an idle connection keeps 16 KiB: clients are many, peers are few.
 
 #include <memory>
 
