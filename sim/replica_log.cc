@@ -140,6 +140,15 @@ bool ReplicaLog::recover(const consensus::LogView& log, const HardState& state,
       possible = fits();
     }
     write.appended.clear();
+    // And of a truncation it may have dropped only the last entries: files of the log go one by
+    // one.
+    const std::size_t end =
+        write.truncated ? static_cast<std::size_t>(write.truncated->value()) : 1;
+    while (!possible && write.truncated && candidate.entries.size() > end) {
+      candidate.entries.pop_back();
+      possible = fits();
+    }
+    if (possible) break;
     apply(candidate, write);
     possible = possible || fits();
   }

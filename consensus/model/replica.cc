@@ -153,7 +153,8 @@ HardState Replica::hard_state_after(WriteSeq after) const {
 }
 
 // Whoever appends one entry after the other keeps the order on the disk too, so a crash leaves a
-// prefix of the writes, and of the last one any number of entries.
+// prefix of the writes, and of the last one any number of entries: of those it adds the first, and
+// of those it drops the last.
 bool Replica::recover(const Recovery& recovery, const LogView& view, const Log& committed) {
   const LogId image = view.snapshot().last;
   if (!has(committed, image) || view.first() > last_index(committed).next()) return false;
@@ -175,6 +176,10 @@ bool Replica::recover(const Recovery& recovery, const LogView& view, const Log& 
       disk_log.push_back(entry);
       possible = possible || fits();
       if (possible) break;
+    }
+    while (!possible && write.cut && last_index(disk_log) > *write.cut) {
+      disk_log.pop_back();
+      possible = fits();
     }
     if (possible) break;
     writes.push_front(write);
