@@ -6,19 +6,22 @@ namespace in = consensus::in;
 namespace out = consensus::out;
 
 Probe::Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
-             History& history, const consensus::Recovery& recovery, const consensus::LogView& view,
+             History& history, const consensus::ModuleContext& context,
              std::shared_ptr<consensus::model::Model> model)
     : inner_(std::move(inner)),
       node_(node),
       history_(history),
-      commit_(recovery.applied),
+      tuning_(context.tuning),
+      commit_(context.recovery.applied),
       model_(std::move(model)) {
-  const bool possible = log().recover(view, recovery.hard_state, history_.committed);
+  const consensus::Recovery& recovery = context.recovery;
+  const bool possible = log().recover(context.log, recovery.hard_state, history_.committed);
   history_.fresh.recovered.push_back({node_.id(), possible});
   history_.in_force(node_.id(), recovery.config);
   if (model_ == nullptr) return;
   const consensus::ReplicaKey self{node_.id(), history_.directories.at(node_.id())};
-  note(model_->recover(self, recovery, view));
+  model_->attend(node_.id(), context.now, tuning_);
+  note(model_->recover(self, recovery, context.log));
 }
 
 void Probe::note(const std::optional<consensus::model::Refusal>& refusal) {
@@ -33,6 +36,7 @@ void Probe::step(Time now, const consensus::Input& input, std::vector<consensus:
   if (installed != nullptr) commit_ = std::max(commit_, installed->last.index);
   inner_->step(now, input, effects);
   if (model_ != nullptr && node_.is_up()) {
+    model_->attend(node_.id(), now, tuning_);
     note(model_->step(node_.id(), input, effects, inner_->status()));
   }
   for (const consensus::Effect& effect : effects) {

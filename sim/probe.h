@@ -12,10 +12,10 @@ namespace qlab::sim {
 class Probe final : public consensus::Module {
  public:
   // What a doomed node still does in its last instant is not written down: nobody sees it.
-  // `model`: is shown every step; null: none.
+  // `context` is what the module was made with. `model`: is shown every step; null: none.
   // Requires: `node` and `history` outlive it.
   Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedNode& node,
-        History& history, const consensus::Recovery& recovery, const consensus::LogView& log,
+        History& history, const consensus::ModuleContext& context,
         std::shared_ptr<consensus::model::Model> model);
 
   consensus::Capabilities capabilities() const override { return inner_->capabilities(); }
@@ -35,6 +35,7 @@ class Probe final : public consensus::Module {
   std::unique_ptr<consensus::Module> inner_;
   const runtime::SimulatedNode& node_;
   History& history_;
+  const consensus::Tuning tuning_;
   LogIndex commit_;  // As last told.
   std::shared_ptr<consensus::model::Model> model_;
 };

@@ -50,11 +50,8 @@ Task<void> Replica::come_up() {
   CHECK(engine.has_value());
   engine_ = std::move(*engine);
   consensus::ModuleFactory factory = [this](consensus::ModuleContext context) {
-    const consensus::Recovery recovery = context.recovery;
-    const consensus::LogView& log = context.log;
-    auto module = make_mutant(options_.mutant, options_.module, std::move(context));
-    return std::make_unique<Probe>(std::move(module), node_, history_, recovery, log,
-                                   options_.model);
+    auto module = make_mutant(options_.mutant, options_.module, context);
+    return std::make_unique<Probe>(std::move(module), node_, history_, context, options_.model);
   };
   auto driver = co_await Driver::open(node_, *engine_, register_, factory, driver_options());
   if (!driver) {

@@ -7,16 +7,18 @@ namespace {
 
 class Watched final : public Module {
  public:
-  Watched(std::unique_ptr<Module> inner, NodeId self, std::shared_ptr<Model> model,
-          OnRefusal on_refusal)
+  Watched(std::unique_ptr<Module> inner, NodeId self, const Tuning& tuning,
+          std::shared_ptr<Model> model, OnRefusal on_refusal)
       : inner_(std::move(inner)),
         self_(self),
+        tuning_(tuning),
         model_(std::move(model)),
         on_refusal_(std::move(on_refusal)) {}
 
   Capabilities capabilities() const override { return inner_->capabilities(); }
   void step(Time now, const Input& input, std::vector<Effect>& effects) override {
     inner_->step(now, input, effects);
+    model_->attend(self_, now, tuning_);
     const auto refusal = model_->step(self_, input, effects, inner_->status());
     if (refusal) on_refusal_(*refusal);
   }
@@ -28,6 +30,7 @@ class Watched final : public Module {
  private:
   std::unique_ptr<Module> inner_;
   const NodeId self_;
+  const Tuning tuning_;
   std::shared_ptr<Model> model_;
   OnRefusal on_refusal_;
 };
@@ -43,10 +46,12 @@ Factory watch(Factory factory, std::shared_ptr<Model> model, OnRefusal on_refusa
   return [factory = std::move(factory), model = std::move(model),
           on_refusal = std::move(on_refusal)](ModuleContext context) -> std::unique_ptr<Module> {
     const NodeId self = context.self.id;
+    const Tuning tuning = context.tuning;
+    model->attend(self, context.now, tuning);
     const auto refusal = model->recover(context.self, context.recovery, context.log);
     if (refusal) on_refusal(*refusal);
     auto module = factory(std::move(context));
-    return std::make_unique<Watched>(std::move(module), self, model, on_refusal);
+    return std::make_unique<Watched>(std::move(module), self, tuning, model, on_refusal);
   };
 }
 

@@ -42,6 +42,10 @@ class Model {
   virtual std::optional<Refusal> recover(ReplicaKey self, const Recovery& recovery,
                                          const LogView& log) = 0;
 
+  // What a replica's clock and settings are; called before recover and before each step. For a
+  // protocol that promises something in time.
+  virtual void attend(NodeId /*node*/, Time /*now*/, const Tuning& /*tuning*/) {}
+
   // `status` is what the module says of itself after the step.
   // Returns the first rule that is broken. What comes after a refusal is not judged any more.
   // Requires: called for every step, in the order of the group's history.

@@ -29,7 +29,16 @@ struct Refused {  // Thrown out of a step: what comes of it would be nonsense.
   Refusal refusal;
 };
 
-void act(StepWorld& world, Prng& random, std::uint64_t& requests) {
+// Another one counts, or watches.
+in::Reconfigure change_of(const Config& config, Prng& random, RequestId request) {
+  in::Reconfigure change{request, config};
+  for (Member& member : change.target.members) {
+    member.role = random.chance(0.6) ? MemberRole::voter : MemberRole::observer;
+  }
+  return change;
+}
+
+void act(StepWorld& world, Prng& random, const MutatedGroup& group, std::uint64_t& requests) {
   const auto nodes = world.nodes().size();
   const auto any = [&] { return NodeId{static_cast<std::int32_t>(1 + random.below(nodes))}; };
   const NodeId a = any();
@@ -53,6 +62,12 @@ void act(StepWorld& world, Prng& random, std::uint64_t& requests) {
                               std::nullopt});
   } else if (what < 0.22) {
     world.step(a, in::Read{RequestId{++requests}});
+  } else if (what < 0.225 && group.changes) {
+    world.step(a, in::Transfer{RequestId{++requests}, random.chance(0.3) ? no_node : b});
+  } else if (what < 0.24 && group.changes) {
+    world.step(a, change_of(group.options.config, random, RequestId{++requests}));
+  } else if (what < 0.25 && group.images) {
+    world.take_snapshot(a, random.below(4));
   } else if (what < 0.5) {
     world.write(a, 1 + random.below(3));
   } else {
@@ -77,7 +92,7 @@ std::optional<Refusal> first_refusal(const MutatedGroup& group, const Mutation& 
     std::uint64_t requests = 0;
     try {
       for (const Member& member : options.config.members) world.add(member.id);
-      for (int i = 0; i < 3000; ++i) act(world, random, requests);
+      for (int i = 0; i < 3000; ++i) act(world, random, group, requests);
     } catch (const Refused& refused) {
       return refused.refusal;
     }

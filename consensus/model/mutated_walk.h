@@ -21,6 +21,8 @@ struct MutatedGroup {
   Factory factory;
   std::function<std::shared_ptr<Model>()> model;
   StepWorld::Options options;
+  bool changes = false;  // Members come and go, leadership is handed over.
+  bool images = false;   // Logs are forgotten before their images.
 };
 
 // Walks one seed after the other, at most `seeds`, until a step is refused.

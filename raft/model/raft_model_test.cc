@@ -3,7 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include "consensus/model/mutated_walk.h"
+#include "consensus/model/mutated_messages.h"
 #include "raft/messages.h"
 #include "raft/raft.h"
 
@@ -18,41 +18,12 @@ using consensus::model::Mutation;
 using Effects = std::vector<Effect>;
 
 template <class T>
-const T* sent(const Effect& effect, std::optional<Payload>& holds) {
-  const auto* send = std::get_if<out::Send>(&effect);
-  if (send == nullptr) return nullptr;
-  holds = decode(*send->message).value();
-  return std::get_if<T>(&*holds);
-}
-
-// Changes the messages of type T that a node sends.
-template <class T>
 auto rewrites(std::function<void(out::Send&, T&)> change) {
-  return [change](const Input&, const Status&, Effects& effects) {
-    for (Effect& effect : effects) {
-      std::optional<Payload> holds;
-      if (sent<T>(effect, holds) == nullptr) continue;
-      auto& send = std::get<out::Send>(effect);
-      T message = std::get<T>(*holds);
-      change(send, message);
-      send.message = std::make_shared<consensus::Message>(encode(send.message->epoch, message));
-    }
-  };
+  return consensus::model::Messages<encode, decode>::rewrites<T>(std::move(change));
 }
-
-// Changes the messages of type T that a node hears.
 template <class T>
 auto mishears(std::function<void(T&, const Status&)> change) {
-  return [change](const Input& input, const Status& status) -> Input {
-    const auto* receive = std::get_if<in::Receive>(&input);
-    if (receive == nullptr) return input;
-    Payload payload = decode(*receive->message).value();
-    auto* message = std::get_if<T>(&payload);
-    if (message == nullptr) return input;
-    change(*message, status);
-    auto copy = std::make_shared<consensus::Message>(encode(receive->message->epoch, payload));
-    return in::Receive{receive->from, receive->link, std::move(copy)};
-  };
+  return consensus::model::Messages<encode, decode>::mishears<T>(std::move(change));
 }
 
 void answers_on_append(const Input& input, const Status& status, Effects& effects) {
@@ -179,8 +150,12 @@ consensus::model::MutatedGroup group_of_three() {
 }
 
 BOOST_AUTO_TEST_CASE(a_module_without_a_bug_is_not_refused) {
-  const auto refusal = consensus::model::first_refusal(group_of_three(), {}, 20);
-  BOOST_TEST(!refusal.has_value(), (refusal ? refusal->words() : ""));
+  consensus::model::MutatedGroup group = group_of_three();
+  for (const bool changes : {false, true}) {
+    group.changes = group.images = changes;
+    const auto refusal = consensus::model::first_refusal(group, {}, 20);
+    BOOST_TEST(!refusal.has_value(), (refusal ? refusal->words() : ""));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(every_bug_is_refused_by_the_rule_that_it_breaks) {
