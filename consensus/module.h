@@ -10,8 +10,8 @@
 // (`after`). The driver holds it back until then. What is not held back is the fsync policy, and it
 // is visible here as data. And a crash keeps a prefix of the writes: none survives without all that
 // came before it, so a module orders them (ZAB: history, then currentEpoch) by asking in order. Of
-// the last one it may keep a part: of an append the first entries, and a truncation may have dropped
-// only the last ones.
+// the last one it may keep a part: of an append the first entries, and a truncation may have
+// dropped only the last ones.
 //
 // Links are FIFO in each direction. The two directions have numbers of their own: Receive.link
 // counts the peer's streams to us, LinkUp.link ours to it. A Send belongs to the stream that was up
