@@ -34,7 +34,12 @@ void Zab::ask_to_follow() {
   send(session_->leader, hard_state_.epoch, FollowerInfo{session_->number, hard_state_.epoch});
 }
 
+// A learner asks once in a session. Taken twice, it would be thought to be without what it was
+// sent.
 void Zab::handle(NodeId from, Epoch, const FollowerInfo& info) {
+  Inbound& inbound = inbound_.at(from);
+  if (info.session <= inbound.asked) return trace("DropFollowerInfo", from, "twice");
+  inbound.asked = info.session;
   if (leadership_) return accept_learner(from, receiving_, info);
   if (session_) return notify(from, true);  // It mistakes us for its leader.
   early_infos_[from] = {receiving_, info};
@@ -107,7 +112,7 @@ void Zab::handle(NodeId from, Epoch epoch, const AckEpoch& ack) {
   if (!ack.again) {
     // What a quorum accepted before must be in our history: we cannot take it from others.
     const auto ours = std::tie(leadership_->history_epoch, leadership_->history);
-    if (is_voter(from) && std::tie(ack.current_epoch, ack.last) > ours) {
+    if (has_weight(config_in_force(), from) && std::tie(ack.current_epoch, ack.last) > ours) {
       return look("follower_is_ahead");
     }
     learner->counts_epoch = true;

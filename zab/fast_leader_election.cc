@@ -8,19 +8,24 @@ namespace qlab::zab {
 using consensus::Config;
 using consensus::LogId;
 
-// Whoever voted in the configuration before may still be needed, as nobody else may have what it
-// has, until the last one is committed.
+namespace {
+
+bool counts_in(const Config& config, NodeId node) {
+  return consensus::voters_of(config).contains(node);
+}
+
+}  // namespace
+
+// Whether somebody may need what we have: a leader that goes by a configuration in which we count
+// gives up when we have more than it has.
 bool Zab::stands() const {
-  if (is_voter(self_.id)) return true;
-  if (adopted_ || config_at_.index <= commit_ || configs_.empty()) return false;
-  const auto last = configs_.rbegin();
-  const Config& before = configs_.size() > 1 ? std::next(last)->second : base_config_;
-  return consensus::voters_of(before).contains(self_.id);
+  return in_any_config(self_.id, has_weight);
 }
 
 Vote Zab::own_vote() const {
   if (!stands()) return Vote{};
-  return Vote{self_.id, log_.last(), hard_state_.synced_epoch};
+  const bool is_left_out = !has_weight(config_in_force(), self_.id);
+  return Vote{self_.id, log_.last(), hard_state_.synced_epoch, is_left_out};
 }
 
 // Leaves whatever we were in, and looks for a leader in a new round.
@@ -70,7 +75,7 @@ void Zab::reply(NodeId from, const Notification& n) {
   if (with_config || (with_vote && !n.is_reply)) notify(from, true);
 }
 
-// Others may go by another configuration. For a vote all are good; a leader needs its own.
+// Others may go by another configuration, and we may count in it.
 void Zab::hear_config(NodeId from, const Notification& n) {
   peers_config_at_[from] = n.config_at;
   if (n.config) {
@@ -80,15 +85,30 @@ void Zab::hear_config(NodeId from, const Notification& n) {
   }
 }
 
-// Null: nobody that may be voted for.
-const consensus::Member* Zab::find_candidate(NodeId node) const {
-  if (voters_.contains(node)) return consensus::find_member(config_in_force(), node);
-  for (const auto& [from, known] : heard_configs_) {
-    if (consensus::voters_of(known.config).contains(node)) {
-      return consensus::find_member(known.config, node);
-    }
+// A vote is for who stands by a configuration that somebody goes by, and peers change theirs.
+void Zab::reconsider() {
+  if (leadership_ || session_) return;
+  if (vote_.leader == no_node) {
+    if (!stands()) return;
+    vote_for(own_vote());
+    return weigh_votes();
   }
-  return nullptr;
+  if (in_any_config(vote_.leader, has_weight)) return;
+  ++round_;
+  begin_round("reconfigured");
+}
+
+// Ours, or one of those that our peers go by.
+bool Zab::in_any_config(NodeId node, bool (*has)(const Config&, NodeId)) const {
+  if (has(config_in_force(), node)) return true;
+  return std::any_of(heard_configs_.begin(), heard_configs_.end(),
+                     [&](const auto& heard) { return has(heard.second.config, node); });
+}
+
+// A leader needs the quorums of the configuration in its own log, so these decide for others, too.
+const Config& Zab::config_of(NodeId candidate) const {
+  const auto heard = heard_configs_.find(candidate);
+  return heard == heard_configs_.end() ? config_in_force() : heard->second.config;
 }
 
 // What begins without the old half was decided while both had a say.
@@ -109,14 +129,14 @@ void Zab::notify_all() {
 
 // ZooKeeper's totalOrderPredicate. Who has no weight is never elected.
 bool Zab::is_better(const Vote& vote, const Vote& than) const {
-  const consensus::Member* member = find_candidate(vote.leader);
-  if (member == nullptr || member->weight == 0) return false;
-  return std::tie(vote.peer_epoch, vote.last, vote.leader) >
-         std::tie(than.peer_epoch, than.last, than.leader);
+  if (!in_any_config(vote.leader, has_weight)) return false;
+  if (than.leader == no_node) return true;
+  return std::tuple(vote.peer_epoch, vote.last, !vote.is_left_out, vote.leader) >
+         std::tuple(than.peer_epoch, than.last, !than.is_left_out, than.leader);
 }
 
 // Votes of those that look are equal in everything; once decided, who leads which epoch counts.
-bool Zab::agree_on(const Votes& votes, const Notification& on, const Config& config) const {
+bool Zab::agree_on(const Votes& votes, const Notification& on) const {
   const auto agrees = [&](NodeId id) {
     const auto at = votes.find(id);
     if (at == votes.end()) return false;
@@ -126,7 +146,7 @@ bool Zab::agree_on(const Votes& votes, const Notification& on, const Config& con
     }
     return n.vote.leader == on.vote.leader && n.vote.peer_epoch == on.vote.peer_epoch;
   };
-  return consensus::is_quorum(config, consensus::QuorumUse::elect, agrees);
+  return consensus::is_quorum(config_of(on.vote.leader), consensus::QuorumUse::elect, agrees);
 }
 
 // ZooKeeper's checkLeader: a leader that is dead may have followers that do not know it yet.
@@ -139,21 +159,12 @@ bool Zab::says_it_leads(const Votes& votes, const Notification& on) const {
 // With a quorum behind our vote we wait for a better one, for finalizeWait.
 void Zab::weigh_votes() {
   const Notification ours{.round = round_, .vote = vote_};
-  if (find_candidate(self_.id) != nullptr) votes_[self_.id] = ours;
-  if (!has_quorum_behind(votes_, ours)) {
+  votes_[self_.id] = ours;
+  if (!agree_on(votes_, ours)) {
     finalize_at_ = Time::max();
   } else if (finalize_at_ == Time::max()) {
     finalize_at_ = now_ + finalize_wait_;
   }
-}
-
-bool Zab::has_quorum_behind(const Votes& votes, const Notification& on) const {
-  if (agree_on(votes, on, config_in_force())) return true;
-  if (on.vote.leader == self_.id) return false;
-  for (const auto& [from, known] : heard_configs_) {
-    if (agree_on(votes, on, known.config)) return true;
-  }
-  return false;
 }
 
 void Zab::decide() {
@@ -196,11 +207,13 @@ void Zab::handle(NodeId from, Epoch, const Notification& n) {
   if (looks) reply(from, n);
   if (leadership_ || session_) return;
   adopt_config(n);
+  reconsider();
   if (!looks) return hear_decided(from, n);
   decided_.erase(from);
-  if (find_candidate(from) == nullptr || n.vote.leader == no_node) return;
-  if (find_candidate(n.vote.leader) == nullptr)
+  if (!in_any_config(from, counts_in) || n.vote.leader == no_node) return;
+  if (!in_any_config(n.vote.leader, counts_in)) {
     return trace("DropNotification", from, "not_a_voter");
+  }
   hear_looking(from, n);
 }
 
@@ -221,12 +234,10 @@ void Zab::hear_looking(NodeId from, const Notification& n) {
 // Votes of those that follow or lead: of our own round, or of an ensemble that works without us. It
 // may have a configuration that we do not know.
 void Zab::hear_decided(NodeId from, const Notification& n) {
-  if (n.state == PeerState::observing) return;
   if (n.round == round_) votes_[from] = n;
   decided_[from] = n;
-  const bool of_our_round =
-      n.round == round_ && says_it_leads(votes_, n) && has_quorum_behind(votes_, n);
-  const bool of_others = says_it_leads(decided_, n) && has_quorum_behind(decided_, n);
+  const bool of_our_round = n.round == round_ && says_it_leads(votes_, n) && agree_on(votes_, n);
+  const bool of_others = says_it_leads(decided_, n) && agree_on(decided_, n);
   if (!of_our_round && !of_others) return;
   round_ = n.round;
   vote_ = n.vote;

@@ -40,9 +40,20 @@ std::uint64_t Zab::digest() const {
   fold(vote_.leader.value());
   fold(vote_.last.index.value());
   fold(vote_.peer_epoch.value());
+  fold(vote_.is_left_out);
   fold(next_deadline().time_since_epoch().count());
   fold(doubtful_.size());
   fold(adopted_ ? adopted_->at.index.value() : 0);
+  for (const auto& [id, inbound] : inbound_) {
+    fold(id.value());
+    fold(inbound.link);
+    fold(inbound.asked);
+  }
+  for (const auto& [id, known] : heard_configs_) {
+    fold(id.value());
+    fold(known.at.epoch.value());
+    fold(known.at.index.value());
+  }
   for (const auto* votes : {&votes_, &decided_}) {
     for (const auto& [id, notification] : *votes) {
       fold(id.value());

@@ -28,6 +28,15 @@ LogId Zab::latest_config_at() const {
   return adopted_ ? adopted_->at : config_at_;
 }
 
+bool has_weight(const Config& config, NodeId node) {
+  for (const auto* members : {&config.members, &config.outgoing}) {
+    for (const consensus::Member& member : *members) {
+      if (member.id == node && consensus::counts(member) && member.weight > 0) return true;
+    }
+  }
+  return false;
+}
+
 // With weights and groups as ZooKeeper's QuorumHierarchical, of both halves while it changes.
 bool Zab::is_quorum(const std::function<bool(NodeId)>& agrees) const {
   return consensus::is_quorum(config_in_force(), consensus::QuorumUse::commit, agrees);

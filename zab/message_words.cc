@@ -23,6 +23,7 @@ std::string words(const Notification& m) {
       fmt::format(" round={} vote={} last={} peer_epoch={} state={}", m.round,
                   m.vote.leader == no_node ? std::string("none") : fmt::format("{}", m.vote.leader),
                   show(m.vote.last), m.vote.peer_epoch, name_of(m.state));
+  if (m.vote.is_left_out) text += " left_out";
   if (m.config_at.index > LogIndex{0}) text += " config_at=" + show(m.config_at);
   if (m.config) text += fmt::format(" members={}", m.config->members.size());
   return m.is_reply ? text + " reply" : text;

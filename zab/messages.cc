@@ -107,8 +107,8 @@ template <class Io, class M>
 void fields(Io& io, M& m) {
   using T = std::remove_const_t<M>;
   if constexpr (std::is_same_v<T, Notification>) {
-    io(m.round), io(m.vote.leader), io(m.vote.last), io(m.vote.peer_epoch), io(m.state);
-    io(m.is_reply), io(m.config_at), io(m.config);
+    io(m.round), io(m.vote.leader), io(m.vote.last), io(m.vote.peer_epoch);
+    io(m.vote.is_left_out), io(m.state), io(m.is_reply), io(m.config_at), io(m.config);
   } else {
     io(m.session);
     if constexpr (std::is_same_v<T, FollowerInfo>) io(m.accepted_epoch);

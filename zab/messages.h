@@ -21,11 +21,15 @@ using SessionNumber = std::uint32_t;
 enum class PeerState : std::uint8_t { looking = 0, following = 1, leading = 2, observing = 3 };
 std::string_view name_of(PeerState state);
 
-// Whom one would have lead, and why: last epoch, last entry, id, in this order of weight.
+// Whom one would have lead, and why: last epoch, last entry, whether it votes itself, id, in this
+// order of weight.
 struct Vote {
   NodeId leader = no_node;  // Nobody: an observer asks, and has no vote.
   consensus::LogId last;    // Of the leader's log.
   Epoch peer_epoch;         // The leader's currentEpoch.
+  // It has no vote in its own configuration, only in one that others still go by: it leads if
+  // nobody else has what it has, until a quorum has it.
+  bool is_left_out = false;
   auto operator<=>(const Vote&) const = default;
 };
 

@@ -55,10 +55,11 @@ class Group {
   }
 
   // What the receiver says to it first.
-  std::string hand(NodeId from, NodeId to, Message message, std::uint32_t link_shift = 0) {
+  std::string hand(NodeId from, NodeId to, Message message, int link_shift = 0) {
     traces.clear();
-    world->step(to, in::Receive{from, links.at({from, to}) + link_shift,
-                                std::make_shared<const Message>(std::move(message))});
+    const auto link =
+        static_cast<std::uint32_t>(static_cast<int>(links.at({from, to})) + link_shift);
+    world->step(to, in::Receive{from, link, std::make_shared<const Message>(std::move(message))});
     return traces.empty() ? "nothing" : traces.front();
   }
   std::string to_follower(Payload payload, std::int64_t epoch = 1) {
@@ -180,6 +181,33 @@ BOOST_AUTO_TEST_CASE(what_was_said_already_is_refused_when_it_is_replayed) {
   BOOST_TEST(group.to_leader(SnapAck{1, 0}) == "DropSnapAck not_asked");
   BOOST_TEST(group.to_leader(PingReply{1, 1000}) == "DropPingReply not_asked");
   BOOST_TEST(group.role(follower) == "following");
+}
+
+// It would begin the learner's session anew, of which the learner knows nothing: the leader loses a
+// follower that it has.
+BOOST_AUTO_TEST_CASE(a_learner_asks_to_follow_once_in_a_session) {
+  Group group;
+  BOOST_TEST(group.to_leader(FollowerInfo{1, Epoch{0}}, 0) == "DropFollowerInfo twice");
+  group.world->disconnect(follower, leader);
+  group.world->connect(follower, leader);
+  group.world->advance(std::chrono::seconds(1), true);
+  BOOST_REQUIRE(group.role(follower) == "following");
+  BOOST_TEST(group.to_leader(FollowerInfo{1, Epoch{0}}, 0) == "DropFollowerInfo twice");
+  const Message old = encode(Epoch{0}, FollowerInfo{1, Epoch{0}});
+  BOOST_TEST(group.hand(follower, leader, old, -1) == "DropOldStream");
+  BOOST_TEST(group.world->settle());
+  BOOST_TEST(group.role(leader) == "leading");
+  BOOST_TEST(group.role(follower) == "following");
+}
+
+BOOST_AUTO_TEST_CASE(a_message_of_a_stream_that_is_over_ends_no_session) {
+  Group group;
+  const Message commit = encode(Epoch{1}, Commit{1, LogIndex{1}});
+  BOOST_TEST(group.hand(leader, follower, commit, -1) == "DropOldStream");
+  BOOST_TEST(group.role(follower) == "following");
+  const Message ack = encode(Epoch{1}, Ack{1, LogIndex{1}});
+  BOOST_TEST(group.hand(follower, leader, ack, -1) == "DropOldStream");
+  BOOST_TEST(group.role(leader) == "leading");
 }
 
 BOOST_AUTO_TEST_CASE(an_acknowledgement_of_what_was_never_sent_commits_nothing) {

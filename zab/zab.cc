@@ -101,6 +101,9 @@ Time Zab::next_deadline() const {
 void Zab::on(const in::Receive& input) {
   auto payload = decode(*input.message);
   if (!payload) return trace("DropMalformed", input.from);
+  Inbound& inbound = inbound_[input.from];
+  if (input.link < inbound.link) return trace("DropOldStream", input.from);
+  if (input.link > inbound.link) inbound = {input.link, 0};
   check_link(input.from, input.link);
   receiving_ = input.link;
   std::visit([&](const auto& m) { handle(input.from, input.message->epoch, m); }, *payload);
@@ -162,10 +165,12 @@ void Zab::on(const in::LinkDown& input) {
   const auto link = links_.find(input.peer);
   if (link == links_.end() || link->second != input.link) return;
   links_.erase(link);
+  heard_configs_.erase(input.peer);
   if (session_ && session_->leader == input.peer && session_->is_asked) return look("link_down");
   if (leadership_ && leadership_->learners.contains(input.peer)) {
     drop_learner(input.peer, "link_down");
   }
+  reconsider();
 }
 
 void Zab::on(const in::WriteDone& input) {

@@ -89,6 +89,11 @@ class Zab final : public consensus::Module {
     std::optional<consensus::SnapshotMeta> image;  // That is being received.
     std::uint64_t position = 0;                    // Of it, stored.
   };
+  // The latest of a peer's streams to us.
+  struct Inbound {
+    std::uint32_t link = 0;
+    SessionNumber asked = 0;  // In the last FOLLOWERINFO on it; its sessions are numbered from 1.
+  };
   struct Unsynced {
     consensus::WriteSeq seq;
     LogIndex last;
@@ -141,14 +146,15 @@ class Zab final : public consensus::Module {
   void vote_for(const Vote& vote);
   void notify(NodeId peer, bool is_reply = false);
   void hear_config(NodeId from, const Notification& notification);
-  const consensus::Member* find_candidate(NodeId node) const;
-  bool has_quorum_behind(const Votes& votes, const Notification& on) const;
+  void reconsider();
+  bool in_any_config(NodeId node, bool (*has)(const consensus::Config&, NodeId)) const;
+  const consensus::Config& config_of(NodeId candidate) const;
   bool stands() const;
   void reply(NodeId from, const Notification& notification);
   void adopt_config(const Notification& notification);
   void notify_all();
   bool is_better(const Vote& vote, const Vote& than) const;
-  bool agree_on(const Votes& votes, const Notification& on, const consensus::Config& config) const;
+  bool agree_on(const Votes& votes, const Notification& on) const;
   bool says_it_leads(const Votes& votes, const Notification& on) const;
   void weigh_votes();
   void decide();
@@ -252,6 +258,7 @@ class Zab final : public consensus::Module {
   std::optional<std::pair<Epoch, std::optional<NodeId>>> announced_;  // The last LeaderKnown.
   LogIndex commit_;
   std::map<NodeId, std::uint32_t> links_;  // Our streams that are up.
+  std::map<NodeId, Inbound> inbound_;      // Theirs to us.
 
   consensus::WriteSeq issued_;     // The last write asked for.
   consensus::WriteSeq written_;    // The last one known to be durable.
@@ -281,6 +288,9 @@ class Zab final : public consensus::Module {
   std::deque<Proposed> doubtful_;
   Time doubtful_deadline_ = Time::max();
 };
+
+// Whether what the node says weighs anything: it votes in one half, and not with weight 0.
+bool has_weight(const consensus::Config& config, NodeId node);
 
 // A ModuleFactory: make_zab(context).
 std::unique_ptr<consensus::Module> make_zab(consensus::ModuleContext context);
