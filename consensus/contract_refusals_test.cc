@@ -167,7 +167,7 @@ BOOST_DATA_TEST_CASE(a_vote_file_of_another_node_is_refused, all_modules()) {
   const std::string refusal = refusal_after(sample, false, [](runtime::SimulatedDisk& disk) {
     BOOST_REQUIRE(disk.remove("metadata/vote").has_value());
     auto votes = VoteStore::open(&disk, "metadata/vote", {NodeId{2}, Uuid{1, 2}});
-    BOOST_REQUIRE(votes->save(HardState{Epoch{9}, Epoch{9}, {}, {}}).has_value());
+    BOOST_REQUIRE(votes->save(HardState{Epoch{9}, Epoch{9}, {}, {}}, {}).has_value());
   });
   BOOST_TEST(says(refusal, "the vote in metadata/vote is of node 2"), refusal);
 }
@@ -191,9 +191,52 @@ BOOST_DATA_TEST_CASE(a_vote_of_an_epoch_before_the_log_is_refused, all_modules()
   const std::string refusal = refusal_after(sample, false, [](runtime::SimulatedDisk& disk) {
     BOOST_REQUIRE(disk.remove("metadata/vote").has_value());
     auto votes = VoteStore::open(&disk, "metadata/vote", {one, Uuid{1, 1}});
-    BOOST_REQUIRE(votes->save(HardState{}).has_value());
+    BOOST_REQUIRE(votes->save(HardState{}, {}).has_value());
   });
   BOOST_TEST(says(refusal, "and the vote beside it is of epoch 0"), refusal);
+}
+
+// Elections go on until a vote was saved beside a log that had entries; then the log loses its end.
+BOOST_DATA_TEST_CASE(a_log_that_lost_its_end_since_the_vote_is_refused, all_modules()) {
+  ContractGroup group(1, group_of(sample));
+  const auto log_end = [&] {
+    return group.at_disk(one, [](runtime::SimulatedDisk& disk) {
+      return VoteStore::open(&disk, "metadata/vote", {one, Uuid{1, 1}})->log_end();
+    });
+  };
+  LogId end;
+  for (int tries = 0; tries < 20 && end.index < LogIndex{5}; ++tries) {
+    group.fill(5);
+    const NodeId leader = group.leader_id();
+    group.crash(leader);
+    group.world.run_for(seconds(3));
+    if (leader != one) group.crash(one);
+    end = log_end();
+    group.boot_all();
+  }
+  BOOST_REQUIRE((end.index >= LogIndex{5}));
+  group.fill(1);
+  group.crash(one);
+  end = log_end();
+  group.at_disk(one, [](runtime::SimulatedDisk& disk) {
+    const std::vector<std::string> names = disk.list("metadata").value();
+    const auto log =
+        std::ranges::find_if(names, [](auto& name) { return name.starts_with("log-"); });
+    BOOST_REQUIRE((log != names.end()));
+    Bytes bytes = *disk.read_file("metadata/" + *log);
+    bytes.resize(bytes.size() / 4);
+    BOOST_REQUIRE(disk.write_file_atomically("metadata/" + *log, bytes).has_value());
+    return true;
+  });
+  group.boot(one);
+  group.world.run_for(seconds(1));
+  const auto program = group.program(one);
+  BOOST_REQUIRE(program->failed.has_value());
+  BOOST_TEST((program->failed->code == Errc::corrupt));
+  const std::string had =
+      fmt::format("was saved it had entry {} of epoch {}", end.index, end.epoch);
+  BOOST_TEST(says(program->failed->message(), had), program->failed->message());
+  group.fill(1);  // The others go on.
 }
 
 BOOST_DATA_TEST_CASE(a_vote_whose_log_is_missing_is_refused_with_an_image_or_without,

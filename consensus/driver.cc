@@ -24,6 +24,13 @@ Result<void> check_same_life(const VoteStore& votes, const LogView& log) {
                 "the log has entries of epoch {}, and the vote beside it is of epoch {}",
                 last.epoch, votes.state()->epoch);
   }
+  const LogId end = votes.log_end();
+  if (end.index > log.snapshot().last.index && log.epoch_of(end.index) != end.epoch) {
+    return fail(Errc::corrupt,
+                "the log ends at entry {} of epoch {}, and when the vote of epoch {} was saved it "
+                "had entry {} of epoch {}",
+                last.index, last.epoch, votes.state()->epoch, end.index, end.epoch);
+  }
   return {};
 }
 
@@ -69,7 +76,7 @@ Task<Result<std::unique_ptr<Driver>>> Driver::open(runtime::Runtime& runtime,
          co_await LogStore::open(engine, options.directory, snapshots->newest(), log_options));
   CO_TRY_VOID(check_same_life(votes, log->view()));
   if (!votes.state()) {
-    CO_TRY_VOID(votes.save(HardState{}));
+    CO_TRY_VOID(votes.save(HardState{}, {}));
   }
   if (log->bytes_cut() > 0) {
     qlab::log(LogLevel::warn, "consensus",

@@ -50,9 +50,10 @@ struct ProposeResult {
 class Driver {
  public:
   // Opens log and hard state, recovers, and makes the module.
-  // Errors: corrupt, io; invalid, when the hard state is another replica's, or it and the log are
-  // not of one life: one of them is missing, or the log has entries of a later epoch. (An earlier
-  // one is no error: whoever votes may die before the first entry comes.)
+  // Errors: corrupt, also when the log has lost entries that it had when the hard state was saved;
+  // io; invalid, when the hard state is another replica's, or it and the log are not of one life:
+  // one of them is missing, or the log has entries of a later epoch. (An earlier one is no error:
+  // whoever votes may die before the first entry comes.)
   static Task<Result<std::unique_ptr<Driver>>> open(runtime::Runtime& runtime,
                                                     storage::Engine& engine, StateMachine& machine,
                                                     ModuleFactory factory, DriverOptions options);

@@ -295,7 +295,7 @@ BOOST_AUTO_TEST_CASE(a_log_ahead_of_its_vote_is_refused) {
   BOOST_REQUIRE(disk.remove("metadata/vote").has_value());
   BOOST_TEST(open().error().context == "the log has 1 entries, but no vote is beside it");
   // A vote of an older life, as a restored backup would bring.
-  BOOST_REQUIRE(VoteStore::open(&disk, "metadata/vote", {one, Uuid{1, 1}})->save(voted(2)));
+  BOOST_REQUIRE(VoteStore::open(&disk, "metadata/vote", {one, Uuid{1, 1}})->save(voted(2), {}));
   BOOST_TEST(open().error().context ==
              "the log has entries of epoch 3, and the vote beside it is of epoch 2");
   BOOST_REQUIRE(disk.write_file_atomically("metadata/vote", vote).has_value());

@@ -114,6 +114,10 @@ LogIndex LogStore::File::last() const {
   return LogIndex{previous.index.value() + static_cast<std::int64_t>(ends.size())};
 }
 
+LogId LogStore::File::end() const {
+  return ends.empty() ? previous : LogId{epochs.back(), last()};
+}
+
 std::uint64_t LogStore::File::size() const {
   return ends.empty() ? file_header_bytes : ends.back();
 }
@@ -286,8 +290,7 @@ Task<Result<void>> LogStore::trim(SnapshotMeta meta, LogIndex keep_from) {
 
 Task<Result<void>> LogStore::write(std::vector<Entry> entries) {
   if (files_.back().size() >= options_.file_bytes && !files_.back().ends.empty()) {
-    const File& full = files_.back();
-    const LogId last{full.epochs.back(), full.last()};
+    const LogId last = written();
     CO_TRY_VOID(co_await sync());
     CO_TRY_VOID(co_await begin_file(last));
   }

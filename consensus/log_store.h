@@ -55,6 +55,8 @@ class LogStore {
                              runtime::Disk* disk);
 
   const LogView& view() const { return entries_; }
+  // The last entry that was written, or before which the log begins.
+  LogId written() const { return files_.back().end(); }
   void append(const std::vector<Entry>& entries);
   void truncate(LogIndex from) { entries_.truncate(from); }
   void install(SnapshotMeta meta) { entries_.install(std::move(meta)); }
@@ -91,6 +93,7 @@ class LogStore {
 
     LogIndex first() const { return previous.index.next(); }
     LogIndex last() const;
+    LogId end() const;  // Its last entry, or `previous`.
     std::uint64_t size() const;
   };
   struct Header;

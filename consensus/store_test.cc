@@ -316,13 +316,14 @@ BOOST_FIXTURE_TEST_CASE(a_vote_is_found_again_and_only_by_its_owner, Stores) {
     auto votes = VoteStore::open(&disk(), "d/vote", owner);
     BOOST_REQUIRE(votes.has_value());
     BOOST_TEST(!votes->state().has_value());
-    BOOST_REQUIRE(votes->save(state).has_value());
+    BOOST_REQUIRE(votes->save(state, {Epoch{6}, LogIndex{41}}).has_value());
   }
   world.crash(one);
   world.boot(one, [](runtime::Runtime&) { return std::make_shared<int>(0); });
   const auto votes = VoteStore::open(&disk(), "d/vote", owner);
   BOOST_REQUIRE(votes.has_value());
   BOOST_TEST((votes->state() == state));
+  BOOST_TEST((votes->log_end() == LogId{Epoch{6}, LogIndex{41}}));
   const auto wiped = VoteStore::open(&disk(), "d/vote", {one, Uuid{1, 3}});
   BOOST_REQUIRE(!wiped.has_value());
   BOOST_TEST((wiped.error().code == Errc::invalid));
@@ -331,7 +332,7 @@ BOOST_FIXTURE_TEST_CASE(a_vote_is_found_again_and_only_by_its_owner, Stores) {
 
 BOOST_FIXTURE_TEST_CASE(a_vote_with_any_byte_damaged_is_refused, Stores) {
   const ReplicaKey owner{one, Uuid{1, 2}};
-  BOOST_REQUIRE(VoteStore::open(&disk(), "d/vote", owner)->save(HardState{}).has_value());
+  BOOST_REQUIRE(VoteStore::open(&disk(), "d/vote", owner)->save(HardState{}, {}).has_value());
   const Bytes good = *disk().read_file("d/vote");
   for (std::size_t at = 0; at <= good.size(); ++at) {
     Bytes bad = good;
@@ -368,15 +369,21 @@ bool is_a_prefix(const States& states, std::size_t durable, const States::value_
   return false;
 }
 
+// In the log or behind its image.
+bool holds(const LogView& log, LogId id) {
+  return id.index <= log.snapshot().last.index || log.epoch_of(id.index) == id.epoch;
+}
+
 // Writes of all kinds, a crash at any of them, and what is left is what the writes up to one of
 // them left: never fewer than were reported durable.
 BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
+  int ends_known = 0;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Stores s(seed);
       Prng random(seed);
       auto votes = *VoteStore::open(&s.disk(), "d/vote", {one, {}});
-      BOOST_REQUIRE(votes.save(HardState{}).has_value());
+      BOOST_REQUIRE(votes.save(HardState{}, {}).has_value());
       s.file_bytes = 150;
       auto log = *s.open(true);
       auto snapshots = *run(s.world, one, SnapshotStore::open(&s.disk(), "d"));
@@ -426,13 +433,18 @@ BOOST_AUTO_TEST_CASE(a_crash_keeps_a_prefix_of_the_writes) {
           run(s.world, one,
               LogStore::open(*engine, "d", (*snapshots_left)->newest(), s.options(false)));
       BOOST_REQUIRE_MESSAGE(left.has_value(), (left ? "" : left.error().message()));
-      const std::pair found{state_words((*left)->view()),
-                            VoteStore::open(&s.disk(), "d/vote", {one, {}})->state()->epoch};
+      const auto left_votes = VoteStore::open(&s.disk(), "d/vote", {one, {}});
+      const std::pair found{state_words((*left)->view()), left_votes->state()->epoch};
+      const LogId end = left_votes->log_end();
+      BOOST_TEST(holds((*left)->view(), end),
+                 "the vote knows of entry " << end.index << ", found " << found.first);
+      ends_known += end.index > LogIndex{0} ? 1 : 0;
       const bool is_prefix = is_a_prefix(states, durable, found);
       BOOST_TEST(is_prefix,
                  "durable " << durable << " of " << states.size() - 1 << " found " << found.first);
     }
   }
+  BOOST_TEST(ends_known > 20);
 }
 
 BOOST_AUTO_TEST_CASE(a_message_survives_its_bytes_and_no_other_bytes_pass) {

@@ -5,7 +5,7 @@
 namespace qlab::consensus {
 namespace {
 
-constexpr std::uint64_t magic = 0x514C4142564F5431;  // "QLABVOT1"
+constexpr std::uint64_t magic = 0x514C4142564F5432;  // "QLABVOT2"
 
 void put(BytesWriter& out, const ReplicaKey& key) {
   out.put(key.id.value());
@@ -21,7 +21,7 @@ ReplicaKey get_key(BytesReader& in) {
   return key;
 }
 
-Bytes to_record(const ReplicaKey& owner, const HardState& state) {
+Bytes to_record(const ReplicaKey& owner, const HardState& state, LogId log_end) {
   BytesWriter out;
   out.put(magic);
   put(out, owner);
@@ -31,6 +31,8 @@ Bytes to_record(const ReplicaKey& owner, const HardState& state) {
   put(out, state.vote.value_or(ReplicaKey{no_node, {}}));
   out.put<std::uint8_t>(state.leader ? 1 : 0);
   out.put(state.leader.value_or(no_node).value());
+  out.put(log_end.epoch.value());
+  out.put(log_end.index.value());
   out.put(crc32c(out.view()));
   return out.take();
 }
@@ -38,6 +40,7 @@ Bytes to_record(const ReplicaKey& owner, const HardState& state) {
 struct Record {
   ReplicaKey owner;
   HardState state;
+  LogId log_end;
 };
 
 Result<Record> from_record(ByteView bytes) {
@@ -53,6 +56,8 @@ Result<Record> from_record(ByteView bytes) {
   const bool led = in.get<std::uint8_t>() != 0;
   const NodeId leader{in.get<std::int32_t>()};
   if (led) record.state.leader = leader;
+  record.log_end.epoch = Epoch{in.get<std::int64_t>()};
+  record.log_end.index = LogIndex{in.get<std::int64_t>()};
   const std::size_t covered = in.position();
   const auto crc = in.get<std::uint32_t>();
   if (in.ok() && crc != crc32c(bytes.first(covered))) in.fail_with("its checksum does not match");
@@ -80,14 +85,16 @@ Result<VoteStore> VoteStore::open(runtime::Disk* disk, std::string path, Replica
                 owner.directory.to_string());
   }
   store.state_ = record->state;
+  store.log_end_ = record->log_end;
   return store;
 }
 
-Result<void> VoteStore::save(const HardState& state) {
+Result<void> VoteStore::save(const HardState& state, LogId log_end) {
   if (disk_ != nullptr) {
-    TRY_VOID(disk_->write_file_atomically(path_, to_record(owner_, state)));
+    TRY_VOID(disk_->write_file_atomically(path_, to_record(owner_, state, log_end)));
   }
   state_ = state;
+  log_end_ = log_end;
   return {};
 }
 

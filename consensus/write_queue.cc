@@ -51,12 +51,13 @@ Task<Result<void>> WriteQueue::carry_out(std::vector<Entry> entries) {
 
 Task<Result<void>> WriteQueue::carry_out(LogIndex from) {
   CO_TRY_VOID(co_await settle());
+  if (from <= votes_.log_end().index) CO_TRY_VOID(votes_.forget_log_end());
   co_return co_await log_.cut(from);
 }
 
 Task<Result<void>> WriteQueue::carry_out(HardState state) {
   CO_TRY_VOID(co_await settle());
-  co_return votes_.save(state);
+  co_return votes_.save(state, log_.written());
 }
 
 Task<Result<void>> WriteQueue::carry_out(Piece piece) {
@@ -71,6 +72,8 @@ Task<Result<void>> WriteQueue::carry_out(Piece piece) {
 Task<Result<void>> WriteQueue::carry_out(Install install) {
   CHECK(receiving_ != nullptr);
   CO_TRY_VOID(co_await settle());
+  // The log may give way to the image.
+  if (install.last.index < votes_.log_end().index) CO_TRY_VOID(votes_.forget_log_end());
   CO_TRY_VOID(co_await snapshots_.finish(std::move(receiving_)));
   co_return co_await log_.reset(install.last);
 }
