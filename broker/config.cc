@@ -322,6 +322,12 @@ std::vector<Key> controller_keys() {
       millis("controller.quorum.append.linger.ms", {0, 0, 1000},
              "How long the controller's decisions wait for company in one write.",
              [](NodeConfig& c) -> Duration& { return c.append_linger; }),
+      number("metadata.log.max.record.bytes.between.snapshots",
+             {20 << 20, 1000, std::int64_t{1} << 40},
+             "An image of the metadata is made, and the log before it dropped, after so much more.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.snapshot_interval_bytes = static_cast<std::uint64_t>(v);
+             }),
   };
 }
 

@@ -51,6 +51,8 @@ struct NodeConfig {
   replication::ReplicationOptions replication;
   controller::ControllerOptions controller;
   consensus::Tuning consensus;
+  // metadata.log.max.record.bytes.between.snapshots
+  std::uint64_t snapshot_interval_bytes = 20u << 20;
   Duration append_linger{};  // How long decisions of the controller wait for company.
 
   std::string transport;   // Between nodes.

@@ -43,6 +43,7 @@ class QuorumPlane final : public ControlPlane {
     options.tuning = config.consensus;
     options.directory = "metadata";
     options.linger = config.append_linger;
+    options.snapshot_interval_bytes = config.snapshot_interval_bytes;
     CO_TRY(driver_, co_await consensus::Driver::open(context_.runtime, context_.engine, machine_,
                                                      consensus_module(config.consensus_module),
                                                      std::move(options)));

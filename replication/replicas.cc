@@ -35,6 +35,18 @@ storage::LogOptions log_options_of(const metadata::Topic& topic, storage::LogOpt
   return defaults;
 }
 
+// Of a topic that a delta names: which partitions to look at.
+std::vector<PartitionIndex> changed_partitions(const metadata::Delta& delta,
+                                               const metadata::Topic& topic) {
+  const auto some = delta.partitions.find(topic.id);
+  if (some != delta.partitions.end()) return {some->second.begin(), some->second.end()};
+  std::vector<PartitionIndex> all;
+  for (std::size_t p = 0; p < topic.partitions.size(); ++p) {
+    all.push_back(PartitionIndex{static_cast<std::int32_t>(p)});
+  }
+  return all;
+}
+
 }  // namespace
 
 std::size_t shard_of(const TopicId& topic, PartitionIndex partition, std::size_t shard_count) {
@@ -134,7 +146,7 @@ class Replicas::Impl {
     co_await open_ahead(change);
     for (const TopicId& id : change.delta->topics) {
       const metadata::TopicPtr topic = change.image->topic(id);
-      if (topic != nullptr) co_await follow(*topic);
+      if (topic != nullptr) co_await follow(topic, changed_partitions(*change.delta, *topic));
       if (stopped_) co_return;
     }
     direct_fetchers(*change.image);
@@ -147,8 +159,7 @@ class Replicas::Impl {
     for (const TopicId& id : change.delta->topics) {
       const metadata::TopicPtr topic = change.image->topic(id);
       if (topic == nullptr) continue;
-      for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
-        const PartitionIndex index{static_cast<std::int32_t>(p)};
+      for (const PartitionIndex index : changed_partitions(*change.delta, *topic)) {
         const TopicPartition name{topic->name, index};
         const bool is_open = slots_.contains(name) || opened_.contains(name);
         if (is_here(*topic, index) && !is_open) wanted.push_back({topic, index});
@@ -195,24 +206,30 @@ class Replicas::Impl {
     for (const auto& [partition, slot] : slots_) {
       if (slot.topic_id == id) gone.push_back(partition);
     }
-    for (const TopicPartition& partition : gone) {
-      const Replica replica = slots_.at(partition).replica;
-      slots_.erase(partition);
-      const auto removed = co_await replica->remove();
-      if (!removed) {
-        log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", partition.name(),
-            removed.error().message());
-      }
+    for (const TopicPartition& partition : gone) co_await drop_one(partition);
+  }
+
+  // Its topic is gone, or it was reassigned to others.
+  Task<void> drop_one(TopicPartition partition) {
+    const Replica replica = slots_.at(partition).replica;
+    slots_.erase(partition);
+    const auto removed = co_await replica->remove();
+    if (!removed) {
+      log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", partition.name(),
+          removed.error().message());
     }
   }
 
-  Task<void> follow(metadata::Topic topic) {
-    for (std::size_t p = 0; p < topic.partitions.size(); ++p) {
-      const PartitionIndex index{static_cast<std::int32_t>(p)};
-      const auto partition = topic.partitions[p];
+  Task<void> follow(metadata::TopicPtr topic_ptr, std::vector<PartitionIndex> indexes) {
+    const metadata::Topic& topic = *topic_ptr;
+    for (const PartitionIndex index : indexes) {
+      const auto partition = topic.partitions[static_cast<std::size_t>(index.value())];
       const auto& replicas = partition->replicas;
-      if (!is_here(topic, index)) continue;
       const TopicPartition name{topic.name, index};
+      if (!is_here(topic, index)) {
+        if (slots_.contains(name)) co_await drop_one(name);
+        continue;
+      }
       if (!slots_.contains(name)) {
         auto opened = take_opened(name);
         if (!opened && stopped_) co_return;

@@ -9,6 +9,7 @@
 #include "consensus/state_machine.h"
 #include "controller/quorum/active_controller.h"
 #include "metadata/publisher.h"
+#include "metadata/snapshot.h"
 
 namespace qlab::controller {
 
@@ -24,6 +25,11 @@ class MetadataMachine : public consensus::StateMachine {
   void activate(Epoch epoch) override;
   void deactivate(Epoch epoch) override;
   void on_leader_known(Epoch epoch, std::optional<NodeId> leader) override;
+  std::unique_ptr<consensus::SnapshotSource> snapshot() override;
+  void begin_restore(consensus::LogId last) override;
+  Result<void> restore_piece(ByteView piece) override;
+  // Publishes the image at once, with everything before and in it as its delta.
+  Result<void> restored() override;
 
   // Who decides, as far as this node knows.
   std::optional<NodeId> leader() const { return leader_; }
@@ -36,6 +42,8 @@ class MetadataMachine : public consensus::StateMachine {
   std::function<void(Error)> on_fatal_;
   std::optional<NodeId> leader_;
   LogIndex applied_;
+  std::optional<metadata::SnapshotReader> restoring_;
+  LogIndex restoring_at_;  // Of the last entry in it.
 };
 
 }  // namespace qlab::controller
