@@ -9,6 +9,7 @@
 #include "raft/model/raft_model.h"
 #include "raft/raft.h"
 #include "zab/messages.h"
+#include "zab/model/zab_model.h"
 #include "zab/zab.h"
 
 namespace qlab::sim {
@@ -55,7 +56,8 @@ Result<std::function<std::string(const consensus::Message&)>> find_words(std::st
 
 Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name) {
   if (name == "raft") return raft::model::make_raft_model();
-  return fail(Errc::unsupported, "module={} has no model; allowed is raft", name);
+  if (name == "zab") return zab::model::make_zab_model();
+  return fail(Errc::unsupported, "module={} has no model; allowed are raft, zab", name);
 }
 
 consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory) {

@@ -4,6 +4,7 @@
 #include "consensus/config.h"
 #include "consensus/quorum.h"
 #include "consensus/step_world.h"
+#include "zab/model/zab_model.h"
 #include "zab/zab.h"
 
 namespace qlab::zab {
@@ -52,10 +53,12 @@ class Walk {
     takes_images_ = random_.chance(0.5);
     reconfigures_ = random_.chance(0.4);
     const ZabOptions zab{.counter_max = random_.chance(0.3) ? 10u : 1000u};
+    const auto make = [zab](consensus::ModuleContext context) {
+      return std::make_unique<Zab>(std::move(context), zab);
+    };
     world_ = std::make_unique<StepWorld>(
-        [zab](consensus::ModuleContext context) {
-          return std::make_unique<Zab>(std::move(context), zab);
-        },
+        consensus::model::watch(make, model::make_zab_model(zab.counter_max),
+                                [](const auto& refusal) { BOOST_ERROR(refusal.words()); }),
         options_);
     world_->observe([this](NodeId node, const Input& input, const std::vector<Effect>& effects) {
       check_step(node, input, effects);
