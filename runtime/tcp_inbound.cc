@@ -144,7 +144,7 @@ bool Inbound::deliver(Connection& connection, ByteView frame) {
     return false;
   }
   const auto channel = static_cast<Channel>(frame[1]);
-  if (channel < Channel::metadata_consensus || channel > Channel::controller_reply) {
+  if (channel < Channel::metadata_consensus || channel > last_channel) {
     log(LogLevel::debug, parts_.who(), "dropped a message of node {} for unknown channel {}",
         connection.peer, static_cast<int>(channel));
     return true;

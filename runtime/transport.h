@@ -22,8 +22,10 @@ using LinkEpoch =
 enum class Channel : std::uint8_t {
   metadata_consensus = 1,
   controller_call = 2,
-  controller_reply = 3
+  controller_reply = 3,
+  keeper = 4
 };
+inline constexpr Channel last_channel = Channel::keeper;
 
 class TransportHandler {
  public:

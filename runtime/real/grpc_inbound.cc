@@ -105,7 +105,7 @@ void GrpcInbound::deliver(Stream& stream, const peer::Batch& batch) {
     const auto current = current_.find(stream.peer);
     if (current == current_.end() || current->second != &stream) return;
     if (message.channel() < static_cast<std::uint32_t>(Channel::metadata_consensus) ||
-        message.channel() > static_cast<std::uint32_t>(Channel::controller_reply)) {
+        message.channel() > static_cast<std::uint32_t>(last_channel)) {
       log(LogLevel::debug, parts_.who(), "dropped a message of node {} for unknown channel {}",
           stream.peer, message.channel());
       continue;
