@@ -40,8 +40,9 @@ FLOORS: Mapping[str, tuple[str, ...]] = {
 # Part of a folder -> what it may include beyond its folder's row.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "runtime/real/": ("wire/",),
-    # A process above the seam, as the simulator is: it takes modules from the same list.
+    # Processes above the seam, as the simulator is: they take modules from the same list.
     "consensus/node/": ("sim/modules.h",),
+    "keeper/node/": ("sim/modules.h",),
     "storage/bench/micro/": ("wire/",),
     # A protocol's model shares values with the other models, and no code with its module.
     "raft/model/": ("consensus/model/",),
@@ -52,6 +53,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 # and the log they run on; the seam's, the list of plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
     "consensus": ("sim/modules.h",),
+    "keeper": ("sim/modules.h",),
     "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
              "consensus/model/model.h"),
     "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
