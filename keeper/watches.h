@@ -35,6 +35,10 @@ class Watches {
   bool remove(WatcherId watcher, const std::string& path, wire::keeper::WatcherType type);
   void remove_all(WatcherId watcher);
 
+  // Tells one watcher of what it missed.
+  void tell(WatcherId watcher, wire::keeper::EventType type, const std::string& path) {
+    notify_(watcher, type, path);
+  }
   // Tells everyone whom it concerns, each once.
   void happened(wire::keeper::EventType type, const std::string& path);
 
