@@ -52,7 +52,7 @@ void Zab::feed_all() {
 
 // To a voter what is proposed; to an observer what is committed.
 void Zab::feed_broadcast(NodeId peer, Learner& learner) {
-  const bool votes = is_voter(peer);
+  const bool votes = configs_.is_voter(peer);
   const LogIndex end = votes ? log_.last().index : commit_;
   while (learner.next <= end) {
     if (learner.window.is_full(tuning_.inflight_messages_max, tuning_.inflight_bytes_max)) return;
@@ -83,7 +83,7 @@ void Zab::advance_leader_commit() {
     return is_in ? learner->second.match : LogIndex{0};
   };
   const auto index = consensus::reached_by_quorum<LogIndex>(
-      config_in_force(), consensus::QuorumUse::commit, commit_, stored);
+      configs_.in_force(), consensus::QuorumUse::commit, commit_, stored);
   if (index <= commit_) return;
   advance_commit(index);
   while (!lead.proposals.empty() && lead.proposals.front().last.index <= commit_) {
@@ -94,7 +94,7 @@ void Zab::advance_leader_commit() {
   advance_change();
   if (!leadership_) return;  // Handed over.
   for (auto& [peer, learner] : lead.learners) {
-    if (!is_voter(peer)) feed(peer);
+    if (!configs_.is_voter(peer)) feed(peer);
     tell_commit(peer, learner);
   }
 }

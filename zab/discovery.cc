@@ -112,7 +112,7 @@ void Zab::handle(NodeId from, Epoch epoch, const AckEpoch& ack) {
   if (!ack.again) {
     // What a quorum accepted before must be in our history: we cannot take it from others.
     const auto ours = std::tie(leadership_->history_epoch, leadership_->history);
-    if (has_weight(config_in_force(), from) && std::tie(ack.current_epoch, ack.last) > ours) {
+    if (configs_.weighs(from) && std::tie(ack.current_epoch, ack.last) > ours) {
       return look("follower_is_ahead");
     }
     learner->counts_epoch = true;

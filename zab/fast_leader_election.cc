@@ -5,26 +5,17 @@
 
 namespace qlab::zab {
 
-using consensus::Config;
 using consensus::LogId;
-
-namespace {
-
-bool counts_in(const Config& config, NodeId node) {
-  return consensus::voters_of(config).contains(node);
-}
-
-}  // namespace
 
 // Whether somebody may need what we have: a leader that goes by a configuration in which we count
 // gives up when we have more than it has.
 bool Zab::stands() const {
-  return in_any_config(self_.id, has_weight);
+  return configs_.weighs_anywhere(self_.id);
 }
 
 Vote Zab::own_vote() const {
   if (!stands()) return Vote{};
-  const bool is_left_out = !has_weight(config_in_force(), self_.id);
+  const bool is_left_out = !configs_.weighs(self_.id);
   return Vote{self_.id, log_.last(), hard_state_.synced_epoch, is_left_out};
 }
 
@@ -55,12 +46,7 @@ void Zab::vote_for(const Vote& vote) {
 // With our configuration for who goes by another one: it might look among those that are gone.
 void Zab::notify(NodeId peer, bool is_reply) {
   if (peer == self_.id) return;
-  Notification n{round_, vote_, state(), is_reply, latest_config_at(), std::nullopt};
-  const auto known = peers_config_at_.find(peer);
-  if (known != peers_config_at_.end() && known->second != n.config_at) {
-    n.config = config_in_force();
-    told_config_[peer] = n.config_at;
-  }
+  Notification n{round_, vote_, state(), is_reply, configs_.at(), configs_.news_for(peer)};
   send(peer, hard_state_.epoch, std::move(n));
 }
 
@@ -68,21 +54,9 @@ void Zab::notify(NodeId peer, bool is_reply) {
 // Who said before that it does not look has not weighed the vote that we told it.
 void Zab::reply(NodeId from, const Notification& n) {
   const bool looks = !leadership_ && !session_;
-  const bool knows_less = n.round < round_ || !is_voter(from) || decided_.contains(from);
+  const bool knows_less = n.round < round_ || !configs_.is_voter(from) || decided_.contains(from);
   const bool with_vote = !looks || (stands() && knows_less);
-  const bool with_config =
-      n.config_at != latest_config_at() && told_config_[from] != latest_config_at();
-  if (with_config || (with_vote && !n.is_reply)) notify(from, true);
-}
-
-// Others may go by another configuration, and we may count in it.
-void Zab::hear_config(NodeId from, const Notification& n) {
-  peers_config_at_[from] = n.config_at;
-  if (n.config) {
-    heard_configs_[from] = Known{n.config_at, *n.config};
-  } else if (heard_configs_.contains(from) && heard_configs_.at(from).at != n.config_at) {
-    heard_configs_.erase(from);
-  }
+  if (configs_.is_untold(from) || (with_vote && !n.is_reply)) notify(from, true);
 }
 
 // A vote is for who stands by a configuration that somebody goes by, and peers change theirs.
@@ -93,31 +67,13 @@ void Zab::reconsider() {
     vote_for(own_vote());
     return weigh_votes();
   }
-  if (in_any_config(vote_.leader, has_weight)) return;
+  if (configs_.weighs_anywhere(vote_.leader)) return;
   ++round_;
   begin_round("reconfigured");
 }
 
-// Ours, or one of those that our peers go by.
-bool Zab::in_any_config(NodeId node, bool (*has)(const Config&, NodeId)) const {
-  if (has(config_in_force(), node)) return true;
-  return std::any_of(heard_configs_.begin(), heard_configs_.end(),
-                     [&](const auto& heard) { return has(heard.second.config, node); });
-}
-
-// A leader needs the quorums of the configuration in its own log, so these decide for others, too.
-const Config& Zab::config_of(NodeId candidate) const {
-  const auto heard = heard_configs_.find(candidate);
-  return heard == heard_configs_.end() ? config_in_force() : heard->second.config;
-}
-
-// What begins without the old half was decided while both had a say.
 void Zab::adopt_config(const Notification& n) {
-  if (!n.config || !n.config->outgoing.empty() || n.config_at <= latest_config_at()) return;
-  const bool differs = *n.config != config_in_force();
-  adopted_ = Known{n.config_at, *n.config};
-  voters_ = consensus::voters_of(*n.config);
-  if (!differs) return;
+  if (!n.config || !configs_.adopt(n.config_at, *n.config)) return;
   ++round_;
   begin_round("reconfigured");
 }
@@ -129,7 +85,7 @@ void Zab::notify_all() {
 
 // ZooKeeper's totalOrderPredicate. Who has no weight is never elected.
 bool Zab::is_better(const Vote& vote, const Vote& than) const {
-  if (!in_any_config(vote.leader, has_weight)) return false;
+  if (!configs_.weighs_anywhere(vote.leader)) return false;
   if (than.leader == no_node) return true;
   return std::tuple(vote.peer_epoch, vote.last, !vote.is_left_out, vote.leader) >
          std::tuple(than.peer_epoch, than.last, !than.is_left_out, than.leader);
@@ -146,7 +102,7 @@ bool Zab::agree_on(const Votes& votes, const Notification& on) const {
     }
     return n.vote.leader == on.vote.leader && n.vote.peer_epoch == on.vote.peer_epoch;
   };
-  return consensus::is_quorum(config_of(on.vote.leader), consensus::QuorumUse::elect, agrees);
+  return consensus::is_quorum(configs_.of(on.vote.leader), consensus::QuorumUse::elect, agrees);
 }
 
 // ZooKeeper's checkLeader: a leader that is dead may have followers that do not know it yet.
@@ -203,15 +159,15 @@ void Zab::leave_if_gone(NodeId from, const Notification& n) {
 void Zab::handle(NodeId from, Epoch, const Notification& n) {
   leave_if_gone(from, n);
   const bool looks = n.state == PeerState::looking;
-  hear_config(from, n);
+  configs_.hear(from, n.config_at, n.config);
   if (looks) reply(from, n);
   if (leadership_ || session_) return;
   adopt_config(n);
   reconsider();
   if (!looks) return hear_decided(from, n);
   decided_.erase(from);
-  if (!in_any_config(from, counts_in) || n.vote.leader == no_node) return;
-  if (!in_any_config(n.vote.leader, counts_in)) {
+  if (!configs_.is_voter_anywhere(from) || n.vote.leader == no_node) return;
+  if (!configs_.is_voter_anywhere(n.vote.leader)) {
     return trace("DropNotification", from, "not_a_voter");
   }
   hear_looking(from, n);

@@ -90,10 +90,7 @@ void Zab::install(const consensus::SnapshotMeta& image) {
   for (Unsynced& write : unsynced_) write.last = std::min(write.last, last);
   unsynced_.push_back({issued_, last});
   commit_ = end;
-  if (last == end) configs_.clear();
-  configs_.erase(configs_.begin(), configs_.upper_bound(end));
-  base_config_ = image.config;
-  if (configs_.empty()) set_config(image.config, image.last);
+  if (configs_.install(image, last == end)) announce_config();
   settle_doubtful(false);
 }
 

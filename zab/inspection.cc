@@ -7,7 +7,7 @@ namespace qlab::zab {
 PeerState Zab::state() const {
   if (leadership_) return PeerState::leading;
   if (!session_) return PeerState::looking;
-  return is_voter(self_.id) ? PeerState::following : PeerState::observing;
+  return configs_.is_voter(self_.id) ? PeerState::following : PeerState::observing;
 }
 
 consensus::Status Zab::status() const {
@@ -35,7 +35,7 @@ std::uint64_t Zab::digest() const {
   fold(durable_.value());
   fold(issued_.value());
   fold(written_.value());
-  fold(config_at_.index.value());
+  fold(configs_.logged().at.index.value());
   fold(round_);
   fold(vote_.leader.value());
   fold(vote_.last.index.value());
@@ -43,13 +43,13 @@ std::uint64_t Zab::digest() const {
   fold(vote_.is_left_out);
   fold(next_deadline().time_since_epoch().count());
   fold(doubtful_.size());
-  fold(adopted_ ? adopted_->at.index.value() : 0);
+  fold(configs_.at().index.value());
   for (const auto& [id, inbound] : inbound_) {
     fold(id.value());
     fold(inbound.link);
     fold(inbound.asked);
   }
-  for (const auto& [id, known] : heard_configs_) {
+  for (const auto& [id, known] : configs_.heard()) {
     fold(id.value());
     fold(known.at.epoch.value());
     fold(known.at.index.value());

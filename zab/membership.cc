@@ -18,28 +18,9 @@ using consensus::EntryKind;
 using consensus::Fate;
 using consensus::LogId;
 
-// That of our log, or a later one that we heard of: one that is decided, as the entry that needs
-// both was committed. Nothing needs the old half any more then, and it might be gone for ever.
-const Config& Zab::config_in_force() const {
-  return adopted_ ? adopted_->config : config_;
-}
-
-LogId Zab::latest_config_at() const {
-  return adopted_ ? adopted_->at : config_at_;
-}
-
-bool has_weight(const Config& config, NodeId node) {
-  for (const auto* members : {&config.members, &config.outgoing}) {
-    for (const consensus::Member& member : *members) {
-      if (member.id == node && consensus::counts(member) && member.weight > 0) return true;
-    }
-  }
-  return false;
-}
-
 // With weights and groups as ZooKeeper's QuorumHierarchical, of both halves while it changes.
 bool Zab::is_quorum(const std::function<bool(NodeId)>& agrees) const {
-  return consensus::is_quorum(config_in_force(), consensus::QuorumUse::commit, agrees);
+  return consensus::is_quorum(configs_.in_force(), consensus::QuorumUse::commit, agrees);
 }
 
 // What ZAB cannot do with a configuration; empty: nothing.
@@ -52,12 +33,8 @@ std::string_view Zab::objection_to(const Config& target) const {
   return {};
 }
 
-void Zab::set_config(Config config, LogId at) {
-  config_ = std::move(config);
-  config_at_ = at;
-  if (adopted_ && adopted_->at <= at) adopted_.reset();
-  voters_ = consensus::voters_of(config_in_force());
-  if (effects_ != nullptr) emit(out::ConfigActive{config_, at});
+void Zab::announce_config() {
+  emit(out::ConfigActive{configs_.logged().config, configs_.logged().at});
 }
 
 void Zab::note_configs(const std::vector<Entry>& entries) {
@@ -65,25 +42,14 @@ void Zab::note_configs(const std::vector<Entry>& entries) {
     if (entry.kind != EntryKind::config) continue;
     auto config = consensus::decode_config(*entry.body);
     CHECK(config.has_value());  // It was checked when it came.
-    configs_[entry.id.index] = *config;
-    set_config(std::move(*config), entry.id);
+    configs_.append({entry.id, std::move(*config)});
+    if (effects_ != nullptr) announce_config();
   }
-}
-
-// What was cut off is in force no longer.
-void Zab::forget_configs(LogIndex from) {
-  const auto cut = configs_.lower_bound(from);
-  if (cut == configs_.end()) return;
-  configs_.erase(cut, configs_.end());
-  if (configs_.empty()) return set_config(base_config_, log_.snapshot().last);
-  const auto& [index, config] = *configs_.rbegin();
-  set_config(config, {*log_.epoch_of(index), index});
 }
 
 void Zab::on(const in::SnapshotTaken&) {
   const consensus::SnapshotMeta& image = log_.snapshot();
-  configs_.erase(configs_.begin(), configs_.upper_bound(image.last.index));
-  base_config_ = image.config;
+  configs_.compact(image);
   // Who has not got what the image stands for begins anew, with the image.
   if (!leadership_) return;
   std::vector<NodeId> behind;
@@ -117,7 +83,7 @@ void Zab::on(const in::Reconfigure& input) {
   trace("ProposeReconfig");
   leadership_->change = Change{input.request, LogIndex{0}};
   Config joint = input.target;
-  joint.outgoing = config_.members;
+  joint.outgoing = configs_.logged().config.members;
   propose_config(std::move(joint));
 }
 
@@ -130,19 +96,19 @@ void Zab::propose_config(Config config) {
 // The first half is committed: nothing more needs the old configuration but the end of it.
 void Zab::advance_change() {
   Leadership& lead = *leadership_;
-  if (!config_.outgoing.empty() && commit_ >= config_at_.index) {
+  if (!configs_.logged().config.outgoing.empty() && commit_ >= configs_.logged().at.index) {
     if (!has_room_for(1)) return look("zxid_rollover");
     if (!lead.change) lead.change.emplace();
     lead.change->ends_at = log_.last().index.next();
-    Config target = config_;
+    Config target = configs_.logged().config;
     target.outgoing.clear();
     return propose_config(std::move(target));
   }
   const bool is_over = lead.change && lead.change->ends_at > LogIndex{0};
   if (is_over && commit_ >= lead.change->ends_at) return finish_change();
   // An earlier leader ended it, and left us out.
-  if (!lead.change && !is_voter(self_.id) && commit_ >= config_at_.index) {
-    lead.change = Change{std::nullopt, config_at_.index};
+  if (!lead.change && !configs_.is_voter(self_.id) && commit_ >= configs_.logged().at.index) {
+    lead.change = Change{std::nullopt, configs_.logged().at.index};
     finish_change();
   }
 }
@@ -166,10 +132,10 @@ void Zab::finish_change() {
 
 // Ourselves, if the new configuration lets us vote; else who has the most of our log.
 NodeId Zab::designated_leader() const {
-  if (is_voter(self_.id)) return self_.id;
+  if (configs_.is_voter(self_.id)) return self_.id;
   std::pair best{LogIndex{0}, no_node};
   for (const auto& [peer, learner] : leadership_->learners) {
-    if (!is_voter(peer) || !learner.is_synced()) continue;
+    if (!configs_.is_voter(peer) || !learner.is_synced()) continue;
     best = std::max(best, {learner.match, peer});
   }
   return best.second;

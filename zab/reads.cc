@@ -36,7 +36,7 @@ void Zab::serve_reads() {
     return is_in ? learner->second.round : 0;
   };
   const auto confirmed = consensus::reached_by_quorum<std::uint64_t>(
-      config_in_force(), consensus::QuorumUse::commit, 0, answered);
+      configs_.in_force(), consensus::QuorumUse::commit, 0, answered);
   while (!lead.reads.empty() && lead.reads.front().round <= confirmed) {
     emit(out::ReadReady{lead.reads.front().request, lead.reads.front().index});
     lead.reads.pop_front();

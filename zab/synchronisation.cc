@@ -31,7 +31,7 @@ void Zab::sync_learner(NodeId peer) {
 void Zab::begin_diff(NodeId peer, LogId common) {
   Learner& learner = leadership_->learners.at(peer);
   LogIndex end = log_.last().index;
-  if (!is_voter(peer) && leadership_->phase == Phase::broadcast) {
+  if (!configs_.is_voter(peer) && leadership_->phase == Phase::broadcast) {
     end = std::max(commit_, common.index);
   }
   learner.stage = Stage::diff;

@@ -32,7 +32,7 @@ Zab::Zab(consensus::ModuleContext context, ZabOptions options)
       log_(context.log),
       now_(context.now),
       hard_state_(context.recovery.hard_state),
-      base_config_(context.recovery.base),
+      configs_({context.log.snapshot().last, context.recovery.config}, context.recovery.base),
       commit_(context.recovery.applied),
       durable_(context.log.last().index),
       notify_interval_(finalize_wait_) {
@@ -40,7 +40,6 @@ Zab::Zab(consensus::ModuleContext context, ZabOptions options)
   CHECK(tuning_.heartbeat_interval < sync_limit_);
   CHECK(finalize_wait_ > Duration{});
   CHECK(options_.counter_max > 0);
-  set_config(context.recovery.config, log_.snapshot().last);
   for (const Entry& entry : log_.read(log_.first(), SIZE_MAX)) {
     if (entry.id.index > log_.snapshot().last.index) note_configs({entry});
   }
@@ -62,7 +61,7 @@ void Zab::step(Time now, const consensus::Input& input, std::vector<consensus::E
   effects_ = &effects;
   log_.begin_step();
   if (!std::exchange(is_started_, true)) {
-    const std::string_view objection = objection_to(config_);
+    const std::string_view objection = objection_to(configs_.logged().config);
     if (!objection.empty()) halt(objection);
     begin_round("startup");
   }
@@ -122,7 +121,7 @@ void Zab::check_link(NodeId from, std::uint32_t link) {
 }
 
 // Our session with who leads, if the message belongs to it.
-Zab::Session* Zab::session_with(NodeId from, SessionNumber number, Epoch epoch) {
+Session* Zab::session_with(NodeId from, SessionNumber number, Epoch epoch) {
   if (!session_ || session_->leader != from || session_->number != number || !session_->link) {
     trace("DropOldSession", from);
     return nullptr;
@@ -152,7 +151,7 @@ Learner* Zab::learner_of(NodeId from, SessionNumber number, Epoch epoch) {
 
 void Zab::on(const in::LinkUp& input) {
   links_[input.peer] = input.link;
-  told_config_.erase(input.peer);
+  configs_.begin_stream(input.peer);
   if (session_) {
     if (input.peer == session_->leader && !session_->is_asked) ask_to_follow();
     return;
@@ -165,7 +164,7 @@ void Zab::on(const in::LinkDown& input) {
   const auto link = links_.find(input.peer);
   if (link == links_.end() || link->second != input.link) return;
   links_.erase(link);
-  heard_configs_.erase(input.peer);
+  configs_.forget(input.peer);
   if (session_ && session_->leader == input.peer && session_->is_asked) return look("link_down");
   if (leadership_ && leadership_->learners.contains(input.peer)) {
     drop_learner(input.peer, "link_down");
@@ -234,7 +233,7 @@ void Zab::truncate(LogIndex from) {
   durable_ = std::min(durable_, from.prev());
   for (Unsynced& write : unsynced_) write.last = std::min(write.last, from.prev());
   emit(out::Truncate{issued_, from});
-  forget_configs(from);
+  if (configs_.truncate(from, log_.snapshot().last)) announce_config();
 }
 
 void Zab::advance_commit(LogIndex index) {

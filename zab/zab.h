@@ -10,12 +10,11 @@
 
 #include <deque>
 #include <map>
-#include <set>
 
 #include "consensus/module.h"
 #include "consensus/staged_log.h"
-#include "zab/learner.h"
-#include "zab/messages.h"
+#include "zab/configurations.h"
+#include "zab/roles.h"
 
 namespace qlab::zab {
 
@@ -41,66 +40,9 @@ class Zab final : public consensus::Module {
   void check_invariants() const override;
 
  private:
-  enum class Phase : std::uint8_t { discovery, synchronisation, broadcast };
-  struct Proposed {
-    consensus::RequestId request;
-    consensus::LogId first;  // Its entries are adjacent: [first, last].
-    consensus::LogId last;
-    std::uint64_t bytes;
-  };
-  struct PendingRead {
-    consensus::RequestId request;
-    LogIndex index;       // To be applied before the read is served.
-    std::uint64_t round;  // A quorum must answer this ping: nobody replaced us.
-  };
-  // A reconfiguration: an entry that needs quorums of both, then one of the new alone.
-  struct Change {
-    std::optional<consensus::RequestId> request;  // None: an earlier leader began it.
-    LogIndex ends_at;                             // The second entry; 0: not proposed yet.
-  };
-  // As seen by who leads, or is about to.
-  struct Leadership {
-    Phase phase = Phase::discovery;
-    Epoch epoch;  // Larger than any that a learner accepted.
-    bool is_epoch_fixed = false;
-    consensus::WriteSeq seq;   // Our own promise of the phase: accepted, or current epoch.
-    Epoch history_epoch;       // currentEpoch when we were elected.
-    consensus::LogId history;  // The initial history ends here.
-    std::map<NodeId, Learner> learners;
-    Time deadline;  // For a quorum to finish the phase; none in broadcast.
-    Time ping_due;
-    std::uint64_t round = 0;  // Of pings.
-    std::deque<Proposed> proposals;
-    std::deque<PendingRead> reads;
-    std::optional<Change> change;
-    std::uint64_t uncommitted_bytes = 0;
-  };
-  // As seen by who follows or observes.
-  struct Session {
-    NodeId leader;
-    SessionNumber number = 0;
-    bool is_asked = false;              // FOLLOWERINFO was sent.
-    std::optional<std::uint32_t> link;  // Of the leader's stream to us, from LEADERINFO on.
-    Phase phase = Phase::discovery;
-    bool is_acknowledged = false;  // NEWLEADER was.
-    Epoch epoch;                   // From LEADERINFO on.
-    LogIndex commit;               // Of the leader; applied when service begins.
-    Time heard;
-    std::optional<consensus::SnapshotMeta> image;  // That is being received.
-    std::uint64_t position = 0;                    // Of it, stored.
-  };
-  // The latest of a peer's streams to us.
-  struct Inbound {
-    std::uint32_t link = 0;
-    SessionNumber asked = 0;  // In the last FOLLOWERINFO on it; its sessions are numbered from 1.
-  };
   struct Unsynced {
     consensus::WriteSeq seq;
     LogIndex last;
-  };
-  struct Known {
-    consensus::LogId at;
-    consensus::Config config;
   };
   using Votes = std::map<NodeId, Notification>;
 
@@ -145,10 +87,7 @@ class Zab final : public consensus::Module {
   void begin_round(std::string_view reason);
   void vote_for(const Vote& vote);
   void notify(NodeId peer, bool is_reply = false);
-  void hear_config(NodeId from, const Notification& notification);
   void reconsider();
-  bool in_any_config(NodeId node, bool (*has)(const consensus::Config&, NodeId)) const;
-  const consensus::Config& config_of(NodeId candidate) const;
   bool stands() const;
   void reply(NodeId from, const Notification& notification);
   void adopt_config(const Notification& notification);
@@ -221,14 +160,10 @@ class Zab final : public consensus::Module {
   void handle(NodeId from, Epoch epoch, const PingReply& reply);
 
   // membership.cc
-  bool is_voter(NodeId node) const { return voters_.contains(node); }
-  const consensus::Config& config_in_force() const;
-  consensus::LogId latest_config_at() const;
   bool is_quorum(const std::function<bool(NodeId)>& agrees) const;
   std::string_view objection_to(const consensus::Config& target) const;
   void note_configs(const std::vector<consensus::Entry>& entries);
-  void forget_configs(LogIndex from);
-  void set_config(consensus::Config config, consensus::LogId at);
+  void announce_config();
   void propose_config(consensus::Config config);
   void advance_change();
   void finish_change();
@@ -248,12 +183,7 @@ class Zab final : public consensus::Module {
   bool is_started_ = false;
 
   consensus::HardState hard_state_;
-  consensus::Config config_;    // The last in the log, committed or not.
-  consensus::LogId config_at_;  // Its entry, or the image it is in force at; 0: as configured.
-  consensus::Config base_config_;
-  std::set<NodeId> voters_;                        // Of the one in force, both halves.
-  std::optional<Known> adopted_;                   // A later one, from others.
-  std::map<LogIndex, consensus::Config> configs_;  // Of the log's entries behind the image.
+  Configurations configs_;
   std::optional<NodeId> leader_;
   std::optional<std::pair<Epoch, std::optional<NodeId>>> announced_;  // The last LeaderKnown.
   LogIndex commit_;
@@ -272,13 +202,10 @@ class Zab final : public consensus::Module {
   std::optional<Session> session_;
   SessionNumber sessions_ = 0;
 
-  std::uint64_t round_ = 1;                // logicalclock.
-  Vote vote_;                              // Ours while we look, then that of our ensemble.
-  std::map<NodeId, Known> heard_configs_;  // That others go by; ours is another.
-  std::map<NodeId, consensus::LogId> peers_config_at_;  // What they said last.
-  std::map<NodeId, consensus::LogId> told_config_;      // What we told them last.
-  Votes votes_;                                         // Of this round, our own among them.
-  Votes decided_;  // Of those that look no longer (ZooKeeper's outofelection).
+  std::uint64_t round_ = 1;  // logicalclock.
+  Vote vote_;                // Ours while we look, then that of our ensemble.
+  Votes votes_;              // Of this round, our own among them.
+  Votes decided_;            // Of those that look no longer (ZooKeeper's outofelection).
   Time finalize_at_ = Time::max();
   Time notify_at_;
   Duration notify_interval_;
@@ -288,9 +215,6 @@ class Zab final : public consensus::Module {
   std::deque<Proposed> doubtful_;
   Time doubtful_deadline_ = Time::max();
 };
-
-// Whether what the node says weighs anything: it votes in one half, and not with weight 0.
-bool has_weight(const consensus::Config& config, NodeId node);
 
 // A ModuleFactory: make_zab(context).
 std::unique_ptr<consensus::Module> make_zab(consensus::ModuleContext context);
