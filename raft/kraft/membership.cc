@@ -111,7 +111,7 @@ void Kraft::advance_change() {
     return;
   }
   Change& change = *leadership_->change;
-  if (change.appended > commit_) return;
+  if (voters_.at().index > commit_) return;  // Also one that was given up before it was committed.
   const Config next = next_towards(config(), change.target);
   if (next == config()) return end_change(Fate::committed);
   for (const Member& member : next.members) {
