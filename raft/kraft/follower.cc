@@ -76,8 +76,8 @@ bool Kraft::is_answered_by_leader(NodeId from, Epoch epoch, std::optional<NodeId
   const auto whom = [this] { return std::tuple{hard_state_.epoch, state_, leader_}; };
   const auto before = whom();
   const bool is_current = learn(from, epoch, leader);
-  if (before != whom() && state_ == State::follower) {
-    fetch();
+  if (before != whom()) {  // An observer without a leader has asked another one already.
+    if (state_ == State::follower) fetch();
     return false;
   }
   if (is_current && state_ == State::follower && leader_ == from && leader == from) return true;
@@ -110,7 +110,8 @@ void Kraft::handle(NodeId from, Epoch epoch, const BeginQuorumEpoch& request) {
     return;
   }
   send(from, BeginQuorumEpochResponse{leader_}, hard_seq_);
-  if (!outstanding_) fetch();
+  if (state_ == State::prospective && ended_ != epoch) return lose_election();  // It is there.
+  if (state_ == State::follower && !outstanding_) fetch();
 }
 
 void Kraft::handle(NodeId from, Epoch epoch, const FetchResponse& response) {
