@@ -14,6 +14,7 @@ bool Replica::admit(const Correlation& correlation, DirectoryId directory, Time 
     end_at_fetch_ = {};
     directory_ = directory;
   }
+  if (last_ != correlation) reading.reset();
   last_ = correlation;
   contact_ = now;
   has_fetched_ = true;
