@@ -46,6 +46,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "storage/bench/micro/": ("wire/",),
     # A protocol's model shares values with the other models, and no code with its module.
     "raft/model/": ("consensus/model/",),
+    "raft/kraft/model/": ("consensus/model/",),
     "zab/model/": ("consensus/model/",),
 }
 

@@ -5,6 +5,7 @@
 #include "consensus/entry_log.h"
 #include "raft/kraft/kraft.h"
 #include "raft/kraft/messages.h"
+#include "raft/kraft/model/kraft_model.h"
 #include "raft/messages.h"
 #include "raft/model/raft_model.h"
 #include "raft/raft.h"
@@ -19,10 +20,12 @@ struct NamedModule {
   std::string_view name;
   std::unique_ptr<consensus::Module> (*make)(consensus::ModuleContext);
   std::string (*words)(const consensus::Message&);
+  std::shared_ptr<consensus::model::Model> (*model)();
 };
-constexpr NamedModule modules[] = {{"raft", raft::make_raft, raft::describe},
-                                   {"kraft", raft::kraft::make_kraft, raft::kraft::describe},
-                                   {"zab", zab::make_zab, zab::describe}};
+constexpr NamedModule modules[] = {
+    {"raft", raft::make_raft, raft::describe, raft::model::make_raft_model},
+    {"kraft", raft::kraft::make_kraft, raft::kraft::describe, raft::kraft::model::make_kraft_model},
+    {"zab", zab::make_zab, zab::describe, [] { return zab::model::make_zab_model(); }}};
 
 }  // namespace
 
@@ -55,9 +58,8 @@ Result<std::function<std::string(const consensus::Message&)>> find_words(std::st
 }
 
 Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name) {
-  if (name == "raft") return raft::model::make_raft_model();
-  if (name == "zab") return zab::model::make_zab_model();
-  return fail(Errc::unsupported, "module={} has no model; allowed are raft, zab", name);
+  TRY(const NamedModule module, find(name));
+  return module.model();
 }
 
 consensus::Capabilities capabilities_of(const consensus::ModuleFactory& factory) {

@@ -16,8 +16,7 @@ std::vector<std::string_view> module_names();
 // Errors: invalid, naming those that exist.
 Result<consensus::ModuleFactory> find_module(std::string_view name);
 
-// The executable model of the protocol, for one group.
-// Errors: unsupported, when there is none.
+// The executable model of the protocol, for one group. Errors: as find_module.
 Result<std::shared_ptr<consensus::model::Model>> make_model(std::string_view name);
 
 // Its messages in words, the kind's name first. Errors: as find_module.

@@ -30,9 +30,6 @@ void take_counts(Verdict& verdict, const runtime::SimulatedWorld& world, const H
 
 std::optional<std::string> TrialOptions::validate() const {
   if (const auto found = find_module(module); !found) return found.error().context;
-  if (model) {
-    if (const auto made = make_model(module); !made) return made.error().context;
-  }
   const auto bug = find_mutant(mutant);
   if (!bug) return bug.error().context;
   const auto fits = check_mutant(*bug, capabilities_of(*find_module(module)));

@@ -35,6 +35,18 @@ BOOST_DATA_TEST_CASE(a_group_stays_correct_under_all_faults_and_recovers, module
   BOOST_TEST(crashes > 50u);
 }
 
+BOOST_DATA_TEST_CASE(a_group_does_what_the_model_of_its_protocol_allows, modules) {
+  TrialOptions options;
+  options.module = sample;
+  options.model = true;
+  for (std::uint64_t seed = 21; seed <= 40; ++seed) {
+    const Verdict verdict = run_trial(seed, options);
+    BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or("")
+                                         << "; replay: ./qlab sim --module " << sample
+                                         << " --model --replay " << seed);
+  }
+}
+
 std::string traced(std::uint64_t seed, TrialOptions options, std::uint64_t& digest) {
   options.trace_file = (std::filesystem::temp_directory_path() /
                         fmt::format("qlab-trial-{}-{}.ndjson", getpid(), options.module))

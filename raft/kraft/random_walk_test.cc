@@ -5,6 +5,7 @@
 #include "consensus/quorum.h"
 #include "consensus/step_world.h"
 #include "raft/kraft/kraft.h"
+#include "raft/kraft/model/kraft_model.h"
 
 namespace qlab::raft::kraft {
 namespace {
@@ -43,7 +44,10 @@ class Walk {
     options_.tuning.batch_bytes_max = random_.below(40);
     options_.tuning.uncommitted_bytes_max = 40;
     options_.tuning.snapshot_chunk_bytes = 1 + random_.below(8);
-    world_ = std::make_unique<StepWorld>(make_kraft, options_);
+    world_ = std::make_unique<StepWorld>(
+        consensus::model::watch(make_kraft, model::make_kraft_model(),
+                                [](const auto& refusal) { BOOST_ERROR(refusal.words()); }),
+        options_);
     world_->observe([this](NodeId node, const Input& input, const std::vector<Effect>& effects) {
       check_step(node, input, effects);
     });
