@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "zab/messages.h"
+#include "zab/model/zab_model.h"
 #include "zab/zab.h"
 
 namespace qlab::zab {
@@ -15,9 +16,11 @@ BOOST_AUTO_TEST_SUITE(zab_scripts)
 // An epoch of those scripts that are about its end has room for three entries.
 consensus::StepWorld::Factory factory_for(const std::string& name) {
   const ZabOptions options{.counter_max = name.starts_with("zab_rollover") ? 3u : 0xFFFFFFFFu};
-  return [options](consensus::ModuleContext context) {
+  const auto make = [options](consensus::ModuleContext context) {
     return std::make_unique<Zab>(std::move(context), options);
   };
+  return consensus::model::watch(make, model::make_zab_model(options.counter_max),
+                                 [](const auto& refusal) { BOOST_ERROR(refusal.words()); });
 }
 
 BOOST_AUTO_TEST_CASE(every_script_causes_the_steps_it_shows) {

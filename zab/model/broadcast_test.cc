@@ -164,6 +164,16 @@ BOOST_AUTO_TEST_CASE(a_message_of_another_session) {
   expect_refused(of_session, rewrites<Ack>([](out::Send&, Ack& ack) { ++ack.session; }));
 }
 
+BOOST_AUTO_TEST_CASE(a_session_that_outlives_its_stream) {
+  const auto sees_one_stream = [](const Input& input, const Status&) -> Input {
+    if (std::holds_alternative<in::LinkDown>(input)) return in::Applied{};
+    auto changed = input;
+    if (auto* receive = std::get_if<in::Receive>(&changed)) receive->link = 1;
+    return changed;
+  };
+  expect_refused(of_session, hears(sees_one_stream));
+}
+
 BOOST_AUTO_TEST_CASE(a_message_of_another_epoch) {
   expect_refused(message_epoch, rewrites<Proposal>([](out::Send& send, Proposal&) {
                    auto copy = std::make_shared<consensus::Message>(*send.message);

@@ -136,6 +136,7 @@ void ZabModel::check_history(Epoch epoch) {
 }
 
 void ZabModel::check(const out::LeaderKnown& effect) {
+  node_->known = effect.leader;
   if (!effect.leader) return;
   const auto begun = epochs_.find(effect.epoch);
   const bool begins = begun != epochs_.end() && begun->second.leader == *effect.leader;

@@ -140,9 +140,10 @@ void ZabModel::check_sent(const out::Send& send, const CommitAndActivate& messag
   require(serves() && message.up_to <= std::min(node_->commit, learner->sent.index), commit_sent,
           "{} of {}", message.up_to, node_->commit);
   const Config& config = node_->config();
+  const NodeId next = message.designated;
   require(config.outgoing.empty() && message.up_to >= node_->config_at() &&
-              counts_in(config, message.designated) && is_synced(message.designated),
-          activates_config, "{} at {}", message.designated, message.up_to);
+              counts_in(config, next) && (next == node_->self.id || is_synced(next)),
+          activates_config, "{} at {}", next, message.up_to);
 }
 
 void ZabModel::check_sent(const out::Send& send, const Ping& ping) {

@@ -67,6 +67,9 @@ void ZabModel::check_status(const consensus::Status& status) {
           leader_votes, "behind {}", node_->config_at());
   const bool same_role = (status.role == "leading") == node_->lead.has_value() &&
                          (status.role == "looking") == (!node_->lead && !node_->session);
+  const bool follows = node_->session && node_->known == node_->session->leader;
+  require(node_->known == status.leader && (!status.leader || serves() || follows), leader_known,
+          "{} as {}", status.leader.value_or(no_node), status.role);
   require(same_role && status.epoch == node_->hard.epoch && status.commit == node_->commit &&
               status.last == last_id(node_->log),
           agrees, "role={} epoch={} commit={} last={}.{}", status.role, status.epoch, status.commit,

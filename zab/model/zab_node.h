@@ -61,7 +61,8 @@ struct Node : Replica {
   std::optional<Leadership> lead;
   std::optional<Session> session;
   bool is_active = false;
-  Config in_force;                          // As it says.
+  Config in_force;                          // As it says, and so is
+  std::optional<NodeId> known;              // who leads.
   std::set<std::pair<NodeId, Vote>> votes;  // Heard since it began to look.
   std::pair<std::uint64_t, Vote> voted;     // Told since then; with its round.
   std::map<NodeId, std::pair<std::uint32_t, FollowerInfo>> infos;  // The last heard, and where.
