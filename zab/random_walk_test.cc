@@ -29,6 +29,7 @@ struct Counts {
   std::size_t images = 0;   // Installed.
   std::size_t configs = 0;  // Committed.
   std::size_t cuts = 0;
+  std::size_t without_one = 0;  // Healed with a node missing.
   std::map<Fate, std::size_t> fates;
 };
 
@@ -74,6 +75,7 @@ class Walk {
     counts.epochs += leaders_.size();
     counts.images += images_;
     counts.cuts += cuts_;
+    counts.without_one += without_one_;
     for (const Entry& entry : committed_) counts.configs += entry.kind == EntryKind::config;
     for (const auto& [request, fate] : fates_) ++counts.fates[fate];
   }
@@ -235,14 +237,56 @@ class Walk {
 
   LogIndex known_commit() const { return LogIndex{static_cast<std::int64_t>(committed_.size())}; }
 
-  // Liveness: with all up and connected, a leader commits, and all hear of it.
+  // Liveness: with all up and connected, or with one missing that is not needed, a leader commits,
+  // and in the end all have heard of it.
   void heal() {
+    const NodeId missing = random_.chance(0.4) ? any_node() : no_node;
+    if (missing != no_node && world_->is_up(missing)) world_->crash(missing);
     for (const auto& member : options_.config.members) {
-      if (!world_->is_up(member.id)) world_->restart(member.id);
+      if (member.id != missing && !world_->is_up(member.id)) world_->restart(member.id);
+    }
+    for (const auto& member : options_.config.members) {
       for (const auto& other : options_.config.members) {
         if (member.id != other.id) world_->connect(member.id, other.id);
       }
     }
+    if (missing != no_node) {
+      if (can_do_without(missing)) {
+        ++without_one_;
+        BOOST_TEST_CONTEXT("without node " << missing) {
+          commit_again();
+        }
+      }
+      world_->restart(missing);
+    }
+    commit_again();
+    for (const auto& [id, node] : world_->nodes()) {
+      BOOST_TEST((node.commit == known_commit()), fmt::format("node {}", id));
+      BOOST_TEST((node.disk_log.last().index == known_commit()), fmt::format("node {}", id));
+    }
+  }
+
+  // The others are a quorum of every configuration that is in a log of theirs.
+  bool can_do_without(NodeId missing) const {
+    const auto is_there = [missing](NodeId id) { return id != missing; };
+    const auto suffice = [&](const Config& config) {
+      return consensus::is_quorum(config, consensus::QuorumUse::commit, is_there);
+    };
+    for (const auto& [id, node] : world_->nodes()) {
+      if (id == missing) continue;
+      if (!suffice(node.log.snapshot().last.index > LogIndex{0} ? node.log.snapshot().config
+                                                                : options_.config)) {
+        return false;
+      }
+      for (const Entry& entry : node.log.read(node.log.first(), SIZE_MAX)) {
+        if (entry.kind != EntryKind::config) continue;
+        if (!suffice(consensus::decode_config(*entry.body).value())) return false;
+      }
+    }
+    return true;
+  }
+
+  void commit_again() {
     world_->advance(std::chrono::seconds(30), true);
     const std::size_t before = committed_.size();
     for (int tries = 0; tries < 3 && committed_.size() == before; ++tries) {
@@ -252,10 +296,6 @@ class Walk {
       world_->advance(std::chrono::seconds(5), true);
     }
     BOOST_TEST(committed_.size() > before);
-    for (const auto& [id, node] : world_->nodes()) {
-      BOOST_TEST((node.commit == known_commit()), fmt::format("node {}", id));
-      BOOST_TEST((node.disk_log.last().index == known_commit()), fmt::format("node {}", id));
-    }
   }
 
   // What a proposal's maker was told is what happened.
@@ -285,6 +325,7 @@ class Walk {
   std::uint64_t requests_ = 0;
   std::size_t images_ = 0;
   std::size_t cuts_ = 0;
+  std::size_t without_one_ = 0;
   std::map<Epoch, NodeId> leaders_;
   std::set<std::vector<Member>> decided_;  // Configurations whose first half was committed.
   std::map<Epoch, LogId> histories_;
@@ -314,8 +355,9 @@ BOOST_AUTO_TEST_CASE(safety_and_liveness_hold_with_crashes_between_any_two_write
   }
   BOOST_TEST_MESSAGE("commits " << counts.commits << " epochs " << counts.epochs << " images "
                                 << counts.images << " configs " << counts.configs << " cuts "
-                                << counts.cuts << " superseded " << counts.fates[Fate::superseded]
-                                << " unknown " << counts.fates[Fate::unknown]);
+                                << counts.cuts << " without one " << counts.without_one
+                                << " superseded " << counts.fates[Fate::superseded] << " unknown "
+                                << counts.fates[Fate::unknown]);
   if (last - first < 399) return;
   // The walks go where it matters.
   BOOST_TEST(counts.commits > 1000u);
@@ -323,6 +365,7 @@ BOOST_AUTO_TEST_CASE(safety_and_liveness_hold_with_crashes_between_any_two_write
   BOOST_TEST(counts.images > 20u);
   BOOST_TEST(counts.configs > 20u);
   BOOST_TEST(counts.cuts > 5u);
+  BOOST_TEST(counts.without_one > 50u);
   BOOST_TEST(counts.fates[Fate::superseded] > 2u);
   BOOST_TEST(counts.fates[Fate::unknown] > 10u);
 }
