@@ -68,7 +68,8 @@ consensus::Capabilities Raft::capabilities() const {
           .witnesses = true,
           .forwarding = true,
           .quorum_sizes = true,
-          .weighted_quorums = true};
+          .weighted_quorums = true,
+          .named_disks = true};
 }
 
 void Raft::step(Time now, const consensus::Input& input, std::vector<consensus::Effect>& effects) {

@@ -66,7 +66,7 @@ void AppendRegister::on_leader_known(Epoch epoch, std::optional<NodeId>) {
 }
 
 bool AppendRegister::is_blind() const {
-  return history_.bare.contains(node_.id());
+  return history_.is_bare(node_.id());
 }
 
 std::unique_ptr<consensus::SnapshotSource> AppendRegister::snapshot() {

@@ -21,7 +21,10 @@ Group::Group(runtime::SimulatedWorld& world, Swarm swarm,
   for (Member& member : swarm_.replica.config.members) {
     if (swarm_.keyed) member.directory = history_.directories[member.id];
   }
-  for (const NodeId id : nodes()) boot(id);
+  for (const NodeId id : nodes()) {
+    history_.in_force(id, swarm_.replica.config, {});
+    boot(id);
+  }
 }
 
 DirectoryId Group::new_disk(NodeId id) {
@@ -29,6 +32,7 @@ DirectoryId Group::new_disk(NodeId id) {
 }
 
 void Group::boot(NodeId id) {
+  std::erase_if(history_.asked, [id](const auto& asked) { return asked.first.first == id; });
   world_.boot(id, [this, id](runtime::Runtime&) {
     auto replica = std::make_shared<Replica>(world_.node(id), history_, swarm_.replica);
     replicas_[id] = replica;
@@ -91,7 +95,7 @@ Config Group::draw_target(const Config& now) {
   target.outgoing.clear();
   const auto draw_role = [&](NodeId id) {
     // Who was a witness has no whole log, and stays one.
-    if (history_.bare.contains(id)) return MemberRole::witness;
+    if (history_.is_bare(id)) return MemberRole::witness;
     if (capabilities_.witnesses && random_.chance(0.1)) return MemberRole::witness;
     return random_.chance(0.2) ? MemberRole::observer : MemberRole::voter;
   };
@@ -99,8 +103,9 @@ Config Group::draw_target(const Config& now) {
     const auto at = std::find_if(target.members.begin(), target.members.end(),
                                  [id](const Member& m) { return m.id == id; });
     if (at != target.members.end()) {
-      const bool again = !has_its_disk(*at) || random_.chance(0.2);
-      const bool keep = random_.chance(0.3);
+      // The replica with its old disk goes before that with the new one comes.
+      const bool again = has_its_disk(*at) && random_.chance(0.2);
+      const bool keep = has_its_disk(*at) && random_.chance(0.3);
       if (keep && !again) {
         at->role = draw_role(id);
         return;
@@ -122,22 +127,37 @@ void Group::reconfigure() {
   Replica* leader = a_leader();
   if (leader == nullptr) return;
   Config target = draw_target(leader->config());
-  if (!consensus::check_config(target)) return;
+  if (!consensus::check_config(target) || !can_do_without(target, no_node)) return;
   leader->reconfigure(std::move(target));
 }
 
-void Group::wipe(NodeId id) {
+bool Group::can_do_without(const Config& config, NodeId id) const {
+  if (!swarm_.keyed) return true;
+  const auto gone = [&](NodeId other) {
+    const Member& member = *consensus::find_member(config, other);
+    return other == id || member.role == MemberRole::witness || !has_its_disk(member);
+  };
+  return consensus::is_quorum_possible(config, consensus::QuorumUse::elect, gone) &&
+         consensus::is_quorum_possible(config, consensus::QuorumUse::commit, gone);
+}
+
+bool Group::may_wipe(NodeId id) const {
   for (const auto& [node, config] : history_.configs) {
-    const auto gone = [&](NodeId other) {
-      return other == id || !has_its_disk(*consensus::find_member(config, other));
-    };
-    for (const auto use : {consensus::QuorumUse::elect, consensus::QuorumUse::commit}) {
-      if (!consensus::is_quorum_possible(config, use, gone)) return;
-    }
+    if (!history_.is_committed(history_.configured_at.at(node))) return false;
+    // Whoever is no member of its own configuration elects nobody with it.
+    const Member* holder = consensus::find_member(config, node);
+    const bool counts = holder != nullptr && has_its_disk(*holder);
+    if (counts && !can_do_without(config, id)) return false;
   }
+  return std::all_of(history_.asked.begin(), history_.asked.end(),
+                     [&](const auto& asked) { return can_do_without(asked.second, id); });
+}
+
+void Group::wipe(NodeId id) {
+  if (!may_wipe(id)) return;
   if (is_up(id)) world_.crash(id);
-  history_.directories[id] = new_disk(id);
-  history_.logs[id] = {};
+  history_.wipe(id, new_disk(id));
+  history_.in_force(id, swarm_.replica.config, {});
   boot(id);
 }
 
@@ -155,7 +175,7 @@ bool Group::has_converged() {
   const Config& config = leader->config();
   if (!config.outgoing.empty()) return false;
   for (const Member& member : config.members) {
-    if (history_.bare.contains(member.id) || !has_its_disk(member)) continue;
+    if (history_.is_bare(member.id) || !has_its_disk(member)) continue;
     if (replica(member.id)->applied() != last) return false;
   }
   return true;

@@ -33,8 +33,8 @@ class Group {
   void begin_load(Duration interval);
   // Asks a leader for another configuration, of the nodes there are and with the disks they have.
   void reconfigure();
-  // The node boots with an empty disk: another replica. Only while a quorum of every configuration
-  // in force is left of those that have kept theirs. Requires: swarm().keyed.
+  // The node boots with an empty disk: another replica. Only while every configuration in force is
+  // committed and it and those asked for can do without the node. Requires: swarm().keyed.
   void wipe(NodeId id);
   void end_datagrams() { swarm_.replica.datagrams = {}; }
 
@@ -48,6 +48,10 @@ class Group {
   void ask(Replica& replica);
   consensus::Config draw_target(const consensus::Config& now);
   bool has_its_disk(const consensus::Member& member) const;
+  // Whether those that have kept their disks, but for that node, are a quorum, and without the
+  // witnesses: what is on a wiped disk and a witness alone is out of reach.
+  bool can_do_without(const consensus::Config& config, NodeId id) const;
+  bool may_wipe(NodeId id) const;
   DirectoryId new_disk(NodeId id);
 
   runtime::SimulatedWorld& world_;

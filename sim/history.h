@@ -2,6 +2,7 @@
 // All that ever happened in a simulated group, seen from outside with eyes on every replica. The
 // invariants judge it after every step (invariants.h).
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -92,9 +93,14 @@ struct Claim {
 };
 
 struct History {
-  std::map<NodeId, ReplicaLog> logs;            // Of nodes that are down: as when they went down.
-  std::map<NodeId, consensus::Config> configs;  // In force at each node.
-  std::set<NodeId> bare;  // Once witnesses: what their logs say is not whole, nor is their state.
+  std::map<NodeId, ReplicaLog> logs;  // Of nodes that are down: as when they went down.
+  std::map<consensus::ReplicaKey, ReplicaLog> wiped;  // What was on disks that are gone.
+  std::map<NodeId, consensus::Config> configs;        // In force at each node.
+  std::map<NodeId, consensus::LogId> configured_at;   // The entries of these; {0, 0}: none.
+  // Configurations that nodes were asked for, numbered, and have not answered since they came up.
+  std::map<std::pair<NodeId, std::uint64_t>, consensus::Config> asked;
+  // Once witnesses: what their logs say is not whole, nor is their state.
+  std::set<consensus::ReplicaKey> bare;
   std::map<NodeId, DirectoryId> directories;  // Of the disk each node has now.
 
   std::map<Epoch, NodeId> leaders;  // Who led first in an epoch.
@@ -107,26 +113,30 @@ struct History {
   LogIndex done;  // The last entry that any client has seen: acknowledged, or in a read.
 
   Fresh fresh;
+  std::function<void(NodeId)>
+      on_vote;  // That node is about to save an epoch or a vote. May be empty.
 
   // Counts, for people.
   std::uint64_t proposed = 0;
   std::uint64_t reads_served = 0;
   std::uint64_t images_installed = 0;
   std::uint64_t configs_changed = 0;
+  std::uint64_t configs_asked = 0;
 
-  void in_force(NodeId node, const consensus::Config& config);
+  void in_force(NodeId node, const consensus::Config& config, const consensus::LogId& at);
+  bool is_bare(NodeId node) const;
+  // {0, 0} is.
+  bool is_committed(const consensus::LogId& id) const;
+  // The node's disk is gone, and it gets another one.
+  void wipe(NodeId node, DirectoryId disk);
+  // The log of the replica that a member is; null when it never had one. One that was wiped is
+  // judged by what it had.
+  const ReplicaLog* log_of(const consensus::Member& member) const;
   // A node says that all up to `index` is committed, and is the first to do so.
   void claim(NodeId node, LogIndex index) {
     if (!claims.empty() && claims.rbegin()->first >= index) return;
     claims.emplace(index, Claim{node, configs[node]});
   }
 };
-
-inline void History::in_force(NodeId node, const consensus::Config& config) {
-  configs[node] = config;
-  for (const consensus::Member& member : config.members) {
-    if (member.role == consensus::MemberRole::witness) bare.insert(member.id);
-  }
-}
 
 }  // namespace qlab::sim

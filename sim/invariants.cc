@@ -113,13 +113,8 @@ Finding committed_entries_are_durable_on_a_quorum(const History& history) {
     }
     const auto keeps = [&](NodeId id) {
       const consensus::Member* member = consensus::find_member(claim->second.config, id);
-      const auto disk = history.directories.find(id);
-      if (member->directory != DirectoryId{} &&
-          (disk == history.directories.end() || disk->second != member->directory)) {
-        return false;
-      }
-      const auto log = history.logs.find(id);
-      return log != history.logs.end() && log->second.keeps(applied.entry);
+      const ReplicaLog* log = history.log_of(*member);
+      return log != nullptr && log->keeps(applied.entry);
     };
     if (consensus::is_quorum(claim->second.config, consensus::QuorumUse::commit, keeps)) continue;
     std::string who;

@@ -178,13 +178,32 @@ BOOST_AUTO_TEST_CASE(the_quorum_is_that_of_the_configuration_in_which_it_was_com
   BOOST_TEST(found().ends_with("without a quorum: 1 has it, 2 lacks it"));
 }
 
-BOOST_AUTO_TEST_CASE(a_wiped_disk_counts_for_nobody) {
-  for (consensus::Member& member : history.configs[one].members) {
+void name_disks(ThreeVoters& group) {
+  for (consensus::Member& member : group.history.configs[one].members) {
     member.directory = Uuid{1, static_cast<std::uint64_t>(member.id.value())};
-    history.directories[member.id] = member.directory;
+    group.history.directories[member.id] = member.directory;
   }
-  history.directories[two] = Uuid{2, 2};
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_that_was_wiped_is_judged_by_what_it_had_durably) {
+  name_disks(*this);
+  const History before = history;
   apply_at_one(append_second({one, two}));
+  history.wipe(two, Uuid{2, 2});
+  BOOST_TEST(found() == "nothing");
+  history = before;
+  apply_at_one(append_second({one}));
+  history.wipe(two, Uuid{2, 2});
+  BOOST_TEST(found().ends_with("without a quorum: 1 has it, 2 lacks it, 3 lacks it"));
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_on_another_disk_counts_for_nobody) {
+  name_disks(*this);
+  history.wipe(two, Uuid{2, 2});
+  history.logs[two].append(WriteSeq(1), {entry(1, 1, 7)});
+  const ChainedEntry second = append_second({one, two});
+  BOOST_TEST(history.logs[two].keeps(second));  // And is not asked.
+  apply_at_one(second);
   BOOST_TEST(found().ends_with("without a quorum: 1 has it, 2 lacks it, 3 lacks it"));
 }
 

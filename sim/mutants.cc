@@ -223,15 +223,17 @@ Result<void> check_mutant(Mutant mutant, const consensus::Capabilities& capabili
 
 std::unique_ptr<consensus::Module> make_mutant(Mutant mutant,
                                                const consensus::ModuleFactory& factory,
-                                               consensus::ModuleContext context) {
+                                               consensus::ModuleContext context,
+                                               const consensus::Config& configured) {
   if (mutant == Mutant::none) return factory(std::move(context));
-  const consensus::Config base = context.recovery.base;
   const NodeId self = context.self.id;
   const Epoch synced = context.recovery.hard_state.synced_epoch;
   if (mutant == Mutant::lease_without_margin) context.tuning.clock_drift_ppm = 0;
-  if (mutant == Mutant::config_not_recovered) context.recovery.config = base;
+  if (mutant == Mutant::config_not_recovered) {
+    context.recovery.config = context.recovery.base = configured;
+  }
   if (mutant == Mutant::leader_not_recovered) context.recovery.hard_state.leader.reset();
-  return std::make_unique<Mutated>(mutant, factory(std::move(context)), base, self, synced);
+  return std::make_unique<Mutated>(mutant, factory(std::move(context)), configured, self, synced);
 }
 
 }  // namespace qlab::sim

@@ -35,9 +35,11 @@ Result<Mutant> find_mutant(std::string_view name);
 // Errors: unsupported.
 Result<void> check_mutant(Mutant mutant, const consensus::Capabilities& capabilities);
 
-// A module with the bug in it; the module itself for `none`.
+// A module with the bug in it; the module itself for `none`. `configured`: what the replica began
+// with in its first life.
 std::unique_ptr<consensus::Module> make_mutant(Mutant mutant,
                                                const consensus::ModuleFactory& factory,
-                                               consensus::ModuleContext context);
+                                               consensus::ModuleContext context,
+                                               const consensus::Config& configured);
 
 }  // namespace qlab::sim

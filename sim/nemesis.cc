@@ -30,6 +30,11 @@ Nemesis::Nemesis(Group& group) : group_(group), random_(group.world().random().f
   weigh(&Nemesis::resign_a_leader, 1);
   if (group.swarm().transfers) weigh(&Nemesis::transfer, 4);
   if (group.swarm().reconfigures) weigh(&Nemesis::reconfigure, 12);
+  if (group.swarm().contests) {
+    acts_.assign(8, &Nemesis::contest);
+    interval_ = 3 * group.swarm().replica.tuning.election_timeout;
+    group.history().on_vote = [this](NodeId id) { on_vote(id); };
+  }
   if (group.swarm().keyed) weigh(&Nemesis::wipe_one, 2);
   // What undoes them is never left out.
   acts_.insert(acts_.end(), 3 + random_.below(6), &Nemesis::boot_one);
@@ -64,6 +69,27 @@ void Nemesis::strike() {
   group_.world().after(next, [this] { strike(); });
 }
 
+// In the middle of the write, or before the election is over.
+void Nemesis::on_vote(NodeId id) {
+  if (!striking_ || id != doomed_voter_ || !random_.chance(0.7)) return;
+  doomed_voter_ = no_node;
+  if (random_.chance(0.5)) {
+    group_.world().node(id).disk().crash_at_change(1);
+    return boot_soon(id);
+  }
+  const auto most = std::chrono::microseconds(random_.chance(0.7) ? 10 : 15'000);
+  const Duration down_after(random_.between(0, Duration(most).count()));
+  group_.world().after(down_after, [this, id] {
+    if (striking_) bounce(id);
+  });
+}
+
+void Nemesis::boot_soon(NodeId id) {
+  group_.world().after(std::chrono::milliseconds(random_.between(1, 5)), [this, id] {
+    if (striking_ && !group_.is_up(id)) group_.boot(id);
+  });
+}
+
 void Nemesis::keep_booting() {
   if (!striking_) return;
   group_.boot_all();
@@ -89,7 +115,10 @@ void Nemesis::crash_all() {
 }
 
 void Nemesis::bounce_one() {
-  const NodeId id = any();
+  bounce(any());
+}
+
+void Nemesis::bounce(NodeId id) {
   crash(id);
   if (!group_.is_up(id)) group_.boot(id);
 }
@@ -150,6 +179,21 @@ void Nemesis::bridge() {
     if (id != both) sides[random_.below(2)].push_back(id);
   }
   part(sides[0], sides[1]);
+}
+
+void Nemesis::contest() {
+  const Replica* leader = group_.a_leader();
+  const NodeId both = leader != nullptr ? leader->id() : any();
+  heal_links();
+  resume_all();
+  group_.boot_all();
+  std::vector<NodeId> sides[2];
+  for (const NodeId id : group_.nodes()) {
+    if (id != both) sides[sides[0].size() > sides[1].size() ? 1 : 0].push_back(id);
+  }
+  part(sides[0], sides[1]);
+  bounce(both);
+  doomed_voter_ = both;
 }
 
 void Nemesis::heal_links() {

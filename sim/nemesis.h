@@ -31,8 +31,9 @@ class Nemesis {
   void resume_all();
   void block_one_way();
   void isolate_one();
-  void split();   // Two sides that do not hear each other.
-  void bridge();  // The same, but for one node that hears both.
+  void split();    // Two sides that do not hear each other.
+  void bridge();   // The same, but for one node that hears both.
+  void contest();  // Who hears both loses them for a moment: both sides want its vote.
   void heal_links();
   void break_a_link();
   void slow_a_link();
@@ -45,13 +46,17 @@ class Nemesis {
   void keep_booting();
 
   NodeId any();
+  void on_vote(NodeId id);
+  void boot_soon(NodeId id);
   void part(const std::vector<NodeId>& left, const std::vector<NodeId>& right);
   void crash(NodeId id);
+  void bounce(NodeId id);
 
   Group& group_;
   Prng random_;
   bool striking_ = false;
   Duration interval_;
+  NodeId doomed_voter_ = no_node;  // Goes down when it votes, once.
   double sync_failure_chance_ = 0;
   Duration reboot_after_{};  // Whoever is down is up again within it; 0: when boot_one() strikes.
   std::map<NodeId, Duration> slow_disks_;

@@ -17,7 +17,7 @@ Probe::Probe(std::unique_ptr<consensus::Module> inner, const runtime::SimulatedN
   const consensus::Recovery& recovery = context.recovery;
   const bool possible = log().recover(context.log, recovery.hard_state, history_.committed);
   history_.fresh.recovered.push_back({node_.id(), possible});
-  history_.in_force(node_.id(), recovery.config);
+  history_.in_force(node_.id(), recovery.config, log().configured_at());
   if (model_ == nullptr) return;
   const consensus::ReplicaKey self{node_.id(), history_.directories.at(node_.id())};
   model_->attend(node_.id(), context.now, tuning_);
@@ -53,6 +53,7 @@ void Probe::note(const consensus::Effect& effect) {
     log().truncate(truncation->seq, truncation->from);
   } else if (const auto* save = std::get_if<out::SaveHardState>(&effect)) {
     log().save(save->seq, save->state);
+    if (history_.on_vote) history_.on_vote(node_.id());
   } else if (const auto* store = std::get_if<out::StoreSnapshot>(&effect)) {
     log().store(store->seq);
   } else if (const auto* install = std::get_if<out::InstallSnapshot>(&effect)) {
@@ -66,7 +67,7 @@ void Probe::note(const consensus::Effect& effect) {
   } else if (const auto* active = std::get_if<out::Activate>(&effect)) {
     history_.fresh.activated.push_back({node_.id(), active->epoch, active->ready_at, commit_});
   } else if (const auto* config = std::get_if<out::ConfigActive>(&effect)) {
-    history_.in_force(node_.id(), config->config);
+    history_.in_force(node_.id(), config->config, config->at);
     ++history_.configs_changed;
   }
 }

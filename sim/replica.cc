@@ -50,7 +50,7 @@ Task<void> Replica::come_up() {
   CHECK(engine.has_value());
   engine_ = std::move(*engine);
   consensus::ModuleFactory factory = [this](consensus::ModuleContext context) {
-    auto module = make_mutant(options_.mutant, options_.module, context);
+    auto module = make_mutant(options_.mutant, options_.module, context, options_.config);
     return std::make_unique<Probe>(std::move(module), node_, history_, context, options_.model);
   };
   auto driver = co_await Driver::open(node_, *engine_, register_, factory, driver_options());
@@ -112,7 +112,7 @@ void Replica::read() {
 Task<void> Replica::read_now() {
   const LogIndex done = history_.done;
   const auto ready = co_await driver_->read_barrier();
-  if (!ready || !node_.is_up() || history_.bare.contains(node_.id())) co_return;
+  if (!ready || !node_.is_up() || history_.is_bare(node_.id())) co_return;
   history_.fresh.reads.push_back({node_.id(), done, register_.applied(), register_.state()});
 }
 
@@ -121,7 +121,10 @@ void Replica::reconfigure(consensus::Config target) {
 }
 
 Task<void> Replica::reconfigure_now(consensus::Config target) {
+  const auto asked = std::pair{node_.id(), ++history_.configs_asked};
+  history_.asked.emplace(asked, target);
   const auto done = co_await driver_->reconfigure(std::move(target));
+  if (node_.is_up()) history_.asked.erase(asked);
   node_.trace().emit("reconfigured", {{"ok", done.has_value()},
                                       {"why", done ? std::string() : done.error().context}});
 }

@@ -57,6 +57,7 @@ class Replica final : public runtime::TransportHandler {
   void transfer(std::optional<NodeId> to);
   void resign();
 
+  NodeId id() const { return node_.id(); }
   bool is_ready() const { return driver_ != nullptr; }
   // Requires: ready.
   consensus::Status status() const { return driver_->status(); }

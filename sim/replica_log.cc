@@ -118,11 +118,14 @@ bool ReplicaLog::recover(const consensus::LogView& log, const HardState& state,
   // What the image covers is taken from it; of the log, what is behind the last entry forgotten.
   found.entries.resize(static_cast<std::size_t>(log.first().value() - 1));
   std::uint64_t chain = found.entries.empty() ? 0 : found.entries.back().chain;
+  configured_at_ = {};
   for (LogIndex next = log.first(); next <= log.last().index; next = next.next()) {
     for (const consensus::Entry& entry : log.read(next, 1u << 20)) {
       found.entries.push_back(chain_after(chain, entry));
       chain = found.entries.back().chain;
       next = entry.id.index;
+      const bool is_new = entry.kind == consensus::EntryKind::config && next > image_last.index;
+      if (is_new) configured_at_ = entry.id;
     }
   }
   State candidate = durable_;

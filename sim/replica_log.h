@@ -61,6 +61,8 @@ class ReplicaLog {
   bool sees(const ChainedEntry& entry) const { return now_.has(entry); }
   bool keeps(const ChainedEntry& entry) const { return durable_.has(entry); }
   std::size_t size() const { return now_.entries.size(); }
+  // The last configuration that recover() found behind its image; {0, 0}: none.
+  consensus::LogId configured_at() const { return configured_at_; }
 
  private:
   struct State {
@@ -83,6 +85,7 @@ class ReplicaLog {
   State now_;
   State durable_;
   std::deque<Write> pending_;  // Asked for, and not known to be durable.
+  consensus::LogId configured_at_;
 };
 
 }  // namespace qlab::sim

@@ -19,6 +19,7 @@ struct Swarm {
   double read_chance = 0.2;
   bool reconfigures = false;
   bool transfers = false;
+  bool contests = false;  // Elections are, and votes are forgotten in crashes if they can be.
 
   std::string words() const;
 };

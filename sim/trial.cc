@@ -19,6 +19,7 @@ void take_counts(Verdict& verdict, const runtime::SimulatedWorld& world, const H
   verdict.virtual_time = world.now() - begun;
   verdict.leaders = history.leaders.size();
   verdict.crashes = nemesis.crashes();
+  verdict.wipes = history.wiped.size();
   verdict.proposed = history.proposed;
   verdict.committed = history.committed.size();
   verdict.reads = history.reads_served;
@@ -117,10 +118,11 @@ std::string Verdict::to_json() const {
   }
   return fmt::format(
       "{{\"seed\":{},\"ok\":{},\"finding\":\"{}\",\"digest\":\"{:016x}\",\"events\":{},"
-      "\"virtual_ms\":{:.0f},\"leaders\":{},\"crashes\":{},\"proposed\":{},\"committed\":{},"
+      "\"virtual_ms\":{:.0f},\"leaders\":{},\"crashes\":{},\"wipes\":{},\"proposed\":{},"
+      "\"committed\":{},"
       "\"reads\":{},\"images\":{},\"configs\":{},\"swarm\":\"{}\"}}",
-      seed, !finding, words, digest, events, to_millis(virtual_time), leaders, crashes, proposed,
-      committed, reads, images, configs, swarm);
+      seed, !finding, words, digest, events, to_millis(virtual_time), leaders, crashes, wipes,
+      proposed, committed, reads, images, configs, swarm);
 }
 
 }  // namespace qlab::sim

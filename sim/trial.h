@@ -30,6 +30,7 @@ struct Verdict {
   Duration virtual_time{};
   std::uint64_t leaders = 0;  // Epochs that had one.
   std::uint64_t crashes = 0;
+  std::uint64_t wipes = 0;
   std::uint64_t proposed = 0;
   std::uint64_t committed = 0;
   std::uint64_t reads = 0;

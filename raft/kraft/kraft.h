@@ -32,7 +32,11 @@ class Kraft final : public consensus::Module {
   explicit Kraft(consensus::ModuleContext context);
 
   consensus::Capabilities capabilities() const override {
-    return {.reads = true, .transfer = true, .reconfigure = true, .snapshots = true};
+    return {.reads = true,
+            .transfer = true,
+            .reconfigure = true,
+            .snapshots = true,
+            .named_disks = true};
   }
   void step(Time now, const consensus::Input& input,
             std::vector<consensus::Effect>& effects) override;
