@@ -40,6 +40,13 @@ BOOST_AUTO_TEST_CASE(an_epoch_that_goes_on_when_its_counter_is_full) {
   expect_refused(counter_full, Mutation{}, group);
 }
 
+BOOST_AUTO_TEST_CASE(proposals_out_of_their_order) {
+  expect_refused(in_order, rewrites<Proposal>([](out::Send&, Proposal& proposal) {
+                   proposal.previous = proposal.entries.front().id;
+                   proposal.entries.erase(proposal.entries.begin());
+                 }));
+}
+
 BOOST_AUTO_TEST_CASE(a_proposal_that_is_changed) {
   const auto changes = [](out::Append& append, const Status& status) {
     if (status.role == "leading" || !status.leader) return;

@@ -55,7 +55,7 @@ inline void expect_refused(const Rule& rule, const Mutation& mutation,
   const auto refusal = consensus::model::first_refusal(group, mutation, 200);
   BOOST_REQUIRE(refusal.has_value());
   BOOST_TEST_MESSAGE(refusal->words());
-  BOOST_TEST((&refusal->rule.expected.front() == &rule.expected.front()), refusal->words());
+  BOOST_TEST(refusal->rule.expected == rule.expected, refusal->words());
 }
 
 inline Mutation makes(std::function<void(const Input&, const Status&, Effects&)> change) {

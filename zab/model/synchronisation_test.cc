@@ -10,6 +10,26 @@ void spoil(out::Append& append) {
 
 BOOST_AUTO_TEST_SUITE(zab_model_synchronisation)
 
+BOOST_AUTO_TEST_CASE(a_restart_without_the_epochs_that_were_durable) {
+  std::vector<consensus::model::Refusal> refusals;
+  const auto watched = consensus::model::watch(
+      make_zab, make_zab_model(), [&](const auto& refusal) { refusals.push_back(refusal); });
+  bool forgets = false;
+  const auto restarts = [&](consensus::ModuleContext context) {
+    if (forgets) context.recovery.hard_state = {};
+    return watched(std::move(context));
+  };
+  consensus::StepWorld world(restarts, group_of_three().options);
+  for (int id = 1; id <= 3; ++id) world.add(NodeId{id});
+  world.advance(std::chrono::seconds(5), true);
+  world.crash(NodeId{1});
+  BOOST_TEST(refusals.empty());
+  forgets = true;
+  world.restart(NodeId{1});
+  BOOST_REQUIRE(!refusals.empty());
+  BOOST_TEST(refusals[0].rule.expected == recovers.expected, refusals[0].words());
+}
+
 BOOST_AUTO_TEST_CASE(a_leader_that_does_not_enter_its_epoch) {
   const auto never_enters = [](const Input&, const Status& status, Effects& effects) {
     if (!is_about_to_lead(status) || has_traced(effects, "LeaderProposesEpoch")) return;
