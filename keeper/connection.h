@@ -42,6 +42,7 @@ class Connection {
   Bytes password;
   std::deque<Asked> queue;  // Oldest first.
   Time last_heard;
+  Time asked_at;               // The leader was asked for the session then, or is asked later.
   std::uint64_t received = 0;  // Requests.
   std::uint64_t sent = 0;      // Replies and events.
 

@@ -21,7 +21,7 @@ Result<PeerMessage> decode_peer_message(ByteView bytes) {
   BytesReader in(bytes);
   PeerMessage message;
   const auto kind = in.get<std::uint8_t>();
-  if (kind < 1 || kind > static_cast<std::uint8_t>(PeerKind::refused)) {
+  if (kind < 1 || kind > static_cast<std::uint8_t>(PeerKind::touched)) {
     in.fail_with("a message's kind");
   }
   message.kind = static_cast<PeerKind>(kind);

@@ -10,12 +10,13 @@ namespace qlab::keeper {
 
 enum class PeerKind : std::uint8_t {
   submit = 1,     // To the leader: id session op body
-  touch = 2,      // To the leader: sessions that were heard of
+  touch = 2,      // To the leader: sessions that were heard of; id, by the sender's clock
   validate = 3,   // To the leader: id session body(password)
   validated = 4,  // Back: id timeout_ms; 0: no such session, or another password
   sync = 5,       // To the leader: id
   synced = 6,     // Back: id index, which covers all that the leader had committed
   refused = 7,    // Back: id of a submit, validate or sync: this server does not lead that epoch
+  touched = 8,    // Back: id
 };
 
 struct PeerMessage {

@@ -72,7 +72,7 @@ Task<void> Server::accept_loop() {
       continue;
     }
     auto connection = std::make_shared<Connection>(runtime_, std::move(*stream), ++last_id_);
-    connection->last_heard = runtime_.now();
+    connection->last_heard = connection->asked_at = runtime_.now();
     connections_.emplace(connection->id, connection);
     gate_.start([connection] { return connection->write_loop(); });
     gate_.start([this, connection] { return serve(connection); });
@@ -145,6 +145,7 @@ void Server::begin_session(const ConnectionPtr& connection, const ConnectRequest
       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
   connection->has_read_only = request.has_read_only;
   connection->asked_session = request.session;
+  connection->asked_at = runtime_.now();
   if (request.session != 0) {
     connection->password = request.password;
     return ask_validation(connection, request.session);
@@ -204,9 +205,12 @@ void Server::tick() {
     const Duration allowed = connection->session == 0
                                  ? options_.session_min()
                                  : std::chrono::milliseconds(connection->timeout_ms);
-    if (runtime_.now() - connection->last_heard <= allowed || connection->is_closed()) continue;
-    log(LogLevel::info, "keeper", "closing {}: nothing came from it for longer than {} ms",
-        connection->remote(), to_millis(allowed));
+    const bool is_silent = runtime_.now() - connection->last_heard > allowed;
+    const Time confirmed = std::max(confirmed_, connection->asked_at);
+    const bool is_unknown = runtime_.now() - confirmed > allowed;
+    if (connection->is_closed() || (!is_silent && !is_unknown)) continue;
+    log(LogLevel::info, "keeper", "closing {}: nothing came from {} for longer than {} ms",
+        connection->remote(), is_silent ? "it" : "the leader", to_millis(allowed));
     connection->close();
   }
   arm_tick();

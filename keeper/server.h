@@ -81,6 +81,7 @@ class Server final : private Machine::Listener {
   ConnectionPtr waiting(std::uint64_t number);  // And waits no longer; null: nobody.
   void give_up_waiting(std::string_view why);
   void touch_sessions();
+  void take_touched(std::uint64_t sent);
 
   runtime::Runtime& runtime_;
   consensus::Driver& driver_;
@@ -94,6 +95,9 @@ class Server final : private Machine::Listener {
   std::map<WatcherId, ConnectionPtr> connections_;
   std::unordered_map<std::int64_t, std::weak_ptr<Connection>> sessions_;  // That are served here.
   std::set<std::int64_t> heard_;  // Sessions, since the leader was told last.
+  // When what the leader is known to have heard from us was sent. A client that this server keeps
+  // for longer than its timeout behind that could believe in a session that ended elsewhere.
+  Time confirmed_;
   WatcherId last_id_ = 0;
 
   Epoch leader_epoch_;

@@ -112,6 +112,8 @@ void Server::on_message(NodeId from, Bytes payload) {
       return take_validation(message->id, message->timeout_ms);
     case PeerKind::synced:
       return take_sync(message->id, message->index);
+    case PeerKind::touched:
+      return take_touched(message->id);
     case PeerKind::refused:
       if (const ConnectionPtr connection = waiting(message->id)) connection->close();
       return;
@@ -129,6 +131,8 @@ void Server::answer_peer(NodeId from, const PeerMessage& message) {
   if (message.kind == PeerKind::touch) {
     if (!is_ours || !leader_.is_active()) return;
     for (const std::int64_t session : message.sessions) leader_.touch(session);
+    answer.kind = PeerKind::touched;
+    static_cast<void>(send(from, answer));
     return;
   }
   if (message.kind == PeerKind::submit && is_ours) {
@@ -158,13 +162,20 @@ void Server::touch_sessions() {
   if (leads() && leader_.is_active()) {
     for (const std::int64_t session : heard_) leader_.touch(session);
     heard_.clear();
-  } else if (leader_id_ && !leads() && !heard_.empty()) {
+    confirmed_ = runtime_.now();
+  } else if (leader_id_ && !leads()) {
     PeerMessage message;
     message.kind = PeerKind::touch;
+    message.id = static_cast<std::uint64_t>(runtime_.now().time_since_epoch().count());
     message.epoch = leader_epoch_;
     message.sessions.assign(heard_.begin(), heard_.end());
     if (send(*leader_id_, message)) heard_.clear();
   }
+}
+
+void Server::take_touched(std::uint64_t sent) {
+  const Time at{Duration(static_cast<Duration::rep>(sent))};
+  if (at <= runtime_.now()) confirmed_ = std::max(confirmed_, at);
 }
 
 // The fate of what waits is unknown. Its clients come back with their sessions.

@@ -178,6 +178,29 @@ BOOST_AUTO_TEST_CASE(a_session_ends_after_its_timeout_and_its_ephemerals_with_it
   ensemble.agree();
 }
 
+// Two holders of one lock: the worst that a coordination service can do.
+BOOST_DATA_TEST_CASE(a_client_of_a_server_that_is_cut_off_is_let_go_before_its_session_ends,
+                     boost::unit_test::data::make(modules), module) {
+  EnsembleOptions options;
+  options.module = module;
+  Ensemble ensemble(9, options);
+  ensemble.until([&] { return ensemble.leader().has_value(); });
+  const NodeId cut{*ensemble.leader() == NodeId{1} ? 2 : 1};
+  const auto owner = ensemble.add_client({cut}, milliseconds(1000));
+  BOOST_REQUIRE((ensemble.error_of(owner, create_request("/lock", "", 1)) == ErrorCode::ok));
+  for (const NodeId other : ensemble.ids()) {
+    if (other == cut) continue;
+    ensemble.world.fabric().block(cut, other);
+    ensemble.world.fabric().block(other, cut);
+  }
+  const NodeId leader = *ensemble.leader();
+  ensemble.until([&] { return !owner->client.is_connected(); });
+  BOOST_TEST((ensemble.server(leader)->machine.state().tree().find("/lock") != no_slot));
+  ensemble.until(
+      [&] { return ensemble.server(leader)->machine.state().tree().find("/lock") == no_slot; });
+  BOOST_TEST(!owner->client.is_connected());
+}
+
 BOOST_AUTO_TEST_CASE(a_session_survives_the_death_of_the_leader_and_takes_its_watches_along) {
   Ensemble ensemble(4, {});
   const auto client = ensemble.add_client({}, seconds(4));
