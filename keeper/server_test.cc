@@ -220,6 +220,25 @@ BOOST_AUTO_TEST_CASE(a_session_survives_the_death_of_the_leader_and_takes_its_wa
   BOOST_TEST((ensemble.error_of(client, path_request(OpCode::exists, "/e")) == ErrorCode::ok));
 }
 
+BOOST_AUTO_TEST_CASE(a_recursive_watch_stays_until_it_is_removed) {
+  Ensemble ensemble(10, {});
+  const auto client = ensemble.add_client({NodeId{1}});
+  Request add = path_request(OpCode::add_watch, "/");
+  add.mode = static_cast<std::int32_t>(wire::keeper::AddWatchMode::persistent_recursive);
+  BOOST_REQUIRE((ensemble.error_of(client, add) == ErrorCode::ok));
+  for (const std::string path : {"/a", "/a/b"}) {
+    BOOST_REQUIRE((ensemble.error_of(client, create_request(path)) == ErrorCode::ok));
+  }
+  BOOST_TEST((client->events == std::vector<WatchEvent>{{EventType::node_created, "/a"},
+                                                        {EventType::node_created, "/a/b"}}));
+  Request remove = path_request(OpCode::remove_watches, "/");
+  remove.mode = static_cast<std::int32_t>(wire::keeper::WatcherType::any);
+  BOOST_TEST((ensemble.error_of(client, remove) == ErrorCode::ok));
+  BOOST_TEST((ensemble.error_of(client, remove) == ErrorCode::no_watcher));
+  BOOST_REQUIRE((ensemble.error_of(client, create_request("/c")) == ErrorCode::ok));
+  BOOST_TEST(client->events.size() == 2u);
+}
+
 BOOST_DATA_TEST_CASE(sync_shows_what_another_client_was_told,
                      boost::unit_test::data::make({false, true}), quorum) {
   EnsembleOptions options;

@@ -1,6 +1,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include "common/prng.h"
+#include "keeper/machine.h"
+#include "keeper/peer_message.h"
 #include "keeper/test_tools.h"
 
 namespace qlab::keeper {
@@ -57,6 +59,42 @@ BOOST_AUTO_TEST_CASE(a_transaction_comes_back_as_it_was_and_a_torn_one_is_corrup
   for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
     BOOST_TEST(!decode_transaction(ByteView(bytes).first(cut)).has_value());
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_message_between_servers_comes_back_as_it_was_and_a_torn_one_is_corrupt) {
+  PeerMessage message;
+  message.kind = PeerKind::touch;
+  message.epoch = Epoch(4);
+  message.id = 5;
+  message.session = 6;
+  message.sessions = {7, 8};
+  message.body = *data_of("body");
+  const Bytes bytes = encode(message);
+  const auto back = decode_peer_message(bytes);
+  BOOST_REQUIRE(back.has_value());
+  BOOST_TEST((back->sessions == message.sessions));
+  BOOST_TEST((back->body == message.body));
+  const std::size_t head = bytes.size() - message.body.size();
+  for (std::size_t cut = 0; cut < head; ++cut) {
+    BOOST_TEST(!decode_peer_message(ByteView(bytes).first(cut)).has_value());
+  }
+  Bytes unknown = bytes;
+  unknown[0] = std::byte{99};
+  BOOST_TEST((decode_peer_message(unknown).error().code == Errc::corrupt));
+}
+
+BOOST_AUTO_TEST_CASE(an_entry_that_does_not_decode_stops_the_machine_and_what_is_no_entry_counts) {
+  Machine machine;
+  const auto body = std::make_shared<const Bytes>(Bytes(3));
+  machine.apply({{{Epoch(1), LogIndex(1)}, consensus::EntryKind::no_op, body}});
+  BOOST_TEST(machine.state().zxid() == (std::int64_t{1} << 32 | 1));
+  machine.apply({{{Epoch(1), LogIndex(2)}, consensus::EntryKind::data, body}});
+  Transaction create;
+  create.change.op = OpCode::create;
+  create.change.path = "/a";
+  const auto good = std::make_shared<const Bytes>(encode(create));
+  machine.apply({{{Epoch(1), LogIndex(3)}, consensus::EntryKind::data, good}});
+  BOOST_TEST(machine.state().tree().find("/a") == no_slot);
 }
 
 BOOST_AUTO_TEST_CASE(an_image_is_of_its_moment_and_makes_the_same_state) {
