@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "raft/messages.h"
+#include "raft/model/raft_model.h"
 #include "raft/raft.h"
 
 namespace qlab::raft {
@@ -14,10 +15,12 @@ BOOST_AUTO_TEST_SUITE(raft_scripts)
 
 BOOST_AUTO_TEST_CASE(every_script_causes_the_steps_it_shows) {
   std::size_t found = 0;
+  const auto factory = consensus::model::watch_groups(
+      make_raft, model::make_raft_model, [](const auto& refusal) { BOOST_ERROR(refusal.words()); });
   for (const auto& file : std::filesystem::directory_iterator("raft/testdata")) {
     if (!file.path().filename().string().starts_with("raft_")) continue;
     ++found;
-    const auto difference = consensus::check_script_file(file.path().string(), make_raft, describe);
+    const auto difference = consensus::check_script_file(file.path().string(), factory, describe);
     BOOST_TEST_CONTEXT(file.path()) {
       BOOST_TEST((difference ? *difference : difference.error().message()) == "");
     }

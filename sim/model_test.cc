@@ -3,6 +3,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "raft/kraft/model/rules.h"
 #include "sim/trial.h"
 #include "zab/model/rules.h"
 
@@ -20,7 +21,17 @@ std::ostream& operator<<(std::ostream& out, const Case& bug) {
   return out << bug.module << " " << bug.mutant;
 }
 
+namespace kraft = raft::kraft::model;
+
 const Case cases[] = {
+    {"kraft", "send_before_sync", kraft::candidate_durable},
+    {"kraft", "ack_before_sync", kraft::fetch_durable},
+    {"kraft", "vote_before_sync", kraft::candidate_durable},
+    {"kraft", "cut_before_sync", kraft::fetch_durable},
+    {"kraft", "vote_not_saved", kraft::epoch_heard},
+    {"kraft", "read_without_quorum", kraft::read_fresh},
+    {"kraft", "committed_when_led", kraft::answered},
+    {"kraft", "image_of_old_config", kraft::image_in_order},
     {"zab", "ack_before_history", zab::model::history_durable},
     {"zab", "ack_before_sync", zab::model::ack_durable},
     {"zab", "send_before_sync", zab::model::epoch_saved_first},

@@ -55,4 +55,16 @@ Factory watch(Factory factory, std::shared_ptr<Model> model, OnRefusal on_refusa
   };
 }
 
+Factory watch_groups(Factory factory, std::function<std::shared_ptr<Model>()> model,
+                     OnRefusal on_refusal) {
+  return
+      [factory = std::move(factory), model = std::move(model), on_refusal = std::move(on_refusal),
+       watched = std::make_shared<Factory>()](ModuleContext context) {
+        const bool begins = context.self.id == NodeId{1} && context.now == Time{} &&
+                            context.recovery.hard_state == HardState{};
+        if (begins) *watched = watch(factory, model(), on_refusal);
+        return (*watched)(std::move(context));
+      };
+}
+
 }  // namespace qlab::consensus::model

@@ -59,4 +59,9 @@ using OnRefusal = std::function<void(const Refusal&)>;
 // Modules as `factory` makes them, with every step shown to `model`.
 Factory watch(Factory factory, std::shared_ptr<Model> model, OnRefusal on_refusal);
 
+// The same for groups one after the other, as scripts have them: each begins with node 1 at time
+// zero, with an empty disk, and has a model of its own.
+Factory watch_groups(Factory factory, std::function<std::shared_ptr<Model>()> model,
+                     OnRefusal on_refusal);
+
 }  // namespace qlab::consensus::model
