@@ -192,6 +192,7 @@ void KraftModel::check(const out::LeaderKnown& effect) {
   require(effect.epoch == node_->hard.epoch, message_epoch, "{} in {}", effect.epoch,
           node_->hard.epoch);
   node_->follows.reset();
+  node_->open.reset();  // Who goes from one leader to another, or to none, gives up what it asked.
   if (effect.leader) {
     const auto leader = leaders_.find(effect.epoch);
     const bool known = leader != leaders_.end() && leader->second.id == *effect.leader &&
@@ -203,7 +204,6 @@ void KraftModel::check(const out::LeaderKnown& effect) {
   }
   if (leads()) node_->role = Role::resigned;
   node_->hears_leader = false;
-  node_->open.reset();
 }
 
 // It suspects its leader, whoever that is.
