@@ -256,7 +256,13 @@ std::vector<Key> topic_keys() {
       number("min.insync.replicas", {1, 1, 1000}, "Of a topic that does not say.",
              [](NodeConfig& c, std::int64_t v) {
                c.replication.min_insync_replicas = static_cast<std::int32_t>(v);
+               c.controller.min_insync_replicas = static_cast<std::int32_t>(v);
              }),
+      word("unclean.leader.election.enable", "false", {"true", "false"},
+           "Of a topic that does not say: rather lose records than wait for a replica in sync.",
+           [](NodeConfig& c, const std::string& text) {
+             c.controller.unclean_leader_election = text == "true";
+           }),
       word("auto.create.topics.enable", "false", {"true", "false"},
            "Make a topic when a client asks for one that is not there.",
            [](NodeConfig& c, const std::string& text) {
@@ -322,6 +328,21 @@ std::vector<Key> controller_keys() {
       millis("controller.quorum.append.linger.ms", {0, 0, 1000},
              "How long the controller's decisions wait for company in one write.",
              [](NodeConfig& c) -> Duration& { return c.append_linger; }),
+      word("auto.leader.rebalance.enable", "true", {"true", "false"},
+           "Elect preferred leaders when too many partitions are led by others.",
+           [](NodeConfig& c, const std::string& text) {
+             c.controller.auto_rebalance = text == "true";
+           }),
+      number("leader.imbalance.check.interval.seconds", {300, 1, 1'000'000},
+             "How often that is looked at.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.controller.rebalance_interval = std::chrono::seconds(v);
+             }),
+      number("leader.imbalance.per.broker.percentage", {10, 0, 100},
+             "Too many are more than so many in a hundred, over all brokers.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.controller.imbalance_percentage = static_cast<std::int32_t>(v);
+             }),
       number("metadata.log.max.record.bytes.between.snapshots",
              {20 << 20, 1000, std::int64_t{1} << 40},
              "An image of the metadata is made, and the log before it dropped, after so much more.",
@@ -365,34 +386,6 @@ const std::vector<Key>& keys() {
   return all;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view blanks = " \t\r";
-  const std::size_t first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-Result<Setting> parse_line(std::string_view line, std::string place) {
-  const std::size_t equals = line.find('=');
-  if (equals == std::string_view::npos || trim(line.substr(0, equals)).empty()) {
-    return fail(Errc::invalid, "{}: `{}` is not key=value", place, line);
-  }
-  return Setting{std::string(trim(line.substr(0, equals))),
-                 std::string(trim(line.substr(equals + 1))), std::move(place)};
-}
-
-Result<void> check_once(const std::vector<Setting>& settings) {
-  std::map<std::string_view, std::string_view> places;
-  for (const Setting& setting : settings) {
-    const auto [at, is_new] = places.emplace(setting.key, setting.place);
-    if (!is_new) {
-      return fail(Errc::invalid, "{}: {}={} is there twice (first at {}); allowed: once",
-                  setting.place, setting.key, setting.value, at->second);
-    }
-  }
-  return {};
-}
-
 // What no single key can say.
 Result<void> check_together(const NodeConfig& config) {
   const auto own = config.voters.find(config.node);
@@ -429,24 +422,6 @@ Result<void> check_together(const NodeConfig& config) {
 }
 
 }  // namespace
-
-Result<std::vector<Setting>> parse_properties(std::string_view text, std::string_view file) {
-  std::vector<Setting> settings;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    const std::string_view content = trim(line);
-    if (content.empty() || content.front() == '#') continue;
-    TRY(Setting setting, parse_line(content, fmt::format("{}:{}", file, number)));
-    settings.push_back(std::move(setting));
-  }
-  TRY_VOID(check_once(settings));
-  return settings;
-}
-
-Result<Setting> parse_override(std::string_view text) {
-  return parse_line(text, "--set");
-}
 
 Result<NodeConfig> make_config(const std::vector<Setting>& file,
                                const std::vector<Setting>& overrides) {

@@ -73,6 +73,9 @@ Result<std::vector<Setting>> parse_properties(std::string_view text, std::string
 // The same for one `key=value` of the command line.
 Result<Setting> parse_override(std::string_view text);
 
+// Errors: invalid, when a key is there twice.
+Result<void> check_once(const std::vector<Setting>& settings);
+
 // Makes the config; an override replaces what the file says.
 // Errors: invalid, naming the key, its value and what is allowed: unknown key, bad value, a key
 // that is missing or overridden twice, values that contradict each other.

@@ -26,6 +26,13 @@ constexpr std::array rows{
     Row{ApiKey::delete_records, handle_delete_records},
     Row{ApiKey::init_producer_id, handle_init_producer_id},
     Row{ApiKey::offset_for_leader_epoch, handle_offset_for_leader_epoch},
+    Row{ApiKey::describe_configs, handle_describe_configs},
+    Row{ApiKey::alter_configs, handle_alter_configs},
+    Row{ApiKey::create_partitions, handle_create_partitions},
+    Row{ApiKey::elect_leaders, handle_elect_leaders},
+    Row{ApiKey::incremental_alter_configs, handle_incremental_alter_configs},
+    Row{ApiKey::alter_partition_reassignments, handle_alter_partition_reassignments},
+    Row{ApiKey::list_partition_reassignments, handle_list_partition_reassignments},
     Row{ApiKey::describe_cluster, handle_describe_cluster},
 };
 

@@ -162,8 +162,14 @@ Task<Result<replication::IsrAnswer>> Node::propose_isr(replication::IsrProposal 
   controller::AlterPartition request;
   request.broker = config_.node;
   request.epoch = *lifecycle_->epoch();
-  request.partitions.push_back({proposal.topic_id, proposal.partition, proposal.leader_epoch,
-                                proposal.partition_epoch, std::move(proposal.isr)});
+  controller::PartitionAlteration wanted{proposal.topic_id, proposal.partition,
+                                         proposal.leader_epoch, proposal.partition_epoch,
+                                         std::move(proposal.isr)};
+  for (const NodeId member : wanted.new_isr) {
+    const metadata::Broker* known = cluster_.image()->broker(member);
+    wanted.isr_epochs.push_back(known == nullptr ? BrokerEpoch{-1} : known->epoch);
+  }
+  request.partitions.push_back(std::move(wanted));
   auto outcomes =
       co_await plane_->controller().alter_partition(std::move(request), home_.now() + isr_patience);
   if (!outcomes) {

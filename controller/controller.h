@@ -15,6 +15,7 @@
 #include "common/ids.h"
 #include "runtime/network.h"
 #include "runtime/runtime.h"
+#include "wire/kafka/apis.h"
 #include "wire/kafka/errors.h"
 
 namespace qlab::controller {
@@ -63,6 +64,8 @@ struct PartitionAlteration {
   LeaderEpoch leader_epoch;
   std::int32_t partition_epoch = 0;  // The one the proposal is based on: compare and swap.
   std::vector<NodeId> new_isr;
+  // Of the registrations that the leader knows, one per member (KIP-903); empty: not known.
+  std::vector<BrokerEpoch> isr_epochs = {};
 };
 struct AlterPartition {
   NodeId broker;
@@ -101,6 +104,10 @@ class Controller {
                                                                        Time deadline) = 0;
   virtual Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch,
                                                               Time deadline) = 0;
+  // A call of administration (ElectLeaders, the reassignments, CreatePartitions, the configs), as
+  // the protocol's own request and response, both in their highest version (administer.h).
+  // Errors also: corrupt, unsupported.
+  virtual Task<Result<Bytes>> administer(wire::ApiKey api, Bytes request, Time deadline) = 0;
   virtual std::optional<NodeId> active() const = 0;  // Who decides, as far as this node knows.
 };
 

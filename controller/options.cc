@@ -15,6 +15,18 @@ Result<void> ControllerOptions::validate() const {
     return fail(Errc::invalid, "default.replication.factor={} is not in [1, 1000]",
                 default_replication_factor);
   }
+  if (min_insync_replicas < 1 || min_insync_replicas > 1000) {
+    return fail(Errc::invalid, "min.insync.replicas={} is not in [1, 1000]", min_insync_replicas);
+  }
+  const auto check_s = std::chrono::duration_cast<std::chrono::seconds>(rebalance_interval).count();
+  if (check_s < 1 || check_s > 1'000'000) {
+    return fail(Errc::invalid, "leader.imbalance.check.interval.seconds={} is not in [1, 1000000]",
+                check_s);
+  }
+  if (imbalance_percentage < 0 || imbalance_percentage > 100) {
+    return fail(Errc::invalid, "leader.imbalance.per.broker.percentage={} is not in [0, 100]",
+                imbalance_percentage);
+  }
   return {};
 }
 

@@ -14,12 +14,26 @@ struct ControllerOptions {
   std::int32_t num_partitions = 1;              // num.partitions, [1, 10000].
   std::int16_t default_replication_factor = 1;  // default.replication.factor, [1, 1000].
 
+  std::int32_t min_insync_replicas = 1;  // min.insync.replicas, [1, 1000].
+  bool unclean_leader_election = false;  // unclean.leader.election.enable
+  // auto.leader.rebalance.enable: every interval the preferred leaders are elected, if more than
+  // so many in a hundred partitions are led by another.
+  bool auto_rebalance = true;
+  Duration rebalance_interval =
+      std::chrono::seconds(300);           // leader.imbalance.check.interval.seconds, [1, 1000000].
+  std::int32_t imbalance_percentage = 10;  // leader.imbalance.per.broker.percentage, [0, 100].
+
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;
 };
 
-// The most records that one request may make: Kafka's MAX_RECORDS_PER_USER_OP.
+// The most records in one entry of the metadata log. What needs more is several entries.
+inline constexpr std::size_t records_per_entry_max = 1000;
+// The most records that one request may make, other than the partitions of new topics: Kafka's
+// MAX_RECORDS_PER_USER_OP.
 inline constexpr std::size_t records_per_request_max = 10'000;
+// The most partitions that one request may make. Kafka has 10,000 here; ours come in many entries.
+inline constexpr std::int64_t partitions_per_request_max = 2'000'000;
 // Producer ids given to a broker at a time (KIP-730).
 inline constexpr std::int32_t producer_id_block = 1000;
 

@@ -20,8 +20,14 @@ struct PlacementRequest {
       0;  // Where the round robin begins; drawn, so that topics do not all begin at one broker.
 };
 
-// Replicas per partition, preferred one first.
 // Errors: invalid, when the replication factor is not in [1, brokers] or partitions < 1.
+Result<void> check_placement(const PlacementRequest& request);
+
+// The replicas of one partition, preferred one first. Requires: the request passes the check.
+std::vector<NodeId> place_partition(const PlacementRequest& request, std::uint64_t partition);
+
+// Replicas per partition, preferred one first.
+// Errors: those of the check.
 Result<std::vector<std::vector<NodeId>>> place(const PlacementRequest& request);
 
 }  // namespace qlab::controller

@@ -13,6 +13,7 @@ constexpr std::size_t name_length_max = 249;
 
 constexpr std::string_view insync_key = "min.insync.replicas";
 constexpr std::int64_t insync_max = 1000;
+constexpr std::string_view unclean_key = "unclean.leader.election.enable";
 
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -43,12 +44,16 @@ std::optional<Refusal> check_topic_config(std::string_view key,
     if (whole && number >= 1 && number <= insync_max) return std::nullopt;
     return refuse(fmt::format("{}={} is not a number in [1, {}]", key, text, insync_max));
   }
+  if (key == unclean_key) {
+    if (text == "true" || text == "false") return std::nullopt;
+    return refuse(fmt::format("{}={} is neither true nor false", key, text));
+  }
   storage::LogOptions options;
   const Result<void> set = storage::set_topic_option(options, key, text);
   if (set) return std::nullopt;
   if (set.error().code == Errc::invalid) return refuse(set.error().context);
-  return refuse(fmt::format("'{}' is not supported; {} and {} are", key, insync_key,
-                            fmt::join(storage::topic_option_keys(), ", ")));
+  return refuse(fmt::format("'{}' is not supported; {}, {} and {} are", key, insync_key,
+                            unclean_key, fmt::join(storage::topic_option_keys(), ", ")));
 }
 
 std::optional<Refusal> check_assignment(const std::vector<std::vector<NodeId>>& assignment,

@@ -19,8 +19,9 @@ struct Refusal {
 // Kafka's rule: 1 to 249 characters of [a-zA-Z0-9._-], and neither "." nor "..".
 std::optional<Refusal> check_topic_name(std::string_view name);
 
-// Only keys that change something here, each within its bounds: min.insync.replicas, and those that
-// say something about a log (storage/topic_options.h).
+// Only keys that change something here, each within its bounds: min.insync.replicas,
+// unclean.leader.election.enable, and those that say something about a log
+// (storage/topic_options.h).
 std::optional<Refusal> check_topic_config(std::string_view key,
                                           const std::optional<std::string>& value);
 

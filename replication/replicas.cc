@@ -16,13 +16,17 @@ namespace {
 
 using Replica = std::shared_ptr<IsrReplicator>;
 
-// A topic's own value of a numeric config, or `otherwise`. The controller has checked it.
-std::int64_t config_of(const metadata::Topic& topic, const std::string& key,
-                       std::int64_t otherwise) {
-  const auto at = topic.configs.find(key);
-  if (at == topic.configs.end()) return otherwise;
+// The value of a numeric config: a topic's own, that of all brokers, or `otherwise`. The controller
+// has checked it.
+std::int64_t config_of(const metadata::Image& image, const metadata::Topic& topic,
+                       const std::string& key, std::int64_t otherwise) {
   std::int64_t value = otherwise;
-  std::from_chars(at->second.data(), at->second.data() + at->second.size(), value);
+  for (const metadata::Configs* configs : {&topic.configs, &image.broker_configs(no_node)}) {
+    const auto at = configs->find(key);
+    if (at == configs->end()) continue;
+    std::from_chars(at->second.data(), at->second.data() + at->second.size(), value);
+    break;
+  }
   return value;
 }
 
@@ -146,9 +150,11 @@ class Replicas::Impl {
     co_await open_ahead(change);
     for (const TopicId& id : change.delta->topics) {
       const metadata::TopicPtr topic = change.image->topic(id);
-      if (topic != nullptr) co_await follow(topic, changed_partitions(*change.delta, *topic));
+      if (topic == nullptr) continue;
+      co_await follow(change.image, topic, changed_partitions(*change.delta, *topic));
       if (stopped_) co_return;
     }
+    if (change.delta->broker_configs) co_await follow_all(change.image);
     direct_fetchers(*change.image);
   }
 
@@ -220,7 +226,19 @@ class Replicas::Impl {
     }
   }
 
-  Task<void> follow(metadata::TopicPtr topic_ptr, std::vector<PartitionIndex> indexes) {
+  // What all brokers are told at run time concerns every partition here.
+  Task<void> follow_all(metadata::ImagePtr image) {
+    std::map<TopicId, std::vector<PartitionIndex>> here;
+    for (const auto& [name, slot] : slots_) here[slot.topic_id].push_back(name.partition);
+    for (const auto& [id, indexes] : here) {
+      const metadata::TopicPtr topic = image->topic(id);
+      if (topic != nullptr) co_await follow(image, topic, indexes);
+      if (stopped_) co_return;
+    }
+  }
+
+  Task<void> follow(metadata::ImagePtr image, metadata::TopicPtr topic_ptr,
+                    std::vector<PartitionIndex> indexes) {
     const metadata::Topic& topic = *topic_ptr;
     for (const PartitionIndex index : indexes) {
       const auto partition = topic.partitions[static_cast<std::size_t>(index.value())];
@@ -248,7 +266,7 @@ class Replicas::Impl {
       state.replicas = replicas;
       state.isr = partition->isr;
       state.min_insync_replicas = static_cast<std::int32_t>(
-          config_of(topic, "min.insync.replicas", context_.options.min_insync_replicas));
+          config_of(*image, topic, "min.insync.replicas", context_.options.min_insync_replicas));
       state.cleanup_policy = log_options_of(topic, context_.options.log).cleanup_policy;
       const auto applied = co_await slots_.at(name).replica->apply(std::move(state));
       if (!applied) context_.on_fatal(applied.error());

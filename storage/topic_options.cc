@@ -5,6 +5,8 @@
 #include <charconv>
 #include <limits>
 
+#include "common/check.h"
+
 namespace qlab::storage {
 namespace {
 
@@ -15,23 +17,31 @@ struct Number {
   std::int64_t least;
   std::int64_t most;
   void (*set)(LogOptions& options, std::int64_t value);
+  std::int64_t (*get)(const LogOptions& options);
 };
 
 constexpr std::array numbers{
     Number{"delete.retention.ms", 0, most,
-           [](LogOptions& o, std::int64_t v) { o.delete_retention = WallMillis(v); }},
+           [](LogOptions& o, std::int64_t v) { o.delete_retention = WallMillis(v); },
+           [](const LogOptions& o) -> std::int64_t { return o.delete_retention.count(); }},
     Number{"max.compaction.lag.ms", 1, most,
-           [](LogOptions& o, std::int64_t v) { o.compaction_lag_max = WallMillis(v); }},
+           [](LogOptions& o, std::int64_t v) { o.compaction_lag_max = WallMillis(v); },
+           [](const LogOptions& o) -> std::int64_t { return o.compaction_lag_max.count(); }},
     Number{"min.compaction.lag.ms", 0, most,
-           [](LogOptions& o, std::int64_t v) { o.compaction_lag_min = WallMillis(v); }},
+           [](LogOptions& o, std::int64_t v) { o.compaction_lag_min = WallMillis(v); },
+           [](const LogOptions& o) -> std::int64_t { return o.compaction_lag_min.count(); }},
     Number{"retention.bytes", -1, most,
-           [](LogOptions& o, std::int64_t v) { o.retention_bytes = v; }},
+           [](LogOptions& o, std::int64_t v) { o.retention_bytes = v; },
+           [](const LogOptions& o) { return o.retention_bytes; }},
     Number{"retention.ms", -1, most,
-           [](LogOptions& o, std::int64_t v) { o.retention = WallMillis(v); }},
+           [](LogOptions& o, std::int64_t v) { o.retention = WallMillis(v); },
+           [](const LogOptions& o) -> std::int64_t { return o.retention.count(); }},
     Number{"segment.bytes", 1 << 20, 1 << 30,
-           [](LogOptions& o, std::int64_t v) { o.segment_bytes = static_cast<std::uint64_t>(v); }},
+           [](LogOptions& o, std::int64_t v) { o.segment_bytes = static_cast<std::uint64_t>(v); },
+           [](const LogOptions& o) { return static_cast<std::int64_t>(o.segment_bytes); }},
     Number{"segment.ms", 1, most,
-           [](LogOptions& o, std::int64_t v) { o.segment_age_max = WallMillis(v); }},
+           [](LogOptions& o, std::int64_t v) { o.segment_age_max = WallMillis(v); },
+           [](const LogOptions& o) -> std::int64_t { return o.segment_age_max.count(); }},
 };
 constexpr std::string_view policy_key = "cleanup.policy";
 constexpr std::string_view ratio_key = "min.cleanable.dirty.ratio";
@@ -75,6 +85,19 @@ Result<void> set_topic_option(LogOptions& options, std::string_view key, std::st
     return {};
   }
   return fail(Errc::not_found, "{} says nothing about a log", key);
+}
+
+std::string topic_option_text(const LogOptions& options, std::string_view key) {
+  if (key == policy_key) {
+    const CleanupPolicy policy = options.cleanup_policy;
+    if (policy == CleanupPolicy::both) return "compact,delete";
+    return compacts(policy) ? "compact" : "delete";
+  }
+  if (key == ratio_key) return fmt::format("{}", options.cleanable_ratio_min);
+  const auto at = std::find_if(numbers.begin(), numbers.end(),
+                               [&](const Number& number) { return number.key == key; });
+  CHECK(at != numbers.end());
+  return std::to_string(at->get(options));
 }
 
 }  // namespace qlab::storage

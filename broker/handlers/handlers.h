@@ -1,5 +1,6 @@
 #pragma once
-// The handlers of all APIs, one file each, and the little that they share.
+// The handlers of all APIs, one file each (those that the controller answers alone share
+// administration.cc), and the little that they share.
 
 #include "broker/dispatch.h"
 #include "wire/kafka/errors.h"
@@ -7,15 +8,22 @@
 
 namespace qlab::broker {
 
+Task<Result<Bytes>> handle_alter_configs(Services& services, Request request);
+Task<Result<Bytes>> handle_alter_partition_reassignments(Services& services, Request request);
 Task<Result<Bytes>> handle_api_versions(Services& services, Request request);
+Task<Result<Bytes>> handle_create_partitions(Services& services, Request request);
 Task<Result<Bytes>> handle_create_topics(Services& services, Request request);
 Task<Result<Bytes>> handle_delete_records(Services& services, Request request);
 Task<Result<Bytes>> handle_delete_topics(Services& services, Request request);
 Task<Result<Bytes>> handle_describe_cluster(Services& services, Request request);
+Task<Result<Bytes>> handle_describe_configs(Services& services, Request request);
+Task<Result<Bytes>> handle_elect_leaders(Services& services, Request request);
 Task<Result<Bytes>> handle_fetch(Services& services, Request request);
 Task<Result<Bytes>> handle_find_coordinator(Services& services, Request request);
+Task<Result<Bytes>> handle_incremental_alter_configs(Services& services, Request request);
 Task<Result<Bytes>> handle_init_producer_id(Services& services, Request request);
 Task<Result<Bytes>> handle_list_offsets(Services& services, Request request);
+Task<Result<Bytes>> handle_list_partition_reassignments(Services& services, Request request);
 Task<Result<Bytes>> handle_metadata(Services& services, Request request);
 Task<Result<Bytes>> handle_offset_for_leader_epoch(Services& services, Request request);
 Task<Result<Bytes>> handle_produce(Services& services, Request request);

@@ -1,6 +1,9 @@
 #include "controller/quorum/active_controller.h"
 
+#include <algorithm>
+
 #include "common/check.h"
+#include "controller/quorum/topic_maker.h"
 #include "runtime/trace.h"
 
 namespace qlab::controller {
@@ -26,11 +29,14 @@ void ActiveController::activate(Epoch epoch) {
   decided_ = publisher_.image();
   decided_count_ = committed_count_ = 0;
   sessions_.clear();
+  handed_over_.clear();
   for (const auto& [id, broker] : decided_->brokers()) {
     if (!broker.fenced) sessions_.touch(id, runtime_.now());
   }
   runtime_.trace().emit("controller_active", {{"epoch", epoch.value()}});
   gate_.start([this, epoch] { return watch_sessions(epoch); });
+  gate_.start([this, epoch] { return finish_what_is_left(epoch); });
+  gate_.start([this, epoch] { return rebalance(epoch); });
 }
 
 void ActiveController::deactivate(Epoch epoch) {
@@ -55,7 +61,11 @@ Task<Result<void>> ActiveController::commit(metadata::Records records) {
   trace_changes(records, "partition_change_decided");
 
   std::vector<Bytes> bodies;
-  bodies.push_back(metadata::encode_entry(records));
+  for (std::size_t at = 0; at < records.size(); at += records_per_entry_max) {
+    const std::size_t end = std::min(records.size(), at + records_per_entry_max);
+    bodies.push_back(metadata::encode_entry({records.begin() + static_cast<std::ptrdiff_t>(at),
+                                             records.begin() + static_cast<std::ptrdiff_t>(end)}));
+  }
   const consensus::ProposeResult result = co_await driver_->propose(std::move(bodies), epoch);
 
   const bool still_active = epoch_ == epoch;
@@ -101,46 +111,31 @@ Result<const metadata::Broker*> ActiveController::known(NodeId broker, BrokerEpo
   return found;
 }
 
-Task<Result<BrokerEpoch>> ActiveController::register_broker(Registration registration) {
-  if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
-  auto decision = decide_registration(*decided_, registration);
-  sessions_.touch(registration.broker, runtime_.now());
-  CO_TRY_VOID(co_await commit(std::move(decision.records)));
-  co_return decision.answer;
-}
-
-Task<Result<HeartbeatReply>> ActiveController::heartbeat(Heartbeat heartbeat) {
-  CO_TRY(const metadata::Broker* decided, known(heartbeat.broker, heartbeat.epoch));
-  sessions_.touch(heartbeat.broker, runtime_.now());
-  HeartbeatReply reply;
-  const metadata::Broker* committed = publisher_.image()->broker(heartbeat.broker);
-  reply.caught_up = committed != nullptr && committed->epoch == heartbeat.epoch &&
-                    heartbeat.metadata_offset >= committed->registered_at;
-  if (heartbeat.want_shutdown) {
-    metadata::Records moves = decide_shutdown(*decided_, heartbeat.broker);
-    reply.may_shut_down = moves.empty() && committed_count_ == decided_count_;
-    if (reply.may_shut_down && !decided->fenced) {
-      co_await fence(heartbeat.broker, "shutdown");
-    } else {
-      CO_TRY_VOID(co_await commit(std::move(moves)));
-    }
-  } else if (decided->fenced && !decided->shutting_down && reply.caught_up &&
-             !heartbeat.want_fence) {
-    // One that is shutting down comes back as another incarnation, whatever was still on its way.
-    CO_TRY_VOID(co_await commit(decide_unfence(*decided_, heartbeat.broker)));
-  }
-  const metadata::Broker* now = publisher_.image()->broker(heartbeat.broker);
-  reply.fenced = now == nullptr || now->epoch != heartbeat.epoch || now->fenced;
-  co_return reply;
-}
-
 Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
     std::vector<NewTopic> topics, bool validate_only) {
   if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
-  auto decision = decide_topics(*decided_, topics, options_, runtime_.random());
-  if (validate_only) decision.records.clear();
-  CO_TRY_VOID(co_await commit(std::move(decision.records)));
-  co_return std::move(decision.answer);
+  const Epoch epoch = *epoch_;
+  TopicMaker maker(std::move(topics), options_);
+  bool is_begun = false;
+  while (!maker.done()) {
+    if (epoch_ != epoch) {
+      co_return fail(is_begun ? Errc::unknown_outcome : Errc::not_leader,
+                     "the controller leads epoch {} no longer", epoch);
+    }
+    auto records = maker.next(*decided_, records_per_entry_max, runtime_.random());
+    if (validate_only || records.empty()) {
+      co_await runtime::yield(runtime_);
+      continue;
+    }
+    const auto committed = co_await commit(std::move(records));
+    // Topics that came before in the request may be there.
+    if (!committed && is_begun)
+      co_return fail(Errc::unknown_outcome, "{}", committed.error().context);
+    if (!committed) co_return fail(committed.error());
+    is_begun = true;
+  }
+  CO_TRY_VOID(co_await commit({}));
+  co_return maker.take_outcomes();
 }
 
 Task<Result<std::vector<TopicOutcome>>> ActiveController::delete_topics(
@@ -154,7 +149,7 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::delete_topics(
 Task<Result<std::vector<AlterationOutcome>>> ActiveController::alter_partition(
     AlterPartition request) {
   CO_TRY_VOID(known(request.broker, request.epoch));
-  auto decision = decide_alterations(*decided_, request);
+  auto decision = decide_alterations(*decided_, request, options_);
   CO_TRY_VOID(co_await commit(std::move(decision.records)));
   co_return std::move(decision.answer);
 }
@@ -165,25 +160,6 @@ Task<Result<ProducerIdBlock>> ActiveController::allocate_producer_ids(NodeId bro
   auto decision = decide_producer_ids(*decided_);
   CO_TRY_VOID(co_await commit(std::move(decision.records)));
   co_return decision.answer;
-}
-
-Task<void> ActiveController::watch_sessions(Epoch epoch) {
-  while (epoch_ == epoch) {
-    for (NodeId broker : sessions_.take_expired(runtime_.now())) {
-      const metadata::Broker* known_broker = decided_->broker(broker);
-      if (known_broker == nullptr || known_broker->fenced) continue;
-      co_await fence(broker, "session_timeout");
-      if (epoch_ != epoch) co_return;
-    }
-    co_await progress_.wait_until(sessions_.next_expiry(runtime_.now()));
-  }
-}
-
-Task<void> ActiveController::fence(NodeId broker, std::string_view reason) {
-  runtime_.trace().emit("broker_fenced", {{"broker", broker.value()}, {"reason", reason}});
-  const auto fenced = co_await commit(decide_fence(*decided_, broker));
-  // Whoever leads next starts sessions of its own and finds out for itself.
-  if (!fenced) runtime_.trace().emit("broker_fencing_failed", {{"broker", broker.value()}});
 }
 
 void ActiveController::trace_changes(const metadata::Records& records,

@@ -7,8 +7,10 @@
 // Thread: the home shard. Decisions are made in one go from the request to the proposal, without an
 // await between.
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "consensus/driver.h"
@@ -44,16 +46,34 @@ class ActiveController {
   Task<Result<std::vector<TopicOutcome>>> delete_topics(std::vector<std::string> names);
   Task<Result<std::vector<AlterationOutcome>>> alter_partition(AlterPartition request);
   Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch);
+  // As of Controller::administer.
+  Task<Result<Bytes>> administer(std::int16_t api_key, Bytes request);
 
  private:
   // Replays the records onto the decided image, proposes them, and returns when they are committed
-  // and published. With no records it returns when everything decided before is: an answer must not
-  // tell of what may yet be dropped.
+  // and published; what is more than an entry holds goes in several, adjacent. With no records it
+  // returns when everything decided before is: an answer must not tell of what may yet be dropped.
   Task<Result<void>> commit(metadata::Records records);
   Task<Result<void>> settle();
   Result<const metadata::Broker*> known(NodeId broker, BrokerEpoch epoch) const;
+  // Commits a decision and, piece by piece, what is left of it.
+  Task<Result<void>> walk(PartitionWalk walk);
+  Task<Result<void>> carry_out(LongDecision decision);
+  // The same while the broker is not to be unfenced.
+  Task<Result<void>> remove(NodeId broker, LongDecision decision);
+  // Moves what the broker leads; returns whether nothing is left to move and all have heard of it.
+  Task<Result<bool>> hand_over(NodeId broker);
+  bool all_have(LogIndex offset, NodeId except) const;
+
+  // The loops of the active controller.
   Task<void> watch_sessions(Epoch epoch);
+  Task<void> finish_what_is_left(Epoch epoch);
+  Task<void> rebalance(Epoch epoch);
   Task<void> fence(NodeId broker, std::string_view reason);
+
+  template <class Request, class Decide>
+  Task<Result<Bytes>> carry_out_call(Bytes request, Decide decide);
+  Task<Result<Bytes>> elect_all(Bytes request);
   void trace_changes(const metadata::Records& records, std::string_view event) const;
 
   runtime::Runtime& runtime_;
@@ -67,7 +87,9 @@ class ActiveController {
   std::uint64_t decided_count_ = 0;    // Batches decided in this epoch.
   std::uint64_t committed_count_ = 0;  // committed_count_ <= decided_count_
   Sessions sessions_;
-  runtime::Event progress_;  // A batch was committed, or we are no longer active.
+  std::multiset<NodeId> leaving_;           // Removals that are under way.
+  std::map<NodeId, LogIndex> handed_over_;  // Of brokers that shut down: the last of their moves.
+  runtime::Event progress_;                 // A batch was committed, or we are no longer active.
   runtime::Gate gate_;
 };
 

@@ -1,5 +1,4 @@
 #include "common/check.h"
-#include "controller/election.h"
 #include "controller/quorum/decisions.h"
 
 namespace qlab::controller {
@@ -8,43 +7,40 @@ namespace {
 using metadata::Image;
 using metadata::Records;
 
-metadata::PartitionChangeRecord change_of(const metadata::Topic& topic, std::size_t index,
-                                          const PartitionPlan& plan) {
-  metadata::PartitionChangeRecord record;
-  record.topic_id = topic.id;
-  record.partition = PartitionIndex{static_cast<std::int32_t>(index)};
-  record.isr = plan.isr;
-  if (plan.leader) record.leader = *plan.leader;
-  return record;
+// What the records alone make of the image, for the first piece of the walk that follows them.
+Image after(const Image& image, const Records& records) {
+  metadata::Delta unused;
+  return image.replay(records, image.offset(), unused);
 }
 
-// Adds a change for every partition for which `plan_of` has a plan.
-template <class PlanOf>
-void plan_partitions(const Image& image, Records& records, PlanOf plan_of) {
-  image.topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
-    for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
-      const auto plan = plan_of(*topic->partitions[p]);
-      if (plan) records.emplace_back(change_of(*topic, p, *plan));
-    }
-  });
+template <class BrokerRecord>
+Records record_for(const Image& image, NodeId broker) {
+  const metadata::Broker* known = image.broker(broker);
+  CHECK(known != nullptr);
+  BrokerRecord record;
+  record.broker_id = broker;
+  record.broker_epoch = known->epoch;
+  return {record};
 }
 
-void plan_removals(const Image& image, NodeId broker, Records& records) {
-  const Eligible eligible = [&](NodeId node) { return node != broker && image.is_active(node); };
-  plan_partitions(image, records, [&](const metadata::Partition& partition) {
-    return plan_removal(partition, broker, eligible);
-  });
+LongDecision begin(const Image& image, Records records, PartitionWalk walk) {
+  walk.next(after(image, records), records_per_entry_max, records);
+  return {std::move(records), std::move(walk)};
 }
 
 }  // namespace
 
-Decision<BrokerEpoch> decide_registration(const Image& image, const Registration& registration) {
+Result<Decision<BrokerEpoch>> decide_registration(const Image& image,
+                                                  const Registration& registration,
+                                                  bool is_heard_of) {
   const metadata::Broker* known = image.broker(registration.broker);
-  if (known != nullptr && known->incarnation == registration.incarnation) return {{}, known->epoch};
-
-  Decision<BrokerEpoch> decision;
-  if (known != nullptr && !known->fenced)
-    decision.records = decide_fence(image, registration.broker);
+  if (known != nullptr && known->incarnation == registration.incarnation) {
+    return Decision<BrokerEpoch>{{}, known->epoch};
+  }
+  if (known != nullptr && known->directory != registration.directory && is_heard_of) {
+    return fail(Errc::exists, "broker {} is registered by a process on another data directory",
+                registration.broker);
+  }
   metadata::RegisterBrokerRecord record;
   record.broker_id = registration.broker;
   record.broker_epoch = image.last_broker_epoch().next();
@@ -52,63 +48,35 @@ Decision<BrokerEpoch> decide_registration(const Image& image, const Registration
   record.directory = registration.directory;
   record.host = registration.endpoint.host;
   record.port = registration.endpoint.port;
-  decision.records.emplace_back(record);
-  decision.answer = record.broker_epoch;
-  return decision;
+  return Decision<BrokerEpoch>{{record}, record.broker_epoch};
 }
 
-Records decide_fence(const Image& image, NodeId broker) {
+LongDecision decide_fence(const Image& image, NodeId broker, const ControllerOptions& options) {
+  return begin(image, record_for<metadata::FenceBrokerRecord>(image, broker),
+               removal_walk(image, broker, false, options));
+}
+
+LongDecision decide_farewell(const Image& image, NodeId broker, const ControllerOptions& options) {
   const metadata::Broker* known = image.broker(broker);
   CHECK(known != nullptr);
-  metadata::FenceBrokerRecord record;
-  record.broker_id = broker;
-  record.broker_epoch = known->epoch;
-  Records records{record};
-  plan_removals(image, broker, records);
-  return records;
+  Records records;
+  if (!known->fenced) records = record_for<metadata::FenceBrokerRecord>(image, broker);
+  return begin(image, std::move(records), removal_walk(image, broker, true, options));
 }
 
-Records decide_unfence(const Image& image, NodeId broker) {
-  const metadata::Broker* known = image.broker(broker);
-  CHECK(known != nullptr);
-  metadata::UnfenceBrokerRecord record;
-  record.broker_id = broker;
-  record.broker_epoch = known->epoch;
-  Records records{record};
-  const Eligible eligible = [&](NodeId node) { return node == broker || image.is_active(node); };
-  plan_partitions(image, records, [&](const metadata::Partition& partition) {
-    return plan_arrival(partition, eligible);
-  });
-  return records;
+LongDecision decide_unfence(const Image& image, NodeId broker, const ControllerOptions& options) {
+  return begin(image, record_for<metadata::UnfenceBrokerRecord>(image, broker),
+               leaderless_walk(image, options));
 }
 
-Records decide_shutdown(const Image& image, NodeId broker) {
+LongDecision decide_shutdown(const Image& image, NodeId broker, const ControllerOptions& options) {
   const metadata::Broker* known = image.broker(broker);
   CHECK(known != nullptr);
   Records records;
   if (!known->shutting_down) {
-    metadata::BrokerRegistrationChangeRecord record;
-    record.broker_id = broker;
-    record.broker_epoch = known->epoch;
-    records.emplace_back(record);
+    records = record_for<metadata::BrokerRegistrationChangeRecord>(image, broker);
   }
-  const Eligible eligible = [&](NodeId node) { return node != broker && image.is_active(node); };
-  plan_partitions(image, records, [&](const metadata::Partition& partition) {
-    auto plan = plan_removal(partition, broker, eligible);
-    // Nobody else can lead: it stays until it is gone, for a leader on its way out is better than
-    // none.
-    if (plan && plan->leader == no_node) return std::optional<PartitionPlan>{};
-    return plan;
-  });
-  return records;
-}
-
-bool leads_nothing(const Image& image, NodeId broker) {
-  bool leads = false;
-  image.topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
-    for (const auto& partition : topic->partitions) leads = leads || partition->leader == broker;
-  });
-  return !leads;
+  return begin(image, std::move(records), handover_walk(image, broker, options));
 }
 
 Decision<ProducerIdBlock> decide_producer_ids(const Image& image) {

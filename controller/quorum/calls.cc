@@ -1,6 +1,6 @@
 #include "controller/quorum/calls.h"
 
-#include "common/check.h"
+#include "controller/administer.h"
 #include "wire/kafka/allocate_producer_ids.h"
 #include "wire/kafka/alter_partition.h"
 #include "wire/kafka/broker_heartbeat.h"
@@ -9,25 +9,6 @@
 #include "wire/kafka/delete_topics.h"
 
 namespace qlab::controller {
-namespace {
-
-template <class Message>
-Bytes body_of(const Message& message) {
-  BytesWriter out;
-  const auto encoded = wire::encode(out, message, Message::versions_max);
-  // What this process made itself always fits the newest version.
-  CHECK_MSG(encoded.has_value(), encoded.error().message());
-  return out.take();
-}
-
-template <class Message>
-Result<Message> message_of(ByteView body) {
-  BytesReader in(body);
-  return wire::decode<Message>(in, Message::versions_max);
-}
-
-}  // namespace
-
 Bytes encode_call(const Call& call) {
   BytesWriter out;
   out.put(call.id);
@@ -85,11 +66,11 @@ Bytes encode_registration(const Registration& registration) {
   message.directory_id = registration.directory;
   message.host = registration.endpoint.host;
   message.port = registration.endpoint.port;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<Registration> decode_registration(ByteView body) {
-  TRY(auto message, message_of<wire::BrokerRegistrationRequest>(body));
+  TRY(auto message, decode_newest<wire::BrokerRegistrationRequest>(body));
   Registration registration;
   registration.broker = message.broker_id;
   registration.incarnation = message.incarnation_id;
@@ -101,11 +82,11 @@ Result<Registration> decode_registration(ByteView body) {
 Bytes encode_broker_epoch(BrokerEpoch epoch) {
   wire::BrokerRegistrationResponse message;
   message.broker_epoch = epoch;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<BrokerEpoch> decode_broker_epoch(ByteView body) {
-  TRY(auto message, message_of<wire::BrokerRegistrationResponse>(body));
+  TRY(auto message, decode_newest<wire::BrokerRegistrationResponse>(body));
   return message.broker_epoch;
 }
 
@@ -116,11 +97,11 @@ Bytes encode_heartbeat(const Heartbeat& heartbeat) {
   message.current_metadata_offset = heartbeat.metadata_offset.value();
   message.want_fence = heartbeat.want_fence;
   message.want_shut_down = heartbeat.want_shutdown;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<Heartbeat> decode_heartbeat(ByteView body) {
-  TRY(auto message, message_of<wire::BrokerHeartbeatRequest>(body));
+  TRY(auto message, decode_newest<wire::BrokerHeartbeatRequest>(body));
   Heartbeat heartbeat;
   heartbeat.broker = message.broker_id;
   heartbeat.epoch = message.broker_epoch;
@@ -135,11 +116,11 @@ Bytes encode_heartbeat_reply(const HeartbeatReply& reply) {
   message.is_caught_up = reply.caught_up;
   message.is_fenced = reply.fenced;
   message.should_shut_down = reply.may_shut_down;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<HeartbeatReply> decode_heartbeat_reply(ByteView body) {
-  TRY(auto message, message_of<wire::BrokerHeartbeatResponse>(body));
+  TRY(auto message, decode_newest<wire::BrokerHeartbeatResponse>(body));
   return HeartbeatReply{message.is_caught_up, message.is_fenced, message.should_shut_down};
 }
 
@@ -165,11 +146,11 @@ Bytes encode_creation(const TopicCreation& creation) {
     }
     message.topics.push_back(std::move(out));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<TopicCreation> decode_creation(ByteView body) {
-  TRY(auto message, message_of<wire::CreateTopicsRequest>(body));
+  TRY(auto message, decode_newest<wire::CreateTopicsRequest>(body));
   TopicCreation creation;
   creation.validate_only = message.validate_only;
   for (auto& topic : message.topics) {
@@ -197,11 +178,11 @@ Bytes encode_created(const std::vector<TopicOutcome>& outcomes) {
     topic.replication_factor = outcome.replication_factor;
     message.topics.push_back(std::move(topic));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<std::vector<TopicOutcome>> decode_created(ByteView body) {
-  TRY(auto message, message_of<wire::CreateTopicsResponse>(body));
+  TRY(auto message, decode_newest<wire::CreateTopicsResponse>(body));
   std::vector<TopicOutcome> outcomes;
   for (const auto& topic : message.topics) {
     outcomes.push_back({topic.name, topic.topic_id, topic.error_code,
@@ -218,11 +199,11 @@ Bytes encode_deletion(const std::vector<std::string>& names) {
     topic.name = name;
     message.topics.push_back(std::move(topic));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<std::vector<std::string>> decode_deletion(ByteView body) {
-  TRY(auto message, message_of<wire::DeleteTopicsRequest>(body));
+  TRY(auto message, decode_newest<wire::DeleteTopicsRequest>(body));
   std::vector<std::string> names;
   for (const auto& topic : message.topics) names.push_back(topic.name.value_or(""));
   return names;
@@ -238,11 +219,11 @@ Bytes encode_deleted(const std::vector<TopicOutcome>& outcomes) {
     topic.error_message = outcome.message;
     message.responses.push_back(std::move(topic));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<std::vector<TopicOutcome>> decode_deleted(ByteView body) {
-  TRY(auto message, message_of<wire::DeleteTopicsResponse>(body));
+  TRY(auto message, decode_newest<wire::DeleteTopicsResponse>(body));
   std::vector<TopicOutcome> outcomes;
   for (const auto& topic : message.responses) {
     TopicOutcome outcome;
@@ -263,26 +244,38 @@ Bytes encode_alteration(const AlterPartition& request) {
     wire::AlterPartitionRequest::Partition partition;
     partition.partition_index = wanted.partition;
     partition.leader_epoch = wanted.leader_epoch;
-    partition.new_isr = wanted.new_isr;
+    for (std::size_t m = 0; m < wanted.new_isr.size(); ++m) {
+      wire::AlterPartitionRequest::Member member;
+      member.broker_id = wanted.new_isr[m];
+      if (m < wanted.isr_epochs.size()) member.broker_epoch = wanted.isr_epochs[m];
+      partition.new_isr_with_epochs.push_back(member);
+    }
     partition.partition_epoch = wanted.partition_epoch;
     wire::AlterPartitionRequest::Topic topic;
     topic.topic_id = wanted.topic_id;
     topic.partitions.push_back(std::move(partition));
     message.topics.push_back(std::move(topic));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<AlterPartition> decode_alteration(ByteView body) {
-  TRY(auto message, message_of<wire::AlterPartitionRequest>(body));
+  TRY(auto message, decode_newest<wire::AlterPartitionRequest>(body));
   AlterPartition request;
   request.broker = message.broker_id;
   request.epoch = message.broker_epoch;
   for (const auto& topic : message.topics) {
     for (const auto& partition : topic.partitions) {
-      request.partitions.push_back({topic.topic_id, partition.partition_index,
-                                    partition.leader_epoch, partition.partition_epoch,
-                                    partition.new_isr});
+      PartitionAlteration wanted;
+      wanted.topic_id = topic.topic_id;
+      wanted.partition = partition.partition_index;
+      wanted.leader_epoch = partition.leader_epoch;
+      wanted.partition_epoch = partition.partition_epoch;
+      for (const auto& member : partition.new_isr_with_epochs) {
+        wanted.new_isr.push_back(member.broker_id);
+        wanted.isr_epochs.push_back(member.broker_epoch);
+      }
+      request.partitions.push_back(std::move(wanted));
     }
   }
   return request;
@@ -303,11 +296,11 @@ Bytes encode_altered(const std::vector<AlterationOutcome>& outcomes) {
     topic.partitions.push_back(std::move(partition));
     message.topics.push_back(std::move(topic));
   }
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<std::vector<AlterationOutcome>> decode_altered(ByteView body) {
-  TRY(auto message, message_of<wire::AlterPartitionResponse>(body));
+  TRY(auto message, decode_newest<wire::AlterPartitionResponse>(body));
   std::vector<AlterationOutcome> outcomes;
   for (const auto& topic : message.topics) {
     for (const auto& partition : topic.partitions) {
@@ -323,11 +316,11 @@ Bytes encode_id_request(const ProducerIdRequest& request) {
   wire::AllocateProducerIdsRequest message;
   message.broker_id = request.broker;
   message.broker_epoch = request.epoch;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<ProducerIdRequest> decode_id_request(ByteView body) {
-  TRY(auto message, message_of<wire::AllocateProducerIdsRequest>(body));
+  TRY(auto message, decode_newest<wire::AllocateProducerIdsRequest>(body));
   return ProducerIdRequest{message.broker_id, message.broker_epoch};
 }
 
@@ -335,11 +328,11 @@ Bytes encode_id_block(const ProducerIdBlock& block) {
   wire::AllocateProducerIdsResponse message;
   message.producer_id_start = block.first;
   message.producer_id_len = block.count;
-  return body_of(message);
+  return encode_newest(message);
 }
 
 Result<ProducerIdBlock> decode_id_block(ByteView body) {
-  TRY(auto message, message_of<wire::AllocateProducerIdsResponse>(body));
+  TRY(auto message, decode_newest<wire::AllocateProducerIdsResponse>(body));
   return ProducerIdBlock{message.producer_id_start, message.producer_id_len};
 }
 

@@ -3,12 +3,14 @@
 // answer.
 //
 // Deciding changes nothing. The records, once replayed, are the only thing that does (KIP-631).
+// What may take more records than one entry holds is decided piece by piece (partition_walk.h,
+// topic_maker.h), each piece on the image of its moment.
 
 #include <vector>
 
-#include "common/prng.h"
 #include "controller/controller.h"
 #include "controller/options.h"
+#include "controller/quorum/partition_walk.h"
 #include "metadata/image.h"
 
 namespace qlab::controller {
@@ -18,39 +20,53 @@ struct Decision {
   metadata::Records records;  // Committed as one, or not at all. Empty: nothing changes.
   Answer answer;
 };
+// The beginning of a decision; the rest comes from the walk.
+struct LongDecision {
+  metadata::Records records;
+  PartitionWalk rest;
+};
 
-// A new incarnation gets a new epoch and starts fenced; if its predecessor was not yet fenced, that
-// happens first, since what a restarted process still has of its logs is not known. The same
-// incarnation gets the epoch that it has.
-Decision<BrokerEpoch> decide_registration(const metadata::Image& image,
-                                          const Registration& registration);
+// A new incarnation gets a new epoch and starts fenced; the same one gets the epoch that it has.
+// `is_heard_of`: the session of whoever is registered lives.
+// Requires: of another incarnation a farewell was decided before, to its end.
+// Errors: exists, when a process on another data directory has the id and is heard of: a directory
+// has one process at a time, so one on the same directory is a successor.
+Result<Decision<BrokerEpoch>> decide_registration(const metadata::Image& image,
+                                                  const Registration& registration,
+                                                  bool is_heard_of);
 
 // Fences a broker and takes it out of every ISR and leadership it can be taken out of.
 // Requires: the broker is registered.
-metadata::Records decide_fence(const metadata::Image& image, NodeId broker);
+LongDecision decide_fence(const metadata::Image& image, NodeId broker,
+                          const ControllerOptions& options);
+
+// The same before another process takes the broker's place, fenced or not: what a restarted process
+// still has of its logs is not known, so it leaves the ELRs as well.
+LongDecision decide_farewell(const metadata::Image& image, NodeId broker,
+                             const ControllerOptions& options);
 
 // Unfences a broker and gives partitions without a leader one, where it can lead.
 // Requires: the broker is registered.
-metadata::Records decide_unfence(const metadata::Image& image, NodeId broker);
+LongDecision decide_unfence(const metadata::Image& image, NodeId broker,
+                            const ControllerOptions& options);
 
 // Marks a broker as shutting down and moves its leaderships away (KIP-841). Requires: the broker is
 // registered.
-metadata::Records decide_shutdown(const metadata::Image& image, NodeId broker);
+LongDecision decide_shutdown(const metadata::Image& image, NodeId broker,
+                             const ControllerOptions& options);
 
-// Every topic has an outcome of its own; those without an error are in the records.
-Decision<std::vector<TopicOutcome>> decide_topics(const metadata::Image& image,
-                                                  const std::vector<NewTopic>& topics,
-                                                  const ControllerOptions& options, Prng& random);
+// Errors in the outcomes, one per name.
 Decision<std::vector<TopicOutcome>> decide_removal(const metadata::Image& image,
                                                    const std::vector<std::string>& names);
 
-// Compare and swap of ISRs by their leaders (KIP-497, KIP-841).
+// Removes what no creation will ever complete, for its controller is gone.
+metadata::Records decide_cleanup(const metadata::Image& image);
+
+// Compare and swap of ISRs by their leaders (KIP-497, KIP-841, KIP-903).
 Decision<std::vector<AlterationOutcome>> decide_alterations(const metadata::Image& image,
-                                                            const AlterPartition& request);
+                                                            const AlterPartition& request,
+                                                            const ControllerOptions& options);
 
 Decision<ProducerIdBlock> decide_producer_ids(const metadata::Image& image);
-
-// True when no partition is led by `broker`. Cost: looks at every partition.
-bool leads_nothing(const metadata::Image& image, NodeId broker);
 
 }  // namespace qlab::controller

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "controller/config_rules.h"
 #include "controller/quorum/decisions.h"
 
 namespace qlab::controller {
@@ -8,6 +9,8 @@ namespace {
 
 using metadata::Image;
 using wire::KafkaError;
+
+constexpr BrokerEpoch unknown_epoch{-1};
 
 KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAlteration& wanted,
                             const metadata::Partition* partition) {
@@ -20,6 +23,9 @@ KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAl
   if (wanted.partition_epoch != partition->partition_epoch)
     return KafkaError::invalid_update_version;
 
+  const std::vector<BrokerEpoch>& epochs = wanted.isr_epochs;
+  if (!epochs.empty() && epochs.size() != wanted.new_isr.size()) return KafkaError::invalid_request;
+
   const std::set<NodeId> isr(wanted.new_isr.begin(), wanted.new_isr.end());
   if (isr.size() != wanted.new_isr.size() || !isr.contains(leader))
     return KafkaError::invalid_request;
@@ -27,9 +33,15 @@ KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAl
   if (!std::includes(replicas.begin(), replicas.end(), isr.begin(), isr.end())) {
     return KafkaError::invalid_request;
   }
-  for (NodeId member : isr) {
+  for (std::size_t m = 0; m < wanted.new_isr.size(); ++m) {
     // KIP-841: a fenced broker or one that shuts down may not come into the ISR, and may not stay.
+    const NodeId member = wanted.new_isr[m];
     if (!image.is_active(member)) return KafkaError::ineligible_replica;
+    // KIP-903: nor may one that has restarted since the leader heard of it.
+    const BrokerEpoch epoch = epochs.empty() ? unknown_epoch : epochs[m];
+    if (epoch != unknown_epoch && epoch != image.broker(member)->epoch) {
+      return KafkaError::ineligible_replica;
+    }
   }
   return KafkaError::none;
 }
@@ -37,7 +49,9 @@ KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAl
 }  // namespace
 
 Decision<std::vector<AlterationOutcome>> decide_alterations(const Image& image,
-                                                            const AlterPartition& request) {
+                                                            const AlterPartition& request,
+                                                            const ControllerOptions& options) {
+  std::set<std::pair<TopicId, PartitionIndex>> seen;
   Decision<std::vector<AlterationOutcome>> decision;
   for (const PartitionAlteration& wanted : request.partitions) {
     AlterationOutcome outcome;
@@ -45,16 +59,24 @@ Decision<std::vector<AlterationOutcome>> decide_alterations(const Image& image,
     outcome.partition = wanted.partition;
     const metadata::Partition* partition = image.partition(wanted.topic_id, wanted.partition);
     outcome.error = check_alteration(image, request.broker, wanted, partition);
+    // The second word about a partition is based on what the first has changed.
+    if (outcome.error == KafkaError::none &&
+        !seen.emplace(wanted.topic_id, wanted.partition).second) {
+      outcome.error = KafkaError::invalid_update_version;
+    }
     if (outcome.error == KafkaError::none) {
-      metadata::PartitionChangeRecord record;
-      record.topic_id = wanted.topic_id;
-      record.partition = wanted.partition;
-      record.isr = wanted.new_isr;
-      decision.records.emplace_back(record);
-      outcome.leader = partition->leader;
-      outcome.leader_epoch = partition->leader_epoch;
-      outcome.partition_epoch = partition->partition_epoch + 1;
-      outcome.isr = wanted.new_isr;
+      const metadata::TopicPtr topic = image.topic(wanted.topic_id);
+      Partition after = with_isr(*partition, wanted.new_isr, rules_of(image, *topic, options));
+      auto change = metadata::change_between(topic->id, wanted.partition, *partition, after);
+      if (change) {
+        after = metadata::changed(*partition, *change);
+        decision.records.emplace_back(std::move(*change));
+      }
+      outcome.leader = after.leader;
+      outcome.leader_epoch = after.leader_epoch;
+      outcome.partition_epoch = after.partition_epoch;
+      outcome.isr = after.isr;
+      if (after.leader != partition->leader) outcome.error = KafkaError::new_leader_elected;
     }
     decision.answer.push_back(std::move(outcome));
   }

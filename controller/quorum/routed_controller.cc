@@ -67,6 +67,13 @@ Task<Result<ProducerIdBlock>> RoutedController::allocate_producer_ids(NodeId bro
   co_return decode_id_block(body);
 }
 
+Task<Result<Bytes>> RoutedController::administer(wire::ApiKey api, Bytes request, Time deadline) {
+  // All of them say what is to be, not what is to be added to it; but who asks twice to create
+  // partitions is told that they are there already.
+  const Repeat repeat = api == wire::ApiKey::create_partitions ? Repeat::unsafe : Repeat::safe;
+  co_return co_await call(static_cast<std::int16_t>(api), std::move(request), repeat, deadline);
+}
+
 Task<Result<Bytes>> RoutedController::call(std::int16_t api_key, Bytes body, Repeat repeat,
                                            Time deadline) {
   while (!stopped_ && runtime_.now() < deadline) {
@@ -180,7 +187,7 @@ Task<Result<Bytes>> RoutedController::serve(std::int16_t api_key, Bytes body) {
       co_return encode_id_block(block);
     }
     default:
-      co_return fail(Errc::unsupported, "controller call {} is unknown to node {}", api_key, self_);
+      co_return co_await active_->administer(api_key, std::move(body));
   }
 }
 

@@ -34,6 +34,7 @@ class RoutedController : public Controller {
                                                                Time deadline) override;
   Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch,
                                                       Time deadline) override;
+  Task<Result<Bytes>> administer(wire::ApiKey api, Bytes request, Time deadline) override;
   std::optional<NodeId> active() const override { return machine_.leader(); }
 
   // What the transport brings for channels controller_call and controller_reply. Garbage is

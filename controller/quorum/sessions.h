@@ -17,8 +17,22 @@ class Sessions {
   explicit Sessions(Duration timeout) : timeout_(timeout) {}
 
   void touch(NodeId broker, Time now) { expiry_[broker] = now + timeout_; }
-  void forget(NodeId broker) { expiry_.erase(broker); }
-  void clear() { expiry_.clear(); }
+  // What a heartbeat says of the metadata that the broker has applied.
+  void note_offset(NodeId broker, LogIndex offset) { offsets_[broker] = offset; }
+  void clear() {
+    expiry_.clear();
+    offsets_.clear();
+  }
+
+  bool is_alive(NodeId broker, Time now) const {
+    const auto at = expiry_.find(broker);
+    return at != expiry_.end() && at->second > now;
+  }
+  // 0: not heard of yet.
+  LogIndex offset_of(NodeId broker) const {
+    const auto at = offsets_.find(broker);
+    return at == offsets_.end() ? LogIndex{} : at->second;
+  }
 
   // Those whose session has run out, sorted by id; they are forgotten.
   std::vector<NodeId> take_expired(Time now) {
@@ -40,6 +54,7 @@ class Sessions {
  private:
   Duration timeout_;
   std::map<NodeId, Time> expiry_;
+  std::map<NodeId, LogIndex> offsets_;
 };
 
 }  // namespace qlab::controller
