@@ -74,6 +74,8 @@ class QuorumPlane final : public ControlPlane {
         return routed_.on_call(from, std::move(payload));
       case runtime::Channel::controller_reply:
         return routed_.on_reply(from, std::move(payload));
+      case runtime::Channel::keeper:
+        return;  // This node is no keeper: dropped.
     }
   }
   void on_link_up(NodeId peer, runtime::LinkEpoch link) override { driver_->link_up(peer, link); }

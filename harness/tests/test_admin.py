@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 
 import pytest
@@ -20,8 +21,14 @@ ELECT_LEADERS, ALTER_REASSIGNMENTS, LIST_REASSIGNMENTS = 43, 45, 46
 NONE, ELECTION_NOT_NEEDED, INVALID_ASSIGNMENT, NO_REASSIGNMENT = 0, 84, 39, 85
 
 
+@functools.lru_cache
+def client_of(bootstrap: str) -> AdminClient:
+    """One client per cluster: its answers die with it."""
+    return AdminClient({"bootstrap.servers": bootstrap})
+
+
 def admin(cluster: LocalCluster) -> AdminClient:
-    return AdminClient({"bootstrap.servers": cluster.bootstrap})
+    return client_of(cluster.bootstrap)
 
 
 def create(cluster: LocalCluster, name: str, assignment: list[list[int]], **config: str) -> None:
@@ -130,8 +137,7 @@ def test_a_preferred_leader_leads_again_when_it_is_elected(cluster):
 
 
 @pytest.mark.cluster(config=QUICK)
-def test_a_partition_moves_with_its_records(cluster, topic, history):
-    topic.produce(300, history=history)
+def test_a_partition_moves_to_other_brokers(cluster):
     endpoint = cluster.nodes[1].endpoint
     create(cluster, "moving", [[1, 2]])
     assert reassign(endpoint, "moving", 0, [9]) == INVALID_ASSIGNMENT
