@@ -277,6 +277,17 @@ BOOST_AUTO_TEST_CASE(the_answer_to_a_pre_vote_is_no_vote) {
   BOOST_TEST(receive(3, {*correlation, false, true, {}}) == "candidate");
 }
 
+// A wiped replica may be asked, in the epoch that it led before, for an image of that epoch.
+BOOST_FIXTURE_TEST_CASE(who_is_behind_answers_a_later_epochs_fetch_of_an_image_in_its_own,
+                        Follower) {
+  const LogId later{Epoch{5}, LogIndex{9}};
+  receive(3, 5, FetchSnapshot{{9, 1}, {7, 3}, later, 0});
+  BOOST_TEST((sent->epoch == Epoch{2}));
+  const auto answer = decode(*sent);
+  BOOST_REQUIRE(answer.has_value());
+  BOOST_TEST(!std::get<FetchSnapshotResponse>(*answer).found);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

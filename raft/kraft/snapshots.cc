@@ -25,10 +25,10 @@ void Kraft::handle(NodeId from, Epoch epoch, const FetchSnapshot& request) {
   FetchSnapshotResponse response;
   response.correlation = request.correlation;
   response.leader = leader_;
-  response.snapshot = request.snapshot;
-  if (state_ != State::leader || epoch < hard_state_.epoch) {
+  if (state_ != State::leader || epoch < hard_state_.epoch) {  // Of which image matters not.
     return send(from, std::move(response), hard_seq_);
   }
+  response.snapshot = request.snapshot;
   Replica* replica = admit(from, epoch, request.correlation, request.replica);
   if (replica == nullptr) return;
   const SnapshotMeta& image = log_.snapshot();
