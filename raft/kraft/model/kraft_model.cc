@@ -76,6 +76,8 @@ void KraftModel::take(const Input& input) {
     if (link == node_->links.end() || link->second != down->link) return;
     node_->links.erase(link);
     if (node_->open && node_->open->first == down->peer) node_->open.reset();
+    const bool listed = consensus::model::member_of(node_->config(), down->peer) != nullptr;
+    if (!listed) node_->fetchers.erase(down->peer);
   }
   if (const auto* receive = std::get_if<in::Receive>(&input)) take(*receive);
 }
