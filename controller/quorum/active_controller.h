@@ -56,11 +56,11 @@ class ActiveController {
   Task<Result<void>> commit(metadata::Records records);
   Task<Result<void>> settle();
   Result<const metadata::Broker*> known(NodeId broker, BrokerEpoch epoch) const;
-  // Commits a decision and, piece by piece, what is left of it.
-  Task<Result<void>> walk(PartitionWalk walk);
-  Task<Result<void>> carry_out(LongDecision decision);
+  // Commits a decision and, piece by piece, what is left of it. Returns how many records that took.
+  Task<Result<std::size_t>> walk(PartitionWalk walk);
+  Task<Result<std::size_t>> carry_out(LongDecision decision);
   // The same while the broker is not to be unfenced.
-  Task<Result<void>> remove(NodeId broker, LongDecision decision);
+  Task<Result<std::size_t>> remove(NodeId broker, LongDecision decision);
   // Moves what the broker leads; returns whether nothing is left to move and all have heard of it.
   Task<Result<bool>> hand_over(NodeId broker);
   bool all_have(LogIndex offset, NodeId except) const;

@@ -50,14 +50,14 @@ Task<Result<HeartbeatReply>> ActiveController::heartbeat(Heartbeat heartbeat) {
 
 Task<Result<bool>> ActiveController::hand_over(NodeId broker) {
   if (leaving_.contains(broker)) co_return false;  // An earlier heartbeat sees to it.
-  const LogIndex before = publisher_.image()->offset();
   auto decision = decide_shutdown(*decided_, broker, options_);
-  const bool is_done = decision.records.empty() && decision.rest.done();
-  CO_TRY_VOID(co_await remove(broker, std::move(decision)));
-  const LogIndex after = publisher_.image()->offset();
-  if (!is_done && after > before) handed_over_[broker] = after;
+  CO_TRY(const std::size_t moved, co_await remove(broker, std::move(decision)));
+  if (moved > 0) {
+    handed_over_[broker] = publisher_.image()->offset();
+    co_return false;
+  }
   // The others are to know the new leaders before the old one is gone (KIP-631).
-  co_return is_done&& all_have(handed_over_[broker], broker);
+  co_return all_have(handed_over_[broker], broker);
 }
 
 bool ActiveController::all_have(LogIndex offset, NodeId except) const {
@@ -67,12 +67,14 @@ bool ActiveController::all_have(LogIndex offset, NodeId except) const {
   return true;
 }
 
-Task<Result<void>> ActiveController::walk(PartitionWalk walk) {
+Task<Result<std::size_t>> ActiveController::walk(PartitionWalk walk) {
   if (!epoch_) co_return fail(Errc::not_leader, "this node is not the active controller");
   const Epoch epoch = *epoch_;
+  std::size_t count = 0;
   while (!walk.done()) {
     metadata::Records records;
     walk.next(*decided_, records_per_entry_max, records);
+    count += records.size();
     if (records.empty()) {
       co_await runtime::yield(runtime_);
     } else {
@@ -82,15 +84,17 @@ Task<Result<void>> ActiveController::walk(PartitionWalk walk) {
       co_return fail(Errc::not_leader, "the controller leads epoch {} no longer", epoch);
     }
   }
-  co_return Result<void>{};
+  co_return count;
 }
 
-Task<Result<void>> ActiveController::carry_out(LongDecision decision) {
+Task<Result<std::size_t>> ActiveController::carry_out(LongDecision decision) {
+  const std::size_t count = decision.records.size();
   CO_TRY_VOID(co_await commit(std::move(decision.records)));
-  co_return co_await walk(std::move(decision.rest));
+  CO_TRY(const std::size_t rest, co_await walk(std::move(decision.rest)));
+  co_return count + rest;
 }
 
-Task<Result<void>> ActiveController::remove(NodeId broker, LongDecision decision) {
+Task<Result<std::size_t>> ActiveController::remove(NodeId broker, LongDecision decision) {
   const auto mark = leaving_.insert(broker);
   auto done = co_await carry_out(std::move(decision));
   leaving_.erase(mark);
