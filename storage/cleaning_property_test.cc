@@ -8,6 +8,7 @@
 #include "storage/keyed_records.h"
 #include "storage/log_fixture.h"
 #include "storage/per_partition_layout.h"
+#include "storage/seed_range.h"
 #include "storage/shared/shared_layout.h"
 
 namespace qlab::storage {
@@ -343,16 +344,17 @@ class Lives {
 BOOST_AUTO_TEST_SUITE(cleaning_property)
 
 BOOST_AUTO_TEST_CASE(a_crash_at_any_point_loses_no_latest_value_and_brings_nothing_back) {
+  const SeedRange seeds = seeds_up_to(120);
   for (const std::string_view layout : layout_names()) {
     int compactions = 0;
-    for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
       BOOST_TEST_CONTEXT(layout << ", seed " << seed) {
         Lives lives(seed, layout);
         lives.run(10);
         compactions += lives.compactions();
       }
     }
-    BOOST_TEST(compactions > 300);
+    if (!seeds.is_asked_for) BOOST_TEST(compactions > 300);
   }
 }
 

@@ -26,12 +26,19 @@ bool was_never_durable(ByteView metadata) {
   return metadata.size() < metadata_text({}).size();
 }
 
+// What an earlier life left may be in the page cache alone, in pages that keep from the disk what
+// is written to them (File::forget_cached).
+Task<Result<void>> overwrite(runtime::File& file, std::string text) {
+  CO_TRY(const std::uint64_t size, file.size());
+  if (size > 0) CO_TRY_VOID(co_await file.forget_cached());
+  co_return co_await file.write(0, std::vector<ByteView>(1, as_view(std::string_view(text))));
+}
+
 Task<Result<void>> write_metadata(runtime::Disk& disk, std::string path, std::string text) {
   CO_TRY(const auto file,
          co_await disk.open(
              path, {.io_path = runtime::IoPath::blocking, .create = true, .exclusive = false}));
-  const Result<void> written =
-      co_await file->write(0, std::vector<ByteView>(1, as_view(std::string_view(text))));
+  const Result<void> written = co_await overwrite(*file, std::move(text));
   const Result<void> closed = co_await file->close();
   CO_TRY_VOID(written);
   co_return closed;

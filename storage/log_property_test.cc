@@ -6,6 +6,7 @@
 #include "storage/log_comparison.h"
 #include "storage/log_fixture.h"
 #include "storage/per_partition_layout.h"
+#include "storage/seed_range.h"
 
 namespace qlab::storage {
 namespace {
@@ -314,7 +315,8 @@ BOOST_AUTO_TEST_SUITE(log_property)
 
 BOOST_AUTO_TEST_CASE(a_log_answers_as_its_naive_twin_does) {
   const auto engines = engines_with(&Engine::keeps_bytes);
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  const SeedRange seeds = seeds_up_to(60);
+  for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Prng random(seed);
       LogFixture fixture(make_setup(false, engines[seed % engines.size()]));
@@ -350,7 +352,8 @@ BOOST_AUTO_TEST_CASE(a_log_answers_as_its_naive_twin_does) {
 }
 
 BOOST_AUTO_TEST_CASE(a_crash_at_any_point_keeps_what_was_durable_and_brings_back_nothing_else) {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  const SeedRange seeds = seeds_up_to(200);
+  for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Lives(seed).run(12);
     }

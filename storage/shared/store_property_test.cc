@@ -5,6 +5,7 @@
 #include "runtime/async.h"
 #include "storage/log_comparison.h"
 #include "storage/log_fixture.h"
+#include "storage/seed_range.h"
 #include "storage/shared/shared_layout.h"
 
 namespace qlab::storage {
@@ -319,7 +320,8 @@ BOOST_AUTO_TEST_SUITE(store_property)
 
 BOOST_AUTO_TEST_CASE(a_crash_at_any_point_keeps_what_was_durable_and_brings_back_nothing_else) {
   set_log_level(LogLevel::error);  // A full disk is told of each time.
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+  const SeedRange seeds = seeds_up_to(150);
+  for (std::uint64_t seed = seeds.first; seed <= seeds.last; ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Lives(seed).run(12);
     }
