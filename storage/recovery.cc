@@ -149,12 +149,9 @@ Result<void> Recovery::list_segments() {
     if (const auto base = base_of_data_file(name)) bases_.push_back(*base);
   }
   std::sort(bases_.begin(), bases_.end());
-  if (read_point_) {
-    point_ = *read_point_;
-  } else {
-    const Offset first = bases_.empty() ? Offset{0} : bases_.front();
-    point_ = {.start = first, .offset = first, .segment = first, .position = 0, .generation = 0};
-  }
+  // A log begins at 0, and whatever moves its start writes a recovery point first, if it can.
+  const Offset first = bases_.empty() || persistent() ? Offset{0} : bases_.front();
+  point_ = read_point_.value_or(RecoveryPoint{.start = first, .offset = first, .segment = first});
   durable_ = point_;
   if (persistent()) {
     TRY(const auto mark, read_durable_mark(runtime_.disk(), directory_, point_));
@@ -173,7 +170,9 @@ Result<void> Recovery::drop_remains_of_reset() {
     bases_.clear();
   }
   const bool begins_here = point_.is_resetting() || !read_point_;
-  if (bases_.empty() && begins_here) bases_.push_back(point_.start);
+  // Where the first name is lost, nothing was durable, and what lies behind it is cut.
+  const bool is_missing = bases_.empty() || bases_.front() != point_.start;
+  if (is_missing && begins_here) bases_.insert(bases_.begin(), point_.start);
   return {};
 }
 
@@ -438,7 +437,7 @@ Task<Result<void>> Recovery::make_durable() {
 
 // The last segment is synced even when it looks as it was closed, and with it the names in the
 // directory: a process may have died and left a cut that only the page cache knows of, and what was
-// cut would come back. Until there is a recovery point, the first name says where the log starts.
+// cut would come back.
 Task<Result<void>> Recovery::sync_files() {
   if (context_.shares_syncs()) {
     CO_TRY_VOID(co_await context_.filesystem.join());

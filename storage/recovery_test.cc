@@ -289,6 +289,23 @@ BOOST_AUTO_TEST_CASE(a_missing_segment_below_the_recovery_point_is_corruption) {
   }
 }
 
+// A power cut may take the name of the first segment and leave that of the second.
+BOOST_AUTO_TEST_CASE(a_log_whose_first_name_is_lost_before_any_sync_begins_at_0_all_the_same) {
+  Files log;
+  log.open();
+  while (log.data_files().size() < 2) log.append(make_batch(2, 1000, 100));
+  log.kill();
+  must(log.disk().remove("topic-0/recovery-point"));
+  must(log.disk().remove("topic-0/durable-mark"));
+  must(log.disk().remove(first_segment));
+  log.open();
+  BOOST_TEST(log.log().start().value() == 0);
+  BOOST_TEST(log.log().end().value() == 0);
+  BOOST_TEST(log.log().recovery().dropped.has_value());
+  BOOST_TEST((log.data_files() == std::vector<std::string>{first_segment}));
+  BOOST_TEST(log.append(make_batch(2)).base.value() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(index_files_that_are_missing_or_garbage_are_built_anew) {
   Prng random(7);
   for (int round = 0; round < 60; ++round) {
