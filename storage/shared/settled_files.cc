@@ -25,6 +25,11 @@ std::optional<std::uint8_t> SettledFiles::free_slot() const {
   return {};
 }
 
+bool SettledFiles::is_crowded() const {
+  constexpr std::ptrdiff_t free_min = 8;
+  return std::count(slots_.begin(), slots_.end(), nullptr) < free_min;
+}
+
 void SettledFiles::put(SettledFilePtr file) {
   SettledFilePtr& slot = slots_[file->entry().slot];
   CHECK(slot == nullptr);

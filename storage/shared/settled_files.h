@@ -25,6 +25,8 @@ class SettledFiles {
   // Null when the slot is free.
   const SettledFilePtr& at(std::size_t slot) const { return slots_[slot]; }
   std::optional<std::uint8_t> free_slot() const;
+  // Few slots are free: files are merged, which takes one, before others are begun.
+  bool is_crowded() const;
   void put(SettledFilePtr file);
   // Gives up a file that no stream has a bit of; it is deleted when nobody reads it.
   void retire(std::size_t slot);

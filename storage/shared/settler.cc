@@ -66,13 +66,23 @@ bool Settler::is_room() const {
 
 Task<Result<void>> Settler::wait_for_room() {
   while (!is_room() && !file_waits_ && resting_ == 0) {
-    if (blocked_) co_return fail(*blocked_);
-    if (stopping_) co_return fail(Errc::closed, "the store in {} is stopping", directory_);
     room_wanted_ = true;
-    wake();
-    co_await progress_.wait();
+    CO_TRY_VOID(co_await wait_for_progress());
   }
   room_wanted_ = false;
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Settler::wait_for_slot() {
+  while (files_.is_crowded()) CO_TRY_VOID(co_await wait_for_progress());
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Settler::wait_for_progress() {
+  if (blocked_) co_return fail(*blocked_);
+  if (stopping_) co_return fail(Errc::closed, "the store in {} is stopping", directory_);
+  wake();
+  co_await progress_.wait();
   co_return Result<void>{};
 }
 
@@ -146,6 +156,10 @@ Task<Result<bool>> Settler::do_one() {
 }
 
 Task<Result<bool>> Settler::do_job() {
+  if (files_.is_crowded()) {
+    CO_TRY_VOID(co_await merge(files_to_merge()));
+    co_return true;
+  }
   CO_TRY(const bool caught_up, co_await catch_up());
   if (caught_up) co_return true;
   if (!dying_.empty()) {
@@ -313,6 +327,7 @@ Task<Result<void>> Settler::settle_all() {
   const Turnstile::Guard alone = co_await jobs_.enter_alone();
   CO_TRY_VOID(co_await wal_.seal_active());
   while (const WalSegmentPtr full = wal_.full_after(manifest_.settled_through)) {
+    if (files_.is_crowded()) break;  // The rest is left to the next start.
     CO_TRY_VOID(co_await settle(full->number));
   }
   const bool is_clean = checkpoint_ == wal_.written() && !files_changed_;

@@ -40,6 +40,8 @@ class Settler {
   // Returns when the shared log has room for one more segment.
   // Errors: what keeps it from shrinking.
   Task<Result<void>> wait_for_room();
+  // Returns when there is a slot for a file that replaces none. Errors: as wait_for_room().
+  Task<Result<void>> wait_for_slot();
   // The number that a cut of this stream must name: settled files up to it hold what is cut.
   // Requires: the guard of begin_cut() lives until the cut has taken effect, so that no file is
   // begun in between.
@@ -94,6 +96,7 @@ class Settler {
   void tell(const Error& why) const;
   Task<Result<bool>> do_one();
   Task<Result<bool>> do_job();
+  Task<Result<void>> wait_for_progress();
   Task<Result<bool>> catch_up();
   Task<Result<void>> settle(std::uint32_t segment);
   struct Piece;

@@ -99,7 +99,7 @@ Task<Result<void>> Settler::copy_live(SettledWriter& writer, std::vector<Settled
       last_end = batch.next();
       if (writer.is_full()) {
         CO_TRY_VOID(co_await writer.flush());
-        CO_TRY_VOID(co_await catch_up());
+        if (!files_.is_crowded()) CO_TRY_VOID(co_await catch_up());
       }
     }
     CO_TRY(least->batch, co_await least->cursor.next());

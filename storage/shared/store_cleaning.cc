@@ -229,6 +229,7 @@ Task<Result<CompactionOutcome>> Store::compact_range(Compaction job, LogOptions 
   Cleaning cleaning(job, options, draw_secret(runtime_.random()));
   cleaning.outcome.ran = true;
   CO_TRY_VOID(co_await map_keys(cleaning));
+  CO_TRY_VOID(co_await settler_.wait_for_slot());
   const Settler::Rest rest = co_await settler_.rest();
   const Settler::Writing writing(settler_);
   CO_TRY(std::unique_ptr<SettledWriter> writer, co_await settler_.begin_file());
