@@ -7,7 +7,8 @@
 // Source: KIP-101, KIP-279; Kafka 3.9, LeaderEpochFileCache.
 
 #include <string>
-#include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 #include "common/bytes.h"
 #include "storage/log.h"
@@ -21,6 +22,8 @@ class EpochCache {
     Offset start;  // Of its first record.
     bool operator==(const Entry&) const = default;
   };
+  // Most logs know one epoch, and so need no memory elsewhere.
+  using Entries = boost::container::small_vector<Entry, 1>;
 
   // Notes that `epoch` wrote `offset`. Ignored unless the epoch is beyond the latest one.
   // Requires: offset >= the latest entry's start.
@@ -38,14 +41,14 @@ class EpochCache {
   void truncate_from_start(Offset start);
   void clear() { entries_.clear(); }
 
-  const std::vector<Entry>& entries() const { return entries_; }
+  const Entries& entries() const { return entries_; }
 
   std::string encode() const;
   // Errors: corrupt, naming the line.
   static Result<EpochCache> decode(std::string_view text);
 
  private:
-  std::vector<Entry> entries_;  // Epochs grow, and starts with them.
+  Entries entries_;  // Epochs grow, and starts with them.
 };
 
 }  // namespace qlab::storage

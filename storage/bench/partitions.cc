@@ -41,6 +41,7 @@ Task<Result<void>> fill(World& world, BenchOptions options, Output& output) {
   BenchOptions load = options;
   load.partitions = active;
   const std::unique_ptr<Target> target = make_log_appends(logs, load);
+  CO_TRY_VOID(co_await target->start());
   const Run run = co_await drive(runtime, *target, load, world.device());
   Json figures = {{"creation", creation}, {"first_appends", first}, {"before", to_json(empty)}};
   figures.update(run.to_json(false, world.device()));

@@ -8,12 +8,12 @@ namespace qlab::storage::shared {
 namespace {
 
 constexpr std::uint32_t checkpoint_magic = 0x516C5343;  // "QlSC"
-constexpr std::uint32_t checkpoint_version = 0;
+constexpr std::uint32_t checkpoint_version = 1;
 constexpr std::size_t header_bytes = 24;
 constexpr std::size_t frame_bytes = 8;  // Length and checksum of a block.
-constexpr std::size_t buffer_bytes_max = 1u << 20;
+constexpr std::size_t write_bytes = 1u << 20;
 constexpr std::size_t block_bytes_max = 1u << 28;
-constexpr std::size_t block_bytes_expected = 32u << 10;
+constexpr std::size_t block_bytes_expected = 16u << 10;
 constexpr std::size_t read_bytes = 4u << 20;
 
 std::string checkpoint_path(std::string_view directory) {
@@ -23,32 +23,58 @@ std::string temporary_path(std::string_view directory) {
   return fmt::format("{}/checkpoint.new", directory);
 }
 
-void put_stream(BytesWriter& out, const Stream& stream) {
-  out.put(stream.topic.high);
-  out.put(stream.topic.low);
+// The topics of a block's streams: each is written out once, and is a number from there on.
+using Topics = std::vector<TopicId>;
+
+void put_topic(BytesWriter& out, const TopicId& topic, Topics& topics) {
+  const auto known = std::find(topics.begin(), topics.end(), topic);
+  out.put_uvarint(static_cast<std::uint64_t>(known - topics.begin()));
+  if (known != topics.end()) return;
+  out.put(topic.high);
+  out.put(topic.low);
+  topics.push_back(topic);
+}
+
+TopicId get_topic(BytesReader& in, Topics& topics) {
+  const std::uint64_t number = in.get_uvarint();
+  if (number < topics.size()) return topics[number];
+  if (number > topics.size()) in.fail_with("a topic is not there");
+  topics.push_back({in.get<std::uint64_t>(), in.get<std::uint64_t>()});
+  return topics.back();
+}
+
+// Requires: offset >= 0, as all that are stored.
+void put_offset(BytesWriter& out, Offset offset) {
+  out.put_uvarint(static_cast<std::uint64_t>(offset.value()));
+}
+
+Offset get_offset(BytesReader& in) {
+  return Offset{static_cast<std::int64_t>(in.get_uvarint())};
+}
+
+void put_stream(BytesWriter& out, const Stream& stream, Topics& topics) {
+  put_topic(out, stream.topic, topics);
   out.put_uvarint(stream.name.size());
   out.put_text(stream.name);
-  out.put(stream.start.value());
-  out.put(stream.end.value());
-  out.put(stream.size_bytes);
-  out.put(stream.files);
-  out.put(stream.clean_end.value());
+  put_offset(out, stream.start);
+  put_offset(out, stream.end);
+  out.put_uvarint(stream.size_bytes);
+  out.put_uvarint(stream.files);
+  put_offset(out, stream.clean_end);
   out.put_uvarint(stream.epochs.entries().size());
   for (const EpochCache::Entry& entry : stream.epochs.entries()) {
-    out.put(entry.epoch.value());
-    out.put(entry.start.value());
+    out.put_uvarint(static_cast<std::uint64_t>(entry.epoch.value()));
+    put_offset(out, entry.start);
   }
   out.put_uvarint(stream.cuts.size());
   for (const Cut& cut : stream.cuts) {
-    out.put(cut.from.value());
-    out.put(cut.file);
+    put_offset(out, cut.from);
+    out.put_uvarint(cut.file);
   }
 }
 
-void get_stream(BytesReader& in, StreamId id, StreamTable& streams) {
-  TopicId topic;
-  topic.high = in.get<std::uint64_t>();
-  topic.low = in.get<std::uint64_t>();
+void get_stream(BytesReader& in, StreamId id, Topics& topics, StreamTable& streams) {
+  const TopicId topic = get_topic(in, topics);
   const std::string name(as_text(in.get_bytes(in.get_uvarint())));
   if (!in.ok()) return;
   if (streams.find(id)) return in.fail_with("a stream is there twice");
@@ -56,21 +82,21 @@ void get_stream(BytesReader& in, StreamId id, StreamTable& streams) {
   if (const auto namesake = streams.find(name)) streams.forget_name(*namesake);
   Stream& stream = streams.add(id, name, topic);
   stream.is_logged = stream.is_created = true;
-  stream.start = Offset{in.get<std::int64_t>()};
-  stream.end = Offset{in.get<std::int64_t>()};
-  stream.size_bytes = in.get<std::uint64_t>();
-  stream.files = in.get<std::uint64_t>();
-  stream.clean_end = Offset{in.get<std::int64_t>()};
+  stream.start = get_offset(in);
+  stream.end = get_offset(in);
+  stream.size_bytes = in.get_uvarint();
+  stream.files = in.get_uvarint();
+  stream.clean_end = get_offset(in);
   const std::uint64_t epochs = in.get_uvarint();
   for (std::uint64_t i = 0; i < epochs && in.ok(); ++i) {
-    const LeaderEpoch epoch{in.get<std::int32_t>()};
-    stream.epochs.assign(epoch, Offset{in.get<std::int64_t>()});
+    const LeaderEpoch epoch{static_cast<std::int32_t>(in.get_uvarint())};
+    stream.epochs.assign(epoch, get_offset(in));
   }
   const std::uint64_t cuts = in.get_uvarint();
   for (std::uint64_t i = 0; i < cuts && in.ok(); ++i) {
     Cut cut;
-    cut.from = Offset{in.get<std::int64_t>()};
-    cut.file = in.get<std::uint64_t>();
+    cut.from = get_offset(in);
+    cut.file = in.get_uvarint();
     stream.cuts.push_back(cut);
   }
 }
@@ -88,10 +114,11 @@ Result<DecodedBlock> decode_block(ByteView bytes, std::size_t index, StreamTable
   for (std::uint64_t& number : block.slots) number = in.get<std::uint64_t>();
   const auto count = in.get<std::uint16_t>();
   const StreamId first = StreamTable::first_of(index);
+  Topics topics;
   for (std::uint16_t i = 0; i < count && in.ok(); ++i) {
     const auto place = in.get<std::uint16_t>();
     if (place >= StreamTable::block_streams) in.fail_with("a stream lies beyond its block");
-    if (in.ok()) get_stream(in, first.plus(place), streams);
+    if (in.ok()) get_stream(in, first.plus(place), topics, streams);
   }
   TRY_VOID(in.status());
   return block;
@@ -163,14 +190,26 @@ Task<Result<LoadedCheckpoint>> load(runtime::File& file, StreamTable& streams) {
   }
 }
 
+// Past the page cache, where that can be: it is much, and read once.
+Task<Result<std::unique_ptr<runtime::File>>> open_file(runtime::Disk& disk, std::string path,
+                                                       bool create) {
+  runtime::OpenOptions options{
+      .io_path = runtime::IoPath::direct, .create = create, .exclusive = false};
+  auto file = co_await disk.open(path, options);
+  if (!file && file.error().code == Errc::unsupported) {
+    options.io_path = runtime::IoPath::blocking;
+    file = co_await disk.open(path, options);
+  }
+  co_return file;
+}
+
 }  // namespace
 
 Task<Result<void>> CheckpointWriter::open(Position begin, StreamId next_id) {
   const std::string path = temporary_path(directory_);
   CO_TRY_VOID(disk_.remove(path));
-  const runtime::OpenOptions options{
-      .io_path = runtime::IoPath::blocking, .create = true, .exclusive = false};
-  CO_TRY(file_, co_await disk_.open(path, options));
+  CO_TRY(out_, disk_.make_buffer(write_bytes));
+  CO_TRY(file_, co_await open_file(disk_, path, true));
   BytesWriter out;
   out.put(checkpoint_magic);
   out.put(checkpoint_version);
@@ -194,11 +233,12 @@ void CheckpointWriter::add(const StreamTable::Block* block, Position now,
   const std::size_t count_at = out.size();
   out.put(std::uint16_t{0});
   std::uint16_t count = 0;
+  Topics topics;
   for (std::size_t i = 0; block && i < block->size(); ++i) {
-    const std::optional<Stream>& stream = (*block)[i];
-    if (!stream || !stream->is_created) continue;
+    const Stream& stream = (*block)[i];
+    if (!stream.is_created) continue;
     out.put(static_cast<std::uint16_t>(i));
-    put_stream(out, *stream);
+    put_stream(out, stream, topics);
     ++count;
   }
   out.patch(count_at, count);
@@ -210,10 +250,19 @@ void CheckpointWriter::add(const StreamTable::Block* block, Position now,
 }
 
 Task<Result<void>> CheckpointWriter::flush(bool all) {
-  if (buffer_.empty() || (!all && buffer_.size() < buffer_bytes_max)) co_return Result<void>{};
-  CO_TRY_VOID(co_await file_->write(position_, std::vector<ByteView>(1, buffer_)));
-  position_ += buffer_.size();
-  buffer_.clear();
+  const std::size_t rest = buffer_.size() % runtime::direct_alignment;
+  // Zeros behind the end mean nothing.
+  if (all && rest > 0) buffer_.resize(buffer_.size() + runtime::direct_alignment - rest);
+  std::size_t at = 0;
+  while (buffer_.size() - at >= write_bytes || (all && at < buffer_.size())) {
+    const std::size_t count = std::min(write_bytes, buffer_.size() - at);
+    const std::span<std::byte> out = out_->bytes().first(count);
+    std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(at), count, out.begin());
+    CO_TRY_VOID(co_await file_->write(position_, std::vector<ByteView>(1, out)));
+    position_ += count;
+    at += count;
+  }
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(at));
   co_return Result<void>{};
 }
 
@@ -243,9 +292,7 @@ Task<Result<std::optional<LoadedCheckpoint>>> load_checkpoint(runtime::Disk& dis
   const std::string path = checkpoint_path(directory);
   CO_TRY(const bool there, disk.exists(path));
   if (!there) co_return std::optional<LoadedCheckpoint>{};
-  const runtime::OpenOptions options{
-      .io_path = runtime::IoPath::blocking, .create = false, .exclusive = false};
-  CO_TRY(const std::unique_ptr<runtime::File> file, co_await disk.open(path, options));
+  CO_TRY(const std::unique_ptr<runtime::File> file, co_await open_file(disk, path, false));
   Result<LoadedCheckpoint> loaded = co_await load(*file, streams);
   CO_TRY_VOID(co_await file->close());
   if (!loaded) co_return fail(loaded.error().code, "{}: {}", path, loaded.error().context);

@@ -51,7 +51,8 @@ class CheckpointWriter {
   runtime::Disk& disk_;
   const std::string directory_;
   std::unique_ptr<runtime::File> file_;
-  Bytes buffer_;
+  std::unique_ptr<runtime::IoBuffer> out_;  // What is being written.
+  Bytes buffer_;                            // Behind it.
   std::uint64_t position_ = 0;
   std::uint32_t blocks_ = 0;
 };

@@ -186,7 +186,7 @@ bool Recovery::forget_other_files(std::size_t slot, std::uint64_t number) {
     is_known = false;
     StreamTable::Block* const block = i < streams_.blocks() ? streams_.block(i) : nullptr;
     for (std::size_t at = 0; block && at < block->size(); ++at) {
-      if ((*block)[at]) (*block)[at]->files &= ~(std::uint64_t{1} << slot);
+      (*block)[at].files &= ~(std::uint64_t{1} << slot);
     }
   }
   return is_known;
@@ -405,8 +405,8 @@ void Recovery::finish_streams() {
   for (std::size_t i = 0; i < streams_.blocks(); ++i) {
     StreamTable::Block* const block = streams_.block(i);
     for (std::size_t at = 0; block && at < block->size(); ++at) {
-      if (!(*block)[at]) continue;
-      Stream& stream = *(*block)[at];
+      Stream& stream = (*block)[at];
+      if (!stream.is_there) continue;
       forget_unsettled(stream, FrameKind::move_start, stream.start);
       stream.durable_end = stream.assigned_end = stream.end;
       stream.assigned_epoch = stream.epochs.latest();

@@ -276,13 +276,14 @@ Task<void> Settler::switch_over(std::uint32_t segment, SettledFilePtr file) {
   const std::vector<StreamId> streams = std::move(unsettled_[segment]);
   unsettled_.erase(segment);
   for (std::size_t i = 0; i < streams.size(); ++i) {
+    streams_.prefetch(streams[std::min(i + prefetch_distance, streams.size() - 1)]);
     Stream* const stream = streams_.find(streams[i]);
     if (!stream) continue;
     auto& batches = stream->unsettled;
     const auto later = std::find_if(batches.begin(), batches.end(),
                                     [&](const auto& batch) { return batch.at.segment > segment; });
     batches.erase(batches.begin(), later);
-    if (batches.empty()) batches.shrink_to_fit();
+    if (batches.empty()) batches = {};  // Gives back what it had elsewhere.
     if (file) stream->files |= std::uint64_t{1} << file->entry().slot;
     if (i % streams_per_turn == streams_per_turn - 1) co_await yield();
   }

@@ -45,6 +45,7 @@ Task<Result<void>> Settler::copy_unsettled(SettledWriter& writer, std::uint32_t 
   std::vector<Piece> pieces;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < streams.size(); ++i) {
+    streams_.prefetch(streams[std::min(i + prefetch_distance, streams.size() - 1)]);
     const Stream* const stream = streams_.find(streams[i]);
     if (!stream) continue;
     batches.clear();

@@ -111,15 +111,15 @@ Task<void> Settler::replace_bits(std::uint64_t old_bits, std::uint64_t new_bits)
   for (std::size_t i = 0; i < streams_.blocks(); ++i) {
     StreamTable::Block* const block = streams_.block(i);
     for (std::size_t at = 0; block && at < block->size(); ++at) {
-      std::optional<Stream>& stream = (*block)[at];
-      if (!stream || (stream->files & old_bits) == 0) continue;
-      stream->files = (stream->files & ~old_bits) | new_bits;
+      Stream& stream = (*block)[at];
+      if ((stream.files & old_bits) == 0) continue;
+      stream.files = (stream.files & ~old_bits) | new_bits;
       std::uint64_t oldest = manifest_.next_file;
-      for (std::uint64_t left = stream->files; left != 0; left &= left - 1) {
+      for (std::uint64_t left = stream.files; left != 0; left &= left - 1) {
         const auto slot = static_cast<std::size_t>(std::countr_zero(left));
         oldest = std::min(oldest, files_.at(slot)->number());
       }
-      std::erase_if(stream->cuts, [&](const Cut& cut) { return cut.file < oldest; });
+      std::erase_if(stream.cuts, [&](const Cut& cut) { return cut.file < oldest; });
     }
     if (i % blocks_per_turn == blocks_per_turn - 1) co_await yield();
   }

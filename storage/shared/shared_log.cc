@@ -24,6 +24,7 @@ Task<Result<AppendResult>> SharedLog::flush_after(Task<Result<AppendResult>> app
 
 Task<Result<AppendResult>> SharedLog::append_as_leader(Bytes batches, LeaderEpoch epoch) {
   if (closed_) return refuse<AppendResult>();
+  store_->prefetch(id_);
   auto append = store_->append_as_leader(id_, std::move(batches), epoch);
   if (options_->durability != Durability::group) return append;
   return flush_after(std::move(append));
@@ -31,6 +32,7 @@ Task<Result<AppendResult>> SharedLog::append_as_leader(Bytes batches, LeaderEpoc
 
 Task<Result<AppendResult>> SharedLog::append_as_follower(Bytes batches) {
   if (closed_) return refuse<AppendResult>();
+  store_->prefetch(id_);
   const bool may_have_gaps = compacts(options_->cleanup_policy);
   auto append = store_->append_as_follower(id_, std::move(batches), may_have_gaps);
   if (options_->durability != Durability::group) return append;

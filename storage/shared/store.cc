@@ -120,6 +120,7 @@ const LogOptions* Store::keep(const LogOptions& options) {
 }
 
 Task<Result<AppendResult>> Store::append_as_leader(StreamId id, Bytes batches, LeaderEpoch epoch) {
+  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));  // While the stream is fetched.
   while (stream(id).is_busy) co_await released_.wait();
   if (wal_.failure()) co_return fail(*wal_.failure());
   const Stream& to = stream(id);
@@ -127,7 +128,6 @@ Task<Result<AppendResult>> Store::append_as_leader(StreamId id, Bytes batches, L
     co_return fail(Errc::fenced, "{}: an append in leader epoch {} after {}", to.name, epoch,
                    to.assigned_epoch);
   }
-  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
   std::span<std::byte> rest(batches);
   Offset next = to.assigned_end;
   for (BatchHeader& header : headers) {
@@ -142,10 +142,10 @@ Task<Result<AppendResult>> Store::append_as_leader(StreamId id, Bytes batches, L
 
 Task<Result<AppendResult>> Store::append_as_follower(StreamId id, Bytes batches,
                                                      bool may_have_gaps) {
+  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));  // While the stream is fetched.
   while (stream(id).is_busy) co_await released_.wait();
   if (wal_.failure()) co_return fail(*wal_.failure());
   const Stream& to = stream(id);
-  CO_TRY(std::vector<BatchHeader> headers, headers_of(batches));
   Offset expected = to.assigned_end;
   LeaderEpoch epoch = to.assigned_epoch;
   bool has_gap = false;
@@ -194,7 +194,10 @@ void Store::log_stream(WalGroup& group, StreamId id, Stream& stream) {
 
 void Store::on_written(const WalGroup& group) {
   if (std::exchange(last_segment_, group.begin.segment) != group.begin.segment) settler_.wake();
-  for (const WalGroup::Entry& entry : group.entries) {
+  for (std::size_t i = 0; i < group.entries.size(); ++i) {
+    const WalGroup::Entry& entry = group.entries[i];
+    const std::size_t later = std::min(i + prefetch_distance, group.entries.size() - 1);
+    streams_.prefetch(group.entries[later].stream);
     Stream* const stream = streams_.find(entry.stream);
     CHECK(stream != nullptr);
     const ByteView payload =

@@ -41,6 +41,8 @@ class Store final : private WalObserver {
   // removed. Errors: as Layout::open().
   Task<Result<StreamId>> open(std::string name, TopicId topic);
 
+  // An append to it comes soon: of a million streams it is hardly ever in the cache.
+  void prefetch(StreamId id) const { streams_.prefetch(id); }
   // As the calls of Log, for one stream. Requires: it was opened and not removed.
   Task<Result<AppendResult>> append_as_leader(StreamId id, Bytes batches, LeaderEpoch epoch);
   Task<Result<AppendResult>> append_as_follower(StreamId id, Bytes batches, bool may_have_gaps);

@@ -90,16 +90,30 @@ void note_change(Stream& stream, FrameKind kind, const Truncation& truncation) {
   stream.assigned_epoch = stream.epochs.latest();
 }
 
-std::vector<UnsettledBatch>::const_iterator find_unsettled(const Stream& stream, Offset offset) {
+UnsettledBatches::const_iterator find_unsettled(const Stream& stream, Offset offset) {
   return std::partition_point(stream.unsettled.begin(), stream.unsettled.end(),
                               [&](const UnsettledBatch& batch) { return batch.next() <= offset; });
+}
+
+void StreamTable::Return::operator()(Block* block) const {
+  std::destroy_at(block);
+  pool->give_back(block);
 }
 
 Stream* StreamTable::find(StreamId id) {
   const std::size_t block = id.value() / block_streams;
   if (block >= blocks_.size() || !blocks_[block]) return nullptr;
-  auto& entry = (*blocks_[block])[id.value() % block_streams];
-  return entry ? &*entry : nullptr;
+  Stream& entry = (*blocks_[block])[id.value() % block_streams];
+  return entry.is_there ? &entry : nullptr;
+}
+
+void StreamTable::prefetch(StreamId id) const {
+  const std::size_t block = id.value() / block_streams;
+  if (block >= blocks_.size() || !blocks_[block]) return;
+  const Stream& entry = (*blocks_[block])[id.value() % block_streams];
+  __builtin_prefetch(&entry.is_there);
+  __builtin_prefetch(&entry.unsettled);
+  __builtin_prefetch(&entry.epochs);
 }
 
 std::optional<StreamId> StreamTable::find(std::string_view name) const {
@@ -111,20 +125,20 @@ std::optional<StreamId> StreamTable::find(std::string_view name) const {
 Stream& StreamTable::add(StreamId id, std::string name, TopicId topic) {
   const std::size_t block = id.value() / block_streams;
   if (block >= blocks_.size()) {
-    blocks_.resize(block + 1);
+    while (blocks_.size() <= block) blocks_.emplace_back(nullptr, Return{&pool_});
     used_.resize(block + 1);
   }
-  if (!blocks_[block]) blocks_[block] = std::make_unique<Block>();
-  auto& entry = (*blocks_[block])[id.value() % block_streams];
-  CHECK(!entry.has_value());
-  entry.emplace();
-  entry->name = std::move(name);
-  entry->topic = topic;
+  if (!blocks_[block]) blocks_[block].reset(std::construct_at(static_cast<Block*>(pool_.take())));
+  Stream& entry = (*blocks_[block])[id.value() % block_streams];
+  CHECK(!entry.is_there);
+  entry.is_there = true;
+  entry.name = std::move(name);
+  entry.topic = topic;
   const bool is_new = ids_.insert(id.value()).second;
   CHECK(is_new);
   ++used_[block];
   reserve_ids_below(id.next());
-  return *entry;
+  return entry;
 }
 
 void StreamTable::forget_name(StreamId id) {
@@ -139,7 +153,7 @@ void StreamTable::erase(StreamId id) {
   CHECK(find(id) != nullptr);
   ids_.erase(id.value());
   const std::size_t block = id.value() / block_streams;
-  (*blocks_[block])[id.value() % block_streams].reset();
+  (*blocks_[block])[id.value() % block_streams] = {};
   if (--used_[block] == 0) blocks_[block].reset();
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 // The streams of a store: what is known of each partition's log, in one dense table.
 //
-// A million of them must fit, so an idle stream is one entry of about 200 bytes and owns nothing
-// else. All that changes a stream is one of the functions below, called when a frame of the shared
-// log is written and again when it is replayed.
+// A million of them must fit, so an idle stream is one entry of 256 bytes and owns nothing else.
+// All that changes a stream is one of the functions below, called when a frame of the shared log is
+// written and again when it is replayed.
 
 #include <array>
 #include <memory>
@@ -12,9 +12,11 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/container/small_vector.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "storage/epoch_cache.h"
+#include "storage/shared/block_pool.h"
 #include "storage/shared/frame.h"
 
 namespace qlab::storage::shared {
@@ -36,26 +38,31 @@ struct Cut {
   std::uint64_t file = 0;
 };
 
-// What every append touches comes last, together.
-struct Stream {
-  std::string name;
-  TopicId topic;
+// Most streams have a batch or none there, and so need no memory elsewhere for it.
+using UnsettledBatches = boost::container::small_vector<UnsettledBatch, 1>;
+
+// What every append touches comes first, on as few lines of the cache as it takes: of a million
+// streams none is in the cache when its turn comes.
+struct alignas(64) Stream {
+  bool is_there = false;           // In the table.
+  bool is_logged = false;          // A create frame is written or waits.
+  bool is_created = false;         // It is written.
+  bool is_busy = false;            // It is being cut: appends wait.
+  LeaderEpoch assigned_epoch{-1};  // As assigned_end.
+  Offset assigned_end;             // >= end: with the frames that wait to be written.
+  Offset end;                      // One past the last record whose frame is written.
+  Offset durable_end;              // start <= durable_end <= end
+  std::uint64_t size_bytes = 0;    // Of its batches, settled or not.
   Offset start;
-  std::uint64_t files = 0;      // A bit per slot whose settled file may hold batches.
+  std::uint64_t files = 0;     // A bit per slot whose settled file may hold batches.
+  UnsettledBatches unsettled;  // By offset, and so by position.
+  EpochCache epochs;
+
   std::vector<Cut> cuts;        // Later ones reach more files.
   Offset clean_end;             // Compaction has seen everything below.
   std::uint32_t cut_count = 0;  // Of truncations and resets since the start.
-
-  LeaderEpoch assigned_epoch{-1};  // As assigned_end.
-  EpochCache epochs;
-  std::vector<UnsettledBatch> unsettled;  // By offset, and so by position.
-  std::uint64_t size_bytes = 0;           // Of its batches, settled or not.
-  Offset end;                             // One past the last record whose frame is written.
-  Offset durable_end;                     // start <= durable_end <= end
-  Offset assigned_end;                    // >= end: with the frames that wait to be written.
-  bool is_logged = false;                 // A create frame is written or waits.
-  bool is_created = false;                // It is written.
-  bool is_busy = false;                   // It is being cut: appends wait.
+  TopicId topic;
+  std::string name;
 
   // Of settled file number `file`, what begins here or later does not count any more.
   Offset cut_of(std::uint64_t file) const;
@@ -70,18 +77,25 @@ void forget_unsettled(Stream& stream, FrameKind kind, Offset offset);
 // Of the batch in the frame at `frame`.
 UnsettledBatch unsettled_batch(const BatchHeader& header, Position frame);
 // The first batch that ends beyond `offset`; unsettled.end() when there is none.
-std::vector<UnsettledBatch>::const_iterator find_unsettled(const Stream& stream, Offset offset);
+UnsettledBatches::const_iterator find_unsettled(const Stream& stream, Offset offset);
+
+static_assert(sizeof(Stream) == 256);  // So that blocks of them fill huge pages.
+
+// Who walks over many streams fetches them so many ahead.
+inline constexpr std::size_t prefetch_distance = 8;
 
 class StreamTable {
  public:
   static constexpr std::size_t block_streams = 256;
-  using Block = std::array<std::optional<Stream>, block_streams>;
+  using Block = std::array<Stream, block_streams>;
 
   StreamTable() : ids_(0, NameHash{this}, NameEqual{this}) {}
   StreamTable(const StreamTable&) = delete;
 
   // Null when there is none. The pointer is good until that stream is erased.
   Stream* find(StreamId id);
+  // Has the cache fetch what an append touches of it, while the caller does something else.
+  void prefetch(StreamId id) const;
   std::optional<StreamId> find(std::string_view name) const;
   // Requires: no stream has that id or that name.
   Stream& add(StreamId id, std::string name, TopicId topic);
@@ -102,7 +116,7 @@ class StreamTable {
 
  private:
   const Stream& at(std::uint32_t id) const {
-    return *(*blocks_[id / block_streams])[id % block_streams];
+    return (*blocks_[id / block_streams])[id % block_streams];
   }
   struct NameHash {
     using is_transparent = void;
@@ -122,7 +136,13 @@ class StreamTable {
     bool operator()(std::uint32_t id, std::string_view name) const { return (*this)(name, id); }
   };
 
-  std::vector<std::unique_ptr<Block>> blocks_;
+  struct Return {
+    BlockPool* pool;
+    void operator()(Block* block) const;
+  };
+
+  BlockPool pool_{sizeof(Block)};
+  std::vector<std::unique_ptr<Block, Return>> blocks_;
   std::vector<std::uint16_t> used_;  // Streams per block.
   boost::unordered_flat_set<std::uint32_t, NameHash, NameEqual> ids_;
   StreamId next_id_{1};
