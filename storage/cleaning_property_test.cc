@@ -296,12 +296,13 @@ class Lives {
     const std::int64_t least = std::max(start_max_, limit_);
     if (least > end_) co_return;
     const std::int64_t to = random_.between(least, end_);
-    floor_ = std::min(floor_, std::max(to - 4, limit_));  // A batch has four records at most.
+    const std::int64_t floor = floor_;
+    floor_ = std::min(floor_, to - 4);  // If it ends in a crash: a batch has four records at most.
     const auto cut = co_await log.truncate_to(Offset{to});
     if (!is_up()) co_return;
     BOOST_REQUIRE_MESSAGE(cut.has_value(), (cut ? "" : cut.error().message()));
     end_ = log.end().value();
-    floor_ = std::min(floor_, end_);
+    floor_ = std::min(floor, end_);
     records_.erase(records_.lower_bound(end_), records_.end());
   }
 

@@ -97,6 +97,11 @@ Task<Result<void>> PartitionLog::sync_together() {
   if (directory_state_ == DirectoryState::made) directory_state_ = DirectoryState::durable;
   for (const auto& [segment, size] : covered) {
     segment->data().note_durable(size);
+    if (segment->data().durable_size() < size) {
+      // A sync of its own has failed, when its file was to be closed, and took bytes with it.
+      const Result<std::uint64_t> why = co_await segment->data().sync();
+      if (!why) co_return fail(fail_for_good(why.error()));
+    }
     segment->mark_durable(size);
   }
   co_return usable();

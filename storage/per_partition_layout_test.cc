@@ -252,6 +252,24 @@ BOOST_AUTO_TEST_CASE(a_failed_sync_of_the_file_system_poisons_every_log_that_hel
   BOOST_TEST((code_of(logs.sync(2)) == Errc::io));
 }
 
+// With sixteen descriptors for all, appending to twenty logs closes the files of the first, each
+// after a sync.
+BOOST_AUTO_TEST_CASE(what_a_failed_sync_before_closing_took_no_sync_of_the_file_system_promises) {
+  Logs logs({.open_files_max = 16, .group_sync = GroupSync::filesystem});
+  logs.start();
+  logs.open(20);
+  logs.append(0);
+  logs.world.set_fault_hook([](const DiskAccess& access) {
+    const bool hit = access.operation == DiskOperation::sync && access.path.ends_with(".log");
+    return DiskFault{.delay = {}, .error = hit ? EIO : 0, .torn = 0};
+  });
+  for (int i = 1; i < 20; ++i) logs.append(i);
+  logs.world.set_fault_hook({});
+  BOOST_TEST((code_of(logs.sync(0)) == Errc::io));
+  BOOST_TEST((code_of(logs.try_append(0)) == Errc::io));
+  BOOST_TEST(must(logs.sync(19)).value() == 2);
+}
+
 BOOST_AUTO_TEST_CASE(logs_that_are_opened_at_once_recover_at_once) {
   Logs logs({.open_files_max = 16});
   logs.start();

@@ -375,7 +375,6 @@ Task<Result<void>> Recovery::cut() {
   co_return Result<void>{};
 }
 
-// What is cut must be said: a power cut may take one sector and leave whole batches behind it.
 Task<Result<std::string>> Recovery::describe_what_is_behind() {
   std::uint64_t batches = 0;
   Offset last = expected_;
@@ -435,13 +434,16 @@ Task<Result<void>> Recovery::make_durable() {
   co_return co_await sync_log_directory(context_, directory_);
 }
 
-// The last segment is synced even when it looks as it was closed, and with it the names in the
-// directory: a process may have died and left a cut that only the page cache knows of, and what was
-// cut would come back.
+// The last segment is synced even when it looks as it was closed, with the names in the directory:
+// a process may have died and left a cut that only the page cache knows of.
 Task<Result<void>> Recovery::sync_files() {
   if (context_.shares_syncs()) {
     CO_TRY_VOID(co_await context_.filesystem.join());
-    for (const auto& segment : log_.segments) segment->data().note_durable(segment->size());
+    for (const auto& segment : log_.segments) {
+      Segment& data = segment->data();
+      data.note_durable(segment->size());
+      if (data.durable_size() < segment->size()) CO_TRY_VOID(co_await data.sync());
+    }
     co_return Result<void>{};
   }
   CO_TRY_VOID(co_await log_.segments.back()->data().sync());
