@@ -20,7 +20,8 @@ void Raft::handle(NodeId from, Epoch epoch, const AppendRequest& request) {
   follow(from);
   const auto here = log_.epoch_of(request.previous.index);
   if (!here && request.previous.index < commit_) {  // Old, and compacted away since.
-    return send(from, epoch, AppendReply{true, commit_, {}, {}, self_.directory}, all_writes());
+    return send(from, epoch, AppendReply{true, commit_, {}, {}, self_.directory, is_bare()},
+                all_writes());
   }
   if (here != request.previous.epoch) {
     return send(from, epoch, refuse(request.previous), all_writes());
@@ -28,7 +29,7 @@ void Raft::handle(NodeId from, Epoch epoch, const AppendRequest& request) {
   const LogIndex match = accept_entries(request);
   // Never beyond what matched: behind it there may be entries of another leader.
   advance_commit(std::min(request.commit, match));
-  send(from, epoch, AppendReply{true, match, {}, {}, self_.directory}, all_writes());
+  send(from, epoch, AppendReply{true, match, {}, {}, self_.directory, is_bare()}, all_writes());
 }
 
 void Raft::handle(NodeId from, Epoch epoch, const Heartbeat& heartbeat) {
@@ -63,7 +64,7 @@ AppendReply Raft::refuse(LogId previous) const {
     hint.index = previous.index.prev();
     hint.epoch = log_.epoch_of(hint.index).value_or(Epoch{0});
   }
-  return AppendReply{false, {}, previous.index, hint, self_.directory};
+  return AppendReply{false, {}, previous.index, hint, self_.directory, is_bare()};
 }
 
 }  // namespace qlab::raft

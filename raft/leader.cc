@@ -134,6 +134,7 @@ void Raft::handle(NodeId from, Epoch, const AppendReply& reply) {
   Progress* progress = answers_to(from, reply.directory);
   if (progress == nullptr) return;
   if (reply.match > log_.last().index) return trace("DropAppendEntriesResponse", from, "match");
+  progress->set_bare(reply.bare);
   if (reply.accepted) {
     progress->accepted(reply.match, now_);
     if (reply.match > commit_) advance_leader_commit();

@@ -63,6 +63,7 @@ struct Leadership {
 struct Handover {
   consensus::RequestId request;
   NodeId to;
+  bool named;  // By who asked: no other will do.
   Time deadline;
   bool asked = false;  // TimeoutNow was sent.
 };

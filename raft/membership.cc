@@ -216,6 +216,12 @@ void Raft::go_on_with_change() {
   Leadership& lead = *leadership_;
   if (!lead.change || lead.change->entry) return;
   Change& change = *lead.change;
+  if (takes_who_is_bare(change.target)) {
+    const consensus::RequestId request = change.request;
+    lead.change.reset();
+    keep_peers();
+    return answer(request, Fate::rejected, {}, "a_witness_holds_no_bodies");
+  }
   for (const NodeId id : newcomers()) {
     const Progress& progress = lead.peers.at(id);
     if (now_ - std::max(progress.heard(), change.began) >=
@@ -270,7 +276,17 @@ void Raft::config_committed() {
     keep_peers();
   }
   // One that has left serves until here: nobody else may know of the change (4.2.2).
-  if (!may_lead(config())) give_up_leadership("removed");
+  if (!may_lead(config())) leave();
+}
+
+// Whoever has everything need not wait for a timeout to succeed us (dissertation 4.2.2, 3.10).
+void Raft::leave() {
+  const NodeId next = best_successor();
+  if (next != no_node && leadership_->peers.at(next).confirmed() == log_.last().index) {
+    trace("SendTimeoutNow", next);
+    send(next, hard_state_.epoch, TimeoutNow{}, consensus::WriteSeq{0});
+  }
+  give_up_leadership("removed");
 }
 
 // Leadership ends.

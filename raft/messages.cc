@@ -107,7 +107,7 @@ void fields(Is<AppendRequest> auto& m, auto& f) {
   all(f, m.previous, m.commit);
 }
 void fields(Is<AppendReply> auto& m, auto& f) {
-  all(f, m.accepted, m.match, m.rejected, m.hint, m.directory);
+  all(f, m.accepted, m.match, m.rejected, m.hint, m.directory, m.bare);
 }
 void fields(Is<Heartbeat> auto& m, auto& f) {
   all(f, m.commit, m.round);

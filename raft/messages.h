@@ -61,6 +61,7 @@ struct AppendReply {
   LogIndex rejected;      // Refused: the index that did not match.
   consensus::LogId hint;  // Refused: the last entry here that may match.
   DirectoryId directory;
+  bool bare = false;  // The log here has entries without bodies: it is, or was, a witness'.
 };
 // An empty append without a log check; also tells of a commit as soon as it is known.
 struct Heartbeat {

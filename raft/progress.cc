@@ -125,6 +125,7 @@ bool Progress::heard_from(DirectoryId directory, LogIndex next, Time now) {
     match_ = LogIndex{0};
     commit_told_ = LogIndex{0};
     round_ = 0;
+    bare_ = false;
     next_ = next;
     restart();
   }

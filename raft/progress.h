@@ -51,6 +51,7 @@ class Progress {
   bool heard_from(DirectoryId directory, LogIndex next, Time now);
   void acknowledge_round(std::uint64_t round);
   void commit_sent(LogIndex commit);
+  void set_bare(bool bare) { bare_ = bare; }
 
   Phase phase() const { return phase_; }
   std::string_view phase_name() const;
@@ -63,6 +64,7 @@ class Progress {
   bool keeps_up(Time since) const;
   const std::optional<DirectoryId>& directory() const { return directory_; }
   std::uint64_t round() const { return round_; }
+  bool is_bare() const { return bare_; }  // By its last answer to an append.
   LogIndex commit_told() const { return commit_told_; }
   std::size_t inflight() const { return inflight_.size(); }
   std::size_t inflight_bytes() const { return inflight_bytes_; }
@@ -86,7 +88,8 @@ class Progress {
   Time moved_;                            // Last acknowledgement, or the first append unanswered.
   std::optional<DirectoryId> directory_;  // Of the last answer.
   std::uint64_t round_ = 0;               // Latest heartbeat round answered: for read index.
-  LogIndex commit_told_;                  // The commit index the peer has been told of.
+  bool bare_ = false;
+  LogIndex commit_told_;  // The commit index the peer has been told of.
 
   consensus::LogId image_;              // While phase_ == snapshot.
   std::optional<std::uint64_t> asked_;  // Position of the piece that is read or on its way.

@@ -45,6 +45,7 @@ Raft::Raft(consensus::ModuleContext context)
   const LogIndex image = log_.snapshot().last.index;
   for (LogIndex next = std::max(log_.first(), image.next()); next <= durable_;) {
     const auto entries = log_.read(next, tuning_.batch_bytes_max);
+    note_stripped(entries);
     for (const Entry& entry : entries) {
       if (entry.kind != consensus::EntryKind::config) continue;
       configs_.append(entry.id, consensus::decode_config(*entry.body).value());
@@ -239,6 +240,7 @@ void Raft::append(std::vector<Entry> entries) {
   log_seq_ = issued_;
   unsynced_.push_back({log_seq_, log_.last().index});
   emit(out::Append{log_seq_, entries});
+  note_stripped(entries);
   note_configs(entries);
 }
 
@@ -250,6 +252,7 @@ void Raft::truncate(LogIndex from) {
   // A write on its way still counts once it is done, but only for what will be left of it.
   durable_ = std::min(durable_, from.prev());
   for (Unsynced& write : unsynced_) write.last = std::min(write.last, from.prev());
+  if (bare_from_ >= from) bare_from_.reset();
   emit(out::Truncate{log_seq_, from});
   if (configs_.active_at().index < from) return;
   configs_.truncate(from);
@@ -293,7 +296,10 @@ void Raft::set_leader(std::optional<NodeId> leader) {
   announced_ = known;
   emit(out::LeaderKnown{hard_state_.epoch, leader});
   end_questions();
-  if (handover_ && leader && *leader != self_.id) end_handover(Fate::committed, {});
+  if (handover_ && leader && *leader != self_.id) {
+    const bool is_there = !handover_->named || *leader == handover_->to;
+    end_handover(is_there ? Fate::committed : Fate::rejected, {});
+  }
 }
 
 void Raft::become_follower(Epoch epoch, std::optional<NodeId> leader) {

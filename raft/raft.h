@@ -130,6 +130,9 @@ class Raft final : public consensus::Module {
   LogIndex witness_limit() const;
   void feed_witnesses();
   void strip(NodeId peer, std::vector<consensus::Entry>& entries) const;
+  void note_stripped(const std::vector<consensus::Entry>& entries);
+  bool is_bare() const { return bare_from_.has_value(); }
+  bool takes_who_is_bare(const consensus::Config& target) const;
 
   // snapshot.cc
   void offer_snapshot(NodeId peer);
@@ -155,6 +158,7 @@ class Raft final : public consensus::Module {
   void go_on_with_change();
   void append_config(consensus::Config config);
   void config_committed();
+  void leave();
   void end_change();
 
   // transfer.cc
@@ -211,6 +215,7 @@ class Raft final : public consensus::Module {
   bool transferred_ = false;      // The candidacy was asked for by the leader.
   std::map<NodeId, bool> votes_;  // Answers to our candidacy; our own once it is durable.
 
+  std::optional<LogIndex> bare_from_;  // The first entry here without its body.
   std::optional<Receiving> receiving_;
   bool installing_ = false;  // An image is on its way to the state machine.
 

@@ -71,7 +71,7 @@ void Raft::handle(NodeId from, Epoch epoch, const SnapshotRequest& request) {
   const consensus::LogId last = request.image.last;
   const auto matched = [&](LogIndex match) {
     receiving_.reset();
-    send(from, epoch, AppendReply{true, match, {}, {}, self_.directory}, all_writes());
+    send(from, epoch, AppendReply{true, match, {}, {}, self_.directory, is_bare()}, all_writes());
   };
   if (last.index <= commit_) return matched(commit_);
   if (log_.epoch_of(last.index) == last.epoch) {  // We have all of it, and it is committed.
@@ -115,6 +115,7 @@ void Raft::install_received() {
   issued_ = issued_.next();
   log_seq_ = issued_;
   durable_ = LogIndex{0};
+  bare_from_.reset();
   for (Unsynced& write : unsynced_) write.last = LogIndex{0};
   unsynced_.push_back({log_seq_, image.last.index});
   installing_ = true;

@@ -35,7 +35,7 @@ void Raft::on(const in::Transfer& input) {
   if (member == nullptr || member->role != MemberRole::voter) {
     return answer(input.request, Fate::rejected, {}, "not_a_voter");
   }
-  handover_ = Handover{input.request, to, now_ + tuning_.election_timeout};
+  handover_ = Handover{input.request, to, input.to != no_node, now_ + tuning_.election_timeout};
   trace("BeginTransfer", to);
   replicate(to, false);
   go_on_with_handover();

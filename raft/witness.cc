@@ -88,4 +88,24 @@ void Raft::strip(NodeId peer, std::vector<Entry>& entries) const {
   }
 }
 
+// A leader's own no-op begins its epoch: one behind another entry of its epoch was stripped.
+void Raft::note_stripped(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    if (bare_from_) return;
+    const bool is_first = log_.epoch_of(entry.id.index.prev()) != entry.id.epoch;
+    if (entry.kind == EntryKind::no_op && !is_first) bare_from_ = entry.id.index;
+  }
+}
+
+// Whether the target has a replica keep everything that is known to have entries without bodies.
+bool Raft::takes_who_is_bare(const consensus::Config& target) const {
+  return std::any_of(target.members.begin(), target.members.end(), [this](const auto& member) {
+    const auto peer = leadership_->peers.find(member.id);
+    if (member.role == MemberRole::witness || peer == leadership_->peers.end()) return false;
+    const bool is_it =
+        member.directory == DirectoryId{} || peer->second.directory() == member.directory;
+    return is_it && peer->second.is_bare();
+  });
+}
+
 }  // namespace qlab::raft

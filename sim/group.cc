@@ -94,8 +94,8 @@ Config Group::draw_target(const Config& now) {
   Config target = now;
   target.outgoing.clear();
   const auto draw_role = [&](NodeId id) {
-    // Who was a witness has no whole log, and stays one.
-    if (history_.is_bare(id)) return MemberRole::witness;
+    // Who was a witness has no whole log, and is refused as anything else.
+    if (history_.is_bare(id) && !random_.chance(0.1)) return MemberRole::witness;
     if (capabilities_.witnesses && random_.chance(0.1)) return MemberRole::witness;
     return random_.chance(0.2) ? MemberRole::observer : MemberRole::voter;
   };

@@ -57,7 +57,8 @@ class Kraft final : public consensus::Module {
     LogIndex appended;  // The last step towards it; 0: none yet.
     Time deadline;      // For a voter to be to catch up.
   };
-  struct Handover {  // A transfer that waits for its target to catch up.
+  struct Handover {      // A transfer that waits for its target to catch up.
+    bool named = false;  // By who asked: no other will do.
     consensus::RequestId request;
     NodeId target;
     Time deadline;

@@ -85,7 +85,8 @@ void Kraft::on(const in::Transfer& input) {
     }
   }
   if (!other_voters().contains(target)) return answer(input.request, Fate::rejected, "not_a_voter");
-  lead.handover = Handover{input.request, target, now_ + tuning_.election_timeout};
+  lead.handover =
+      Handover{input.to != no_node, input.request, target, now_ + tuning_.election_timeout};
   advance_handover();
 }
 
@@ -99,10 +100,11 @@ void Kraft::advance_handover() {
 // Nobody: none came forward in time.
 void Kraft::settle_transfer(std::optional<NodeId> leader) {
   const RequestId request = transfer_->request;
+  const bool is_another = leader && transfer_->named && *leader != transfer_->target;
   transfer_.reset();
   if (!leader) return answer(request, Fate::unknown);
   if (leader == self_.id) return answer(request, Fate::rejected, "leads_again");
-  answer(request, Fate::committed);
+  answer(request, is_another ? Fate::rejected : Fate::committed);
 }
 
 }  // namespace qlab::raft::kraft
