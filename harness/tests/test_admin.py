@@ -93,7 +93,8 @@ def reassigning(endpoint: str) -> int:
 def test_a_topic_grows_by_an_unmodified_client(cluster):
     create(cluster, "orders", [[1, 2]])
     admin(cluster).create_partitions([NewPartitions("orders", 4)])["orders"].result(TIMEOUT)
-    assert len(partitions(cluster, "orders")) == 4
+    # Any broker may be asked, and not all have heard of it at the same time.
+    wait_for(lambda: len(partitions(cluster, "orders")) == 4, TIMEOUT, "four partitions")
     with pytest.raises(KafkaException, match="INVALID_PARTITIONS|is not more"):
         admin(cluster).create_partitions([NewPartitions("orders", 2)])["orders"].result(TIMEOUT)
 
