@@ -80,9 +80,10 @@ class Driver {
   // the module refuses it or it is no configuration; overloaded, when another change is under way;
   // unknown outcomes are closed.
   virtual Task<Result<void>> reconfigure(Config target) = 0;
-  // Hands leadership to `to`, or to whoever is best, which leads when it returns. Errors: not_leader,
-  // naming who leads: we did not, or another than `to` came first; invalid, with the module's reason
-  // (not_a_voter, timed_out, ...), and we lead on or again; unknown_outcome, when nobody leads.
+  // Hands leadership to `to`, or to whoever is best, which leads when it returns. Errors:
+  // not_leader, naming who leads: we did not, or another than `to` came first; invalid, with the
+  // module's reason (not_a_voter, timed_out, ...), and we lead on or again; unknown_outcome, when
+  // nobody leads.
   virtual Task<Result<void>> transfer(std::optional<NodeId> to) = 0;
   virtual void resign(Epoch epoch) = 0;
 

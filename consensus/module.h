@@ -206,8 +206,8 @@ struct Commit {
   LogIndex up_to;  // The state machine may apply up to here.
   WriteSeq after;
 };
-// Of a proposal or a reconfiguration; of a transfer (committed: who was named leads, or anybody else
-// when nobody was); of a read that will not be served (rejected).
+// Of a proposal or a reconfiguration; of a transfer (committed: who was named leads, or anybody
+// else when nobody was); of a read that will not be served (rejected).
 struct Outcome {
   RequestId request;
   Fate fate = Fate::unknown;
