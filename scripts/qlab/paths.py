@@ -9,10 +9,11 @@ import shutil
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # A profile is a build directory of its own with its own Meson options.
+# Instrumented code has GCC 12 warn of values that are always set, so there a warning is no error.
 PROFILES: dict[str, list[str]] = {
     "release": [],
-    "asan": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "tsan": ["-Db_sanitize=thread", "-Db_lundef=false"],
+    "asan": ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dwerror=false"],
+    "tsan": ["-Db_sanitize=thread", "-Db_lundef=false", "-Dwerror=false"],
 }
 
 # What a cluster runs, in Ninja's words; an experiment names its own programs.
