@@ -88,6 +88,7 @@ class LogReads final : public Target {
     appends.size = batch_bytes;
     appends.log_options.durability = Durability::none;
     const std::unique_ptr<Target> target = make_log_appends(logs_, appends);
+    CO_TRY_VOID(co_await target->start());
     for (std::uint64_t i = 0; i < options_.bytes / batch_bytes; ++i) {
       CO_TRY_VOID(co_await target->operate());
     }

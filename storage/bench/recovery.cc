@@ -23,6 +23,7 @@ Task<Result<void>> fill(World& world, BenchOptions options) {
                             options.layout_options.recovery_parallelism));
   options.spread = Spread::round_robin;
   const std::unique_ptr<Target> target = make_log_appends(logs, options);
+  CO_TRY_VOID(co_await target->start());
   for (std::uint64_t bytes = 0; bytes < options.bytes && !run_ends();) {
     CO_TRY(const std::uint64_t more, co_await target->operate());
     bytes += more;
