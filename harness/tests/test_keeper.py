@@ -201,7 +201,8 @@ def test_a_barrier_and_a_double_barrier_hold_until_all_are_there(ensemble, top):
     threads = [threading.Thread(target=meet, args=(first, "a")),
                threading.Thread(target=meet, args=(second, "b"))]
     threads[0].start()
-    time.sleep(0.5)
+    wait_for(lambda: first.exists(top + "/double") and first.get_children(top + "/double"), 10,
+             "the first to wait")
     assert passed == []
     threads[1].start()
     for thread in threads:
@@ -333,7 +334,8 @@ def test_a_session_that_expired_is_told_so_and_one_that_moved_keeps_one_connecti
         timeout, session, password = keeper.handshake(s, timeout_ms=400)
         assert (timeout, len(password)) == (400, 16)
         assert keeper.handshake(later, session, password)[1] == session
-        time.sleep(2)
+        wait_for(lambda: any(f"session 0x{session:x} expired" in ensemble.errors(server)
+                             for server in ensemble.ids), 10, "the session to expire")
     with ensemble.connect(3) as last:
         assert keeper.handshake(last, session, password)[:2] == (0, 0)
 
