@@ -38,13 +38,14 @@ void AppendRegister::apply(const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     CHECK(entry.id.index == last_.id.index.next());
     last_ = chain_after(last_.chain, entry);
+    blind_ = blind_ || is_stripped(last_);
     std::optional<std::uint64_t> value;
     if (entry.kind == EntryKind::data) {
       value = BytesReader(*entry.body).get<std::uint64_t>();
       state_ = (state_ ^ *value) * 0x9E3779B97F4A7C15;
       state_ ^= state_ >> 31;
     }
-    if (!node_.is_up() || is_blind()) continue;
+    if (!node_.is_up() || blind_) continue;
     history_.fresh.applied.push_back(
         {node_.id(), std::max(epoch_, entry.id.epoch), last_, value, state_});
   }
@@ -65,12 +66,16 @@ void AppendRegister::on_leader_known(Epoch epoch, std::optional<NodeId>) {
   epoch_ = epoch;
 }
 
-bool AppendRegister::is_blind() const {
-  return history_.is_bare(node_.id());
+bool AppendRegister::is_stripped(const ChainedEntry& entry) const {
+  if (entry.body != 0) return false;
+  const auto epoch = history_.entries.find(entry.id.epoch);
+  if (epoch == history_.entries.end()) return false;
+  const auto first_seen = epoch->second.find(entry.id.index.value());
+  return first_seen != epoch->second.end() && first_seen->second.body != 0;
 }
 
 std::unique_ptr<consensus::SnapshotSource> AppendRegister::snapshot() {
-  if (is_blind()) return nullptr;
+  if (blind_) return nullptr;
   BytesWriter image;
   image.put(last_.chain);
   image.put(state_);
@@ -95,8 +100,8 @@ Result<void> AppendRegister::restored() {
   state_ = in.get<std::uint64_t>();
   TRY_VOID(in.status());
   if (in.left() != image_padding_) return fail(Errc::corrupt, "{} bytes of padding", in.left());
-  if (node_.is_up() && !is_blind())
-    history_.fresh.restored.push_back({node_.id(), restoring_, state_});
+  blind_ = false;  // Only who is not blind makes images.
+  if (node_.is_up()) history_.fresh.restored.push_back({node_.id(), restoring_, state_});
   return {};
 }
 

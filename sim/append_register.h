@@ -25,17 +25,22 @@ class AppendRegister final : public consensus::StateMachine {
 
   LogIndex applied() const { return last_.id.index; }
   std::uint64_t state() const { return state_; }
+  // It has applied entries of which it sees that they are there, not what they say: the state is
+  // none, until an image brings it.
+  bool is_blind() const { return blind_; }
   static Bytes body_of(std::uint64_t value, std::size_t padding);
 
  private:
-  bool is_blind() const;  // A witness's: it sees that there are entries, not what they say.
+  // A witness got it without the body that it has elsewhere.
+  bool is_stripped(const ChainedEntry& entry) const;
 
   const runtime::SimulatedNode& node_;
   History& history_;
   const std::size_t image_padding_;
   ChainedEntry last_;        // Applied.
   std::uint64_t state_ = 0;  // Of all values applied, in order.
-  Epoch epoch_;              // That the node is in.
+  bool blind_ = false;
+  Epoch epoch_;  // That the node is in.
   std::optional<Epoch> active_;
   consensus::LogId restoring_;
   Bytes image_;

@@ -99,7 +99,7 @@ struct History {
   std::map<NodeId, consensus::LogId> configured_at;   // The entries of these; {0, 0}: none.
   // Configurations that nodes were asked for, numbered, and have not answered since they came up.
   std::map<std::pair<NodeId, std::uint64_t>, consensus::Config> asked;
-  // Once witnesses: what their logs say is not whole, nor is their state.
+  // Once witnesses: what their logs say may not be whole, and as anything else they are refused.
   std::set<consensus::ReplicaKey> bare;
   std::map<NodeId, DirectoryId> directories;  // Of the disk each node has now.
 

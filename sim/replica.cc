@@ -112,7 +112,7 @@ void Replica::read() {
 Task<void> Replica::read_now() {
   const LogIndex done = history_.done;
   const auto ready = co_await driver_->read_barrier();
-  if (!ready || !node_.is_up() || history_.is_bare(node_.id())) co_return;
+  if (!ready || !node_.is_up() || register_.is_blind()) co_return;
   history_.fresh.reads.push_back({node_.id(), done, register_.applied(), register_.state()});
 }
 
