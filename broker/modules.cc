@@ -63,7 +63,7 @@ class QuorumPlane final : public ControlPlane {
   controller::Controller& controller() override { return routed_; }
   LogIndex applied() const override { return machine_.applied(); }
   consensus::Status consensus() const override { return driver_->status(); }
-  bool is_active() const override { return active_.is_active(); }
+  std::optional<Epoch> active_epoch() const override { return active_.epoch(); }
 
   void on_message(NodeId from, runtime::LinkEpoch link, runtime::Channel channel,
                   Bytes payload) override {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -49,7 +50,9 @@ class ControlPlane : public runtime::TransportHandler {
   virtual controller::Controller& controller() = 0;
   virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
   virtual consensus::Status consensus() const = 0;
-  virtual bool is_active() const = 0;  // It decides.
+  // Of this node as the one that decides; nothing while it does not.
+  virtual std::optional<Epoch> active_epoch() const = 0;
+  bool is_active() const { return active_epoch().has_value(); }
 };
 
 struct ControlPlaneContext {

@@ -43,6 +43,11 @@ class Node {
   const std::optional<runtime::Endpoint>& kafka_endpoint() const { return kafka_endpoint_; }
   runtime::Endpoint peer_endpoint() const { return home_.transport().bound(); }
 
+  // What it knows and does, for those who watch it from outside, as the simulator's invariants do.
+  metadata::ImagePtr image() const { return publisher_.image(); }
+  const ControlPlane* control_plane() const { return plane_.get(); }  // Null before it is open.
+  const Partitions& partitions() const { return partitions_; }
+
  private:
   Task<Result<void>> open();
   Task<Result<void>> join_peers();

@@ -189,6 +189,11 @@ Task<std::vector<Partitions::View>> Partitions::views() {
   co_return all;
 }
 
+std::vector<replication::Replicas::Entry> Partitions::at_home() const {
+  if (shards_.front() == nullptr) return {};
+  return shards_.front()->replicas.all();
+}
+
 Task<void> Partitions::close_shard(Shard& shard) {
   co_await shard.watch.stop();
   co_await shard.replicas.stop();

@@ -84,6 +84,8 @@ class Partitions {
     Offset high_watermark;
   };
   Task<std::vector<View>> views();  // Sorted by name.
+  // The replicas of the home shard, sorted by name.
+  std::vector<replication::Replicas::Entry> at_home() const;
 
   // Ends the waits, stops fetching, closes the logs. Handlers that are under way see errors.
   Task<void> close();

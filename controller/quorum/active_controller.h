@@ -38,6 +38,7 @@ class ActiveController {
   void activate(Epoch epoch);
   void deactivate(Epoch epoch);
   bool is_active() const { return epoch_.has_value(); }
+  std::optional<Epoch> epoch() const { return epoch_; }  // In which it is active.
 
   Task<Result<BrokerEpoch>> register_broker(Registration registration);
   Task<Result<HeartbeatReply>> heartbeat(Heartbeat heartbeat);
