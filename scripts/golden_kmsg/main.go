@@ -20,7 +20,7 @@ import (
 var versions = []struct{ key, min, max int16 }{
 	{0, 3, 11}, {1, 4, 12}, {2, 1, 9}, {3, 0, 12}, {10, 0, 4}, {18, 0, 4}, {19, 2, 7}, {20, 1, 6},
 	{21, 0, 2}, {22, 0, 4}, {23, 2, 4}, {60, 0, 1}, {32, 1, 4}, {33, 0, 2}, {37, 0, 3}, {43, 0, 2}, {44, 0, 1},
-	{45, 0, 0}, {46, 0, 0},
+	{45, 0, 0}, {46, 0, 0}, {4, 7, 7}, {5, 4, 4}, {6, 8, 8}, {7, 3, 3},
 }
 
 // Tagged fields come with a version too, but kmsg writes them into every flexible one. By path: the version
