@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -225,21 +226,46 @@ int run(const Command& command) {
   return tally.found == 0 ? 0 : 1;
 }
 
+// Tells how many seeds found the mutant. Returns whether one did. `seed`: at which it is.
+bool find_mutant_here(const Command& command, std::uint64_t& seed) {
+  std::optional<std::string> finding;
+  for (; seed < command.end; ++seed) {
+    prepare_for_abort(command.trial, seed);
+    finding = run_trial(seed, command.trial).finding;
+    if (finding) break;
+  }
+  const std::string words = finding
+                                ? fmt::format("{:5} seeds: {}", seed - command.first + 1, *finding)
+                                : fmt::format("not found in {} seeds", command.end - command.first);
+  fmt::print("{:22} {}\n", command.trial.mutant, words);
+  return finding.has_value();
+}
+
+// A process per mutant: a CHECK that fails ends it, and has found the bug.
 int find_mutants(Command command) {
+  void* shared = mmap(nullptr, sizeof(std::uint64_t), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) std::abort();
+  auto& seed = *static_cast<std::uint64_t*>(shared);
   int missed = 0;
   for (const std::string_view name : mutant_names()) {
     command.trial.mutant = name;
     if (name == "none" || command.trial.validate()) continue;
-    std::optional<std::string> finding;
-    std::uint64_t seed = command.first;
-    for (; seed < command.end && !finding; ++seed) {
-      prepare_for_abort(command.trial, seed);
-      finding = run_trial(seed, command.trial).finding;
+    seed = command.first;
+    const pid_t child = fork();
+    if (child < 0) std::abort();
+    if (child == 0) {
+      const bool found = find_mutant_here(command, seed);
+      std::fflush(nullptr);
+      _exit(found ? 0 : 1);
     }
-    missed += finding ? 0 : 1;
-    fmt::print("{:22} {}\n", name,
-               finding ? fmt::format("{:5} seeds: {}", seed - command.first, *finding)
-                       : fmt::format("not found in {} seeds", command.end - command.first));
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status)) {
+      fmt::print("{:22} {:5} seeds: a CHECK failed\n", name, seed - command.first + 1);
+    } else {
+      missed += WEXITSTATUS(status) == 0 ? 0 : 1;
+    }
   }
   return missed == 0 ? 0 : 1;
 }
