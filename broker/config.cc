@@ -2,37 +2,17 @@
 
 #include <charconv>
 #include <functional>
-#include <limits>
 #include <optional>
 
 #include <fmt/ranges.h>
 
-#include "broker/modules.h"
+#include "broker/config_keys.h"
 #include "common/check.h"
 #include "runtime/real/transports.h"
-#include "storage/topic_options.h"
 
 namespace qlab::broker {
-namespace {
 
 using std::chrono::milliseconds;
-
-// False: the value is not allowed.
-using Set = std::function<bool(NodeConfig&, const std::string&)>;
-
-struct Key {
-  std::string_view name;
-  std::optional<std::string> fallback;  // As it would stand in the file; nothing: must be given.
-  std::string allowed;
-  std::string_view meaning;
-  Set set;
-};
-
-struct Bounds {
-  std::int64_t fallback;
-  std::int64_t min;
-  std::int64_t max;
-};
 
 Key number(std::string_view name, Bounds bounds, std::string_view meaning,
            std::function<void(NodeConfig&, std::int64_t)> store) {
@@ -73,6 +53,8 @@ bool set_endpoint(runtime::Endpoint& field, const std::string& text) {
   return true;
 }
 
+namespace {
+
 bool set_roles(NodeConfig& config, const std::string& text) {
   config.is_broker = text == "broker" || text == "broker,controller" || text == "controller,broker";
   config.is_controller = text != "broker";
@@ -98,8 +80,6 @@ bool set_voters(NodeConfig& config, const std::string& text) {
   }
   return !config.voters.empty() && text.back() != ',';
 }
-
-constexpr std::int64_t int32_max = std::numeric_limits<std::int32_t>::max();
 
 std::vector<Key> identity_keys() {
   return {
@@ -129,145 +109,6 @@ std::vector<Key> identity_keys() {
        [](NodeConfig& c, const std::string& text) { return set_endpoint(c.peer_listener, text); }},
       {"controller.quorum.voters", std::nullopt, "id@host:port[,id@host:port...], each id once",
        "Every voter of the metadata log with its peer.listener.", set_voters},
-  };
-}
-
-std::vector<Key> storage_keys() {
-  using storage::Durability;
-  return {
-      word("engine", "buffered", storage_engines(), "How the partitions' logs reach the disk.",
-           [](NodeConfig& c, const std::string& text) { c.engine = text; }),
-      word("log.layout", "per_partition", log_layouts(),
-           "How the logs of many partitions share the disk.",
-           [](NodeConfig& c, const std::string& text) { c.layout = text; }),
-      word("durability", "sync", {"none", "group", "sync"},
-           "When an append counts: in the page cache, durable soon, or durable before the answer.",
-           [](NodeConfig& c, const std::string& text) {
-             c.replication.log.durability = text == "none"    ? Durability::none
-                                            : text == "group" ? Durability::group
-                                                              : Durability::sync;
-           }),
-      millis("durability.group.ms", {5, 1, 1000}, "With durability=group: the longest wait.",
-             [](NodeConfig& c) -> Duration& { return c.replication.log.group_interval; }),
-      number("num.shards", {1, 1, 64}, "Threads; each owns a part of the partitions.",
-             [](NodeConfig& c, std::int64_t v) { c.shards = static_cast<std::size_t>(v); }),
-      number("log.segment.bytes", {1 << 30, 1 << 20, 1 << 30}, "A log rolls beyond it.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.replication.log.segment_bytes = static_cast<std::uint64_t>(v);
-             }),
-      number("log.index.interval.bytes", {4096, 0, int32_max}, "Bytes between two index entries.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.replication.log.index_interval_bytes = static_cast<std::uint32_t>(v);
-             }),
-  };
-}
-
-std::vector<Key> file_keys() {
-  return {
-      word("log.preallocation", "none", storage::preallocation_names(),
-           "How the file of a new segment gets its space.",
-           [](NodeConfig& c, const std::string& text) {
-             c.engine_options.preallocation = *storage::parse_preallocation(text);
-           }),
-      number("log.preallocate.bytes", {64 << 20, 1 << 20, 1 << 30}, "Size of a prepared file.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.engine_options.prepared_bytes = static_cast<std::uint64_t>(v);
-             }),
-      number("log.preallocate.spares", {2, 0, 64}, "Prepared files that wait, of each shard.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.engine_options.spares = static_cast<std::size_t>(v);
-             }),
-      number("log.open.files.max", {4000, 16, 1'000'000},
-             "Segment files that a shard holds open; the least recently used is closed first.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.layout_options.open_files_max = static_cast<std::size_t>(v);
-             }),
-      word("log.group.sync", "files", {"files", "filesystem"},
-           "How many dirty logs are made durable: each file, or all by one syncfs.",
-           [](NodeConfig& c, const std::string& text) {
-             c.layout_options.group_sync = *storage::parse_group_sync(text);
-           }),
-      number("log.recovery.parallelism", {8, 1, 256}, "Logs that are recovered at a time.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.layout_options.recovery_parallelism = static_cast<std::size_t>(v);
-             }),
-  };
-}
-
-// A time in milliseconds, or a size, of which -1 says that there is none.
-std::vector<Key> cleaning_keys() {
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
-  using storage::LogOptions;
-  const auto wall = [](std::string_view name, Bounds bounds, std::string_view meaning,
-                       WallMillis LogOptions::*field) {
-    return number(name, bounds, meaning, [field](NodeConfig& c, std::int64_t v) {
-      c.replication.log.*field = WallMillis(v);
-    });
-  };
-  constexpr std::int64_t day = 86'400'000;
-  return {
-      word("log.cleanup.policy", "delete",
-           {"delete", "compact", "delete,compact", "compact,delete"},
-           "What becomes of old records of a topic that does not say.",
-           [](NodeConfig& c, const std::string& text) {
-             c.replication.log.cleanup_policy = *storage::parse_cleanup_policy(text);
-           }),
-      wall("log.retention.ms", {7 * day, -1, most}, "Age at which a segment is deleted; -1: never.",
-           &LogOptions::retention),
-      number("log.retention.bytes", {-1, -1, most},
-             "What is kept at least of a partition when segments are deleted; -1: all.",
-             [](NodeConfig& c, std::int64_t v) { c.replication.log.retention_bytes = v; }),
-      millis("log.retention.check.interval.ms", {300'000, 1, int32_max},
-             "Between two looks at what may be deleted or compacted.",
-             [](NodeConfig& c) -> Duration& { return c.replication.retention_check_interval; }),
-      wall("log.roll.ms", {7 * day, 1, most}, "Age at which the active segment is rolled.",
-           &LogOptions::segment_age_max),
-      wall("log.cleaner.delete.retention.ms", {day, 0, most},
-           "How long a tombstone outlives its first compaction.", &LogOptions::delete_retention),
-      wall("log.cleaner.min.compaction.lag.ms", {0, 0, most},
-           "Age below which nothing is compacted.", &LogOptions::compaction_lag_min),
-      wall("log.cleaner.max.compaction.lag.ms", {most, 1, most},
-           "Age at which records are compacted, whatever the ratio.",
-           &LogOptions::compaction_lag_max),
-      {"log.cleaner.min.cleanable.ratio", "0.5", "a number in [0, 1]",
-       "Share of a log that was never compacted, beyond which it is.",
-       [](NodeConfig& c, const std::string& text) {
-         return storage::set_topic_option(c.replication.log, "min.cleanable.dirty.ratio", text)
-             .has_value();
-       }},
-      number("log.cleaner.dedupe.buffer.size", {128 << 20, 1 << 20, std::int64_t{16} << 30},
-             "Memory for the keys of one compaction, per shard.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.replication.log.dedupe_buffer_bytes = static_cast<std::size_t>(v);
-             }),
-  };
-}
-
-std::vector<Key> topic_keys() {
-  return {
-      number("num.partitions", {1, 1, 10'000}, "Of a new topic that does not say.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.controller.num_partitions = static_cast<std::int32_t>(v);
-             }),
-      number("default.replication.factor", {1, 1, 1000}, "Of a new topic that does not say.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.controller.default_replication_factor = static_cast<std::int16_t>(v);
-             }),
-      number("min.insync.replicas", {1, 1, 1000}, "Of a topic that does not say.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.replication.min_insync_replicas = static_cast<std::int32_t>(v);
-               c.controller.min_insync_replicas = static_cast<std::int32_t>(v);
-             }),
-      word("unclean.leader.election.enable", "false", {"true", "false"},
-           "Of a topic that does not say: rather lose records than wait for a replica in sync.",
-           [](NodeConfig& c, const std::string& text) {
-             c.controller.unclean_leader_election = text == "true";
-           }),
-      word("auto.create.topics.enable", "false", {"true", "false"},
-           "Make a topic when a client asks for one that is not there.",
-           [](NodeConfig& c, const std::string& text) {
-             c.server.auto_create_topics = text == "true";
-           }),
   };
 }
 
@@ -307,51 +148,6 @@ std::vector<Key> server_keys() {
   };
 }
 
-std::vector<Key> controller_keys() {
-  return {
-      word("consensus.module", "raft", consensus_modules(), "The protocol of the metadata log.",
-           [](NodeConfig& c, const std::string& text) { c.consensus_module = text; }),
-      millis("broker.session.timeout.ms", {9000, 100, 300'000},
-             "A broker that was not heard of for so long is fenced.",
-             [](NodeConfig& c) -> Duration& { return c.controller.session_timeout; }),
-      millis("controller.quorum.election.timeout.ms", {1000, 10, 600'000},
-             "T: a voter that hears no leader campaigns after a time uniform in [T, 2T).",
-             [](NodeConfig& c) -> Duration& { return c.consensus.election_timeout; }),
-      millis(
-          "controller.quorum.fetch.timeout.ms", {0, 0, 600'000},
-          "kraft: without an answer to a fetch for so long a voter suspects its leader; 0: as the "
-          "election timeout.",
-          [](NodeConfig& c) -> Duration& { return c.consensus.fetch_timeout; }),
-      millis("controller.quorum.heartbeat.interval.ms", {200, 1, 60'000},
-             "Between two heartbeats of the quorum's leader; kraft: how long a fetch is parked.",
-             [](NodeConfig& c) -> Duration& { return c.consensus.heartbeat_interval; }),
-      millis("controller.quorum.append.linger.ms", {0, 0, 1000},
-             "How long the controller's decisions wait for company in one write.",
-             [](NodeConfig& c) -> Duration& { return c.append_linger; }),
-      word("auto.leader.rebalance.enable", "true", {"true", "false"},
-           "Elect preferred leaders when too many partitions are led by others.",
-           [](NodeConfig& c, const std::string& text) {
-             c.controller.auto_rebalance = text == "true";
-           }),
-      number("leader.imbalance.check.interval.seconds", {300, 1, 1'000'000},
-             "How often that is looked at.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.controller.rebalance_interval = std::chrono::seconds(v);
-             }),
-      number("leader.imbalance.per.broker.percentage", {10, 0, 100},
-             "Too many are more than so many in a hundred, over all brokers.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.controller.imbalance_percentage = static_cast<std::int32_t>(v);
-             }),
-      number("metadata.log.max.record.bytes.between.snapshots",
-             {20 << 20, 1000, std::int64_t{1} << 40},
-             "An image of the metadata is made, and the log before it dropped, after so much more.",
-             [](NodeConfig& c, std::int64_t v) {
-               c.snapshot_interval_bytes = static_cast<std::uint64_t>(v);
-             }),
-  };
-}
-
 std::vector<Key> diagnosis_keys() {
   return {
       word("transport", "grpc", {runtime::transport_names.begin(), runtime::transport_names.end()},
@@ -378,12 +174,33 @@ const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> table;
     for (auto* part : {identity_keys, storage_keys, file_keys, cleaning_keys, topic_keys,
-                       server_keys, controller_keys, diagnosis_keys}) {
+                       server_keys, plane_keys, controller_keys, diagnosis_keys}) {
       for (Key& key : part()) table.push_back(std::move(key));
     }
     return table;
   }();
   return all;
+}
+
+Result<void> check_keeper(const NodeConfig& config) {
+  const KeeperOptions& keeper = config.keeper;
+  if (config.is_controller && !keeper.listener) {
+    return fail(Errc::invalid,
+                "keeper.listener is missing; allowed: host:port, as a controller of "
+                "controller.design=zk is a server of the keeper");
+  }
+  if (config.is_broker && keeper.connect.empty()) {
+    return fail(Errc::invalid,
+                "keeper.connect is missing; allowed: host:port[,host:port...], as a broker of "
+                "controller.design=zk is a client of the keeper");
+  }
+  if (keeper.session_timeout < keeper.tick * 2 || keeper.session_timeout > keeper.tick * 20) {
+    return fail(Errc::invalid,
+                "zookeeper.session.timeout.ms={} is no session of this keeper; allowed: 2 to 20 "
+                "times keeper.tick.ms={}",
+                to_millis(keeper.session_timeout), to_millis(keeper.tick));
+  }
+  return {};
 }
 
 // What no single key can say.
@@ -403,11 +220,14 @@ Result<void> check_together(const NodeConfig& config) {
                 "is {}; allowed: the same",
                 config.peer_listener.to_string(), config.node, own->second.port);
   }
+  const bool is_zk = config.design == "zk";
+  if (is_zk) TRY_VOID(check_keeper(config));
   if (config.server.heartbeat_interval >= config.controller.session_timeout) {
     return fail(Errc::invalid,
                 "broker.heartbeat.interval.ms={} is too long; allowed: less than "
-                "broker.session.timeout.ms={}",
+                "{}={}",
                 to_millis(config.server.heartbeat_interval),
+                is_zk ? "zookeeper.session.timeout.ms" : "broker.session.timeout.ms",
                 to_millis(config.controller.session_timeout));
   }
   if (config.consensus.heartbeat_interval >= config.consensus.election_timeout) {
@@ -452,6 +272,7 @@ Result<NodeConfig> make_config(const std::vector<Setting>& file,
     return fail(Errc::invalid, "{}: {}={} is unknown; allowed are the keys that --help lists",
                 setting.place, setting.key, setting.value);
   }
+  if (config.design == "zk") config.controller.session_timeout = config.keeper.session_timeout;
   TRY_VOID(check_together(config));
   return config;
 }

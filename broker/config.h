@@ -2,10 +2,11 @@
 // What a node is told at start: a file of Kafka-style properties, and overrides from the command
 // line.
 //
-// One table (config.cc) holds every key with its default, its bounds and its meaning; parsing, the
-// words of an error and the help text are all made from it.
+// Tables (config_keys.h) hold every key with its default, its bounds and its meaning; parsing, the
+// words of an error and the help text are all made from them.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,14 @@ struct ServerOptions {
   Duration heartbeat_interval = std::chrono::milliseconds(2000);  // broker.heartbeat.interval.ms
 };
 
+// What controller.design=zk needs to reach its keeper.
+struct KeeperOptions {
+  std::optional<runtime::Endpoint> listener;        // keeper.listener; of a controller.
+  std::vector<runtime::Endpoint> connect;           // keeper.connect; of a broker not empty.
+  Duration tick = std::chrono::milliseconds(2000);  // keeper.tick.ms
+  Duration session_timeout = std::chrono::milliseconds(18000);  // zookeeper.session.timeout.ms
+};
+
 struct NodeConfig {
   NodeId node;
   std::string cluster_id;
@@ -45,11 +54,13 @@ struct NodeConfig {
   std::string layout;                     // log.layout
   storage::EngineOptions engine_options;  // log.prealloc*; of the partitions' logs.
   storage::LayoutOptions layout_options;
-  std::string consensus_module;  // Of the metadata log.
+  std::string design;            // Of the controller: who decides.
+  std::string consensus_module;  // Of the metadata log, or of the keeper's.
+  KeeperOptions keeper;
   std::size_t shards = 1;
   ServerOptions server;
   replication::ReplicationOptions replication;
-  controller::ControllerOptions controller;
+  controller::ControllerOptions controller;  // With the session timeout of the design.
   consensus::Tuning consensus;
   // metadata.log.max.record.bytes.between.snapshots
   std::uint64_t snapshot_interval_bytes = 20u << 20;

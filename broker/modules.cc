@@ -1,5 +1,8 @@
 #include "broker/modules.h"
 
+#include <algorithm>
+#include <array>
+
 #include "common/check.h"
 #include "controller/quorum/active_controller.h"
 #include "controller/quorum/metadata_machine.h"
@@ -10,6 +13,8 @@
 
 namespace qlab::broker {
 namespace {
+
+constexpr std::array planes{Plane{"raft", "quorum", "raft"}, Plane{"kraft", "quorum", "kraft"}};
 
 consensus::ModuleFactory consensus_module(std::string_view name) {
   if (name == "kraft") return raft::kraft::make_kraft;
@@ -104,6 +109,22 @@ std::vector<std::string_view> log_layouts() {
 
 std::vector<std::string_view> consensus_modules() {
   return {"raft", "kraft", "zab"};
+}
+
+std::vector<std::string_view> controller_designs() {
+  return {"quorum"};
+}
+
+std::vector<std::string_view> plane_names() {
+  std::vector<std::string_view> names;
+  for (const Plane& plane : planes) names.push_back(plane.name);
+  return names;
+}
+
+const Plane* find_plane(std::string_view name) {
+  const auto* at = std::find_if(planes.begin(), planes.end(),
+                                [&](const Plane& plane) { return plane.name == name; });
+  return at == planes.end() ? nullptr : at;
 }
 
 Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,

@@ -22,6 +22,16 @@ using runtime::Task;
 std::vector<std::string_view> storage_engines();
 std::vector<std::string_view> log_layouts();
 std::vector<std::string_view> consensus_modules();
+std::vector<std::string_view> controller_designs();
+
+// A preset of who decides and of the protocol beneath.
+struct Plane {
+  std::string_view name;
+  std::string_view design;
+  std::string_view consensus_module;
+};
+std::vector<std::string_view> plane_names();
+const Plane* find_plane(std::string_view name);  // Nullptr: there is none.
 
 // How one shard keeps the logs of its partitions.
 struct PartitionStore {

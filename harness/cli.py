@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ParamSpec
 
 from harness import control
-from harness.cluster import ClusterError, LocalCluster
+from harness.cluster import PLANES, ClusterError, LocalCluster
 
 ROOT = control.REPOSITORY / ".qlab" / "cluster"
 P = ParamSpec("P")
@@ -37,11 +37,13 @@ def _command(body: Callable[P, int]) -> Callable[P, int]:
 
 @_command
 def up(*, brokers: int | None = None, controllers: int | None = None, engine: str | None = None,
+       plane: str | None = None, controller: str | None = None, module: str | None = None,
        config: Mapping[str, str] | None = None, binary: Path | None = None,
        root: Path = ROOT) -> int:
     """Returns when the cluster serves, leaves it running, prints its bootstrap servers last.
 
-    What is None comes from the cluster that is there, else it is 3 brokers on engine buffered.
+    What is None comes from the cluster that is there, else it is 3 brokers on engine buffered, plane
+    raft. `controller` and `module` take the place of the plane's.
     Nodes that are down (after `down`, a crash or a reboot) are started again over their data.
     """
     cluster = _find(root)
@@ -49,13 +51,20 @@ def up(*, brokers: int | None = None, controllers: int | None = None, engine: st
     if cluster is None:
         cluster = LocalCluster(root, brokers=3 if brokers is None else brokers,
                                controllers=controllers, engine=engine or "buffered",
+                               plane=plane or "raft", controller=controller, module=module,
                                config=config, binary=binary)
     else:
-        _refuse_another_shape(cluster, brokers, controllers, engine, config)
+        if plane is not None:
+            controller = controller or PLANES[plane][0]
+            module = module or PLANES[plane][1]
+        _refuse_another_shape(cluster, {
+            "brokers": brokers, "controllers": controllers, "engine": engine,
+            "controller": controller, "module": module, "config": dict(config) if config else None})
     down_before = [node for node in cluster.nodes.values() if not node.alive]
     if down_before:
-        print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, engine "
-              f"{cluster.engine}, under {cluster.root}", flush=True)
+        print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, controller "
+              f"{cluster.controller_design} on {cluster.module}, engine {cluster.engine}, under "
+              f"{cluster.root}", flush=True)
         try:
             cluster.start()
         except BaseException:
@@ -110,16 +119,15 @@ def _find(root: Path) -> LocalCluster | None:
         return None
 
 
-def _refuse_another_shape(cluster: LocalCluster, brokers: int | None, controllers: int | None,
-                          engine: str | None, config: Mapping[str, str] | None) -> None:
-    voters = cluster.nodes[1].config["controller.quorum.voters"].count("@")
-    for name, asked, there in (("brokers", brokers, len(cluster.nodes)),
-                               ("controllers", controllers, voters),
-                               ("engine", engine, cluster.engine),
-                               ("config", dict(config) if config else None, cluster.overrides)):
-        if asked is not None and asked != there:
-            raise ClusterError(f"there is a cluster with {name} {there} in {cluster.root}, not "
-                               f"{asked}; forget it first with ./qlab cluster down --wipe")
+def _refuse_another_shape(cluster: LocalCluster, asked: Mapping[str, object]) -> None:
+    there = {"brokers": len(cluster.nodes),
+             "controllers": cluster.nodes[1].config["controller.quorum.voters"].count("@"),
+             "engine": cluster.engine, "controller": cluster.controller_design,
+             "module": cluster.module, "config": cluster.overrides}
+    for name, value in asked.items():
+        if value is not None and value != there[name]:
+            raise ClusterError(f"there is a cluster with {name} {there[name]} in {cluster.root}, "
+                               f"not {value}; forget it first with ./qlab cluster down --wipe")
 
 
 def _print_status(cluster: LocalCluster, answers: Mapping[int, control.NodeStatus]) -> None:

@@ -29,6 +29,8 @@ T = TypeVar("T")
 BUILD = Path(os.environ.get("QLAB_BUILD_DIR", control.REPOSITORY / "build"))  # Of another profile.
 BINARY = BUILD / "broker" / "qlab-node"
 BROKERS_MAX = 99
+# Presets of the controller's design and of the consensus module beneath it.
+PLANES = {"raft": ("quorum", "raft"), "kraft": ("quorum", "kraft")}
 READY_TIMEOUT = 30.0  # Seconds; generous, since a loaded machine elects slowly.
 STOP_TIMEOUT = 30.0  # Seconds that a controlled shutdown may take.
 
@@ -174,14 +176,17 @@ class Node:
 class LocalCluster:
     """Nodes 1..brokers, all of them brokers, the first `controllers` of them voters as well.
 
-    `config` is added to every node's properties and wins over what the cluster chooses itself.
-    Constructing writes nothing; `start` (or `with`) does. Ports are chosen once and kept.
+    `plane` is a preset (PLANES); `controller` (quorum, zk) and `module` (raft, kraft, zab) take the
+    place of its parts, so every pair can be had. `config` is added to every node's properties and
+    wins over what the cluster chooses itself. Constructing writes nothing; `start` (or `with`)
+    does. Ports are chosen once and kept.
 
     Errors: ClusterError when a number is out of its bounds.
     """
 
     def __init__(self, root: Path, *, brokers: int = 3, controllers: int | None = None,
-                 engine: str = "buffered", layout: str = "per_partition", module: str = "raft",
+                 engine: str = "buffered", layout: str = "per_partition", plane: str = "raft",
+                 controller: str | None = None, module: str | None = None,
                  config: Mapping[str, str] | None = None,
                  binary: Path | None = None, host: Host | None = None) -> None:
         if not 1 <= brokers <= BROKERS_MAX:
@@ -190,10 +195,14 @@ class LocalCluster:
             controllers = 3 if brokers >= 3 else 1
         if not 1 <= controllers <= brokers:
             raise ClusterError(f"controllers is {controllers}; allowed: 1 to {brokers} (brokers)")
+        if plane not in PLANES:
+            raise ClusterError(f"plane is {plane}; allowed: {', '.join(PLANES)}")
         self.root = Path(root).resolve()
         self.host = host or LocalHost()
         self.engine = engine
         self.layout = layout
+        self.controller_design = controller or PLANES[plane][0]
+        self.module = module or PLANES[plane][1]
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.overrides = dict(config or {})
         ports = self.host.free_ports(2 * brokers)
@@ -206,7 +215,7 @@ class LocalCluster:
                 "node.id": str(i), "cluster.id": self.cluster_id,
                 "process.roles": "broker,controller" if i <= controllers else "broker",
                 "log.dir": str(directory / "data"), "engine": engine, "log.layout": layout,
-                "consensus.module": module,
+                "controller.design": self.controller_design, "consensus.module": self.module,
                 "listener": f"{self.host.address}:{ports[2 * i - 2]}", "peer.listener": peers[i],
                 "controller.quorum.voters": voters,
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}
@@ -271,6 +280,7 @@ class LocalCluster:
                   "start_ticks": n.process.start_ticks if n.process else None}
                  for n in self.nodes.values()]
         state = {"cluster_id": self.cluster_id, "engine": self.engine, "layout": self.layout,
+                 "controller_design": self.controller_design, "module": self.module,
                  "overrides": self.overrides,
                  "binary": str(self.nodes[1].binary), "nodes": nodes}
         self.root.mkdir(parents=True, exist_ok=True)
@@ -293,6 +303,8 @@ class LocalCluster:
             cluster.host = host or LocalHost()
             cluster.engine = state["engine"]
             cluster.layout = state.get("layout", "per_partition")
+            cluster.controller_design = state["controller_design"]
+            cluster.module = state["module"]
             cluster.cluster_id = state["cluster_id"]
             cluster.overrides = state["overrides"]
             cluster.nodes = {}

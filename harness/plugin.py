@@ -26,10 +26,11 @@ import hypothesis
 import pytest
 
 from harness import control, faults
-from harness.cluster import LocalCluster
+from harness.cluster import PLANES, LocalCluster
 from harness.history import History
 from harness.workload import Topic
 
+MODULES = ["raft", "kraft", "zab"]
 RUNS = control.REPOSITORY / ".qlab" / "runs"
 _FAILED = pytest.StashKey[bool]()
 _DIRECTORY = pytest.StashKey[Path]()
@@ -44,8 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="log layout of the nodes; may be repeated (default: per_partition, and "
                          "shared too where a test has the marker both_layouts)")
     group.addoption("--module", action="append", metavar="M",
-                    help="consensus module of the metadata log; may be repeated (default: raft, "
-                         "and kraft and zab too where a test has the marker all_modules)")
+                    help="consensus module of the metadata log; may be repeated (default: the "
+                         "plane's; all three where a test has the marker all_modules)")
+    group.addoption("--plane", action="append", metavar="P", choices=list(PLANES),
+                    help="preset of controller and consensus module; may be repeated (default: "
+                         "raft, and all where a test has the marker all_planes)")
     group.addoption("--kills", type=int, default=3, metavar="N",
                     help="how often test_kill kills a process (default: 3; in full: 20)")
     group.addoption("--crashes", type=int, default=6, metavar="N",
@@ -67,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_layouts: meets so much of the log layout that it also "
                                        "runs on shared when no --layout is given")
     config.addinivalue_line("markers", "all_modules: meets so much of the consensus module that it "
-                                       "also runs on kraft and zab when no --module is given")
+                                       "runs on each of them when no --module is given")
+    config.addinivalue_line("markers", "all_planes: meets so much of the control plane that it "
+                                       "runs on each of them when no --plane is given")
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(1 << 32)
     # A loaded machine is no reason to fail; a failing example prints what reproduces it.
@@ -93,8 +99,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("layout", layouts, scope="session")
     if "module" in metafunc.fixturenames:
         every = metafunc.definition.get_closest_marker("all_modules") is not None
-        modules = metafunc.config.option.module or ["raft", *(["kraft", "zab"] if every else [])]
-        metafunc.parametrize("module", modules, scope="session")
+        modules = metafunc.config.option.module or (MODULES if every else None)
+        if modules:
+            metafunc.parametrize("module", modules, scope="session")
+    if "plane" in metafunc.fixturenames:
+        every = metafunc.definition.get_closest_marker("all_planes") is not None
+        planes = metafunc.config.option.plane or (list(PLANES) if every else None)
+        if planes:
+            metafunc.parametrize("plane", planes, scope="session")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -177,12 +189,24 @@ def new_cluster(run_directory: Path,
         cluster.kill()
 
 
+@pytest.fixture(scope="session")
+def plane() -> str:
+    """The control plane, where neither --plane nor a marker says which."""
+    return "raft"
+
+
+@pytest.fixture(scope="session")
+def module() -> str | None:
+    """The consensus module, where neither --module nor a marker says which: the plane's."""
+    return None
+
+
 @pytest.fixture
-def cluster(new_cluster: Callable[..., LocalCluster], engine: str, layout: str, module: str,
-            request: pytest.FixtureRequest) -> LocalCluster:
+def cluster(new_cluster: Callable[..., LocalCluster], engine: str, layout: str, plane: str,
+            module: str | None, request: pytest.FixtureRequest) -> LocalCluster:
     """A cluster of this test's own that serves: three nodes, or what the marker `cluster` says."""
     marker = request.node.get_closest_marker("cluster")
-    options = {"engine": engine, "layout": layout, "module": module,
+    options = {"engine": engine, "layout": layout, "plane": plane, "module": module,
                **(marker.kwargs if marker else {})}
     made = new_cluster(**options)
     made.start()

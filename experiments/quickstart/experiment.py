@@ -27,7 +27,7 @@ STDERR_LINES_MAX = 300
 def run_trial(trial: Trial) -> None:
     p = trial.parameters
     cluster = LocalCluster(trial.scratch, brokers=NODES, engine=trial.cell["engine"],
-                           config=node_config(p))
+                           plane=p["plane"], config=node_config(p))
     log: list[dict[str, Any]] = []
     try:
         with cluster:

@@ -8,10 +8,9 @@ from qlab import builder, paths
 from qlab.command import Command, Group, not_there, parse_settings
 
 _ENGINES = ["buffered", "mmap", "uring", "direct", "memory"]
-_PLANES = {  # Of the quorum controller: the consensus module of its log.
-    "raft": "raft",
-    "kraft": "kraft",
-}
+_PLANES = ["raft", "kraft"]
+_CONTROLLERS = ["quorum"]
+_MODULES = ["raft", "kraft", "zab"]
 _PLANES_LATER = {
     "zk": "the ZooKeeper-style controller over a keeper on ZAB",
 }
@@ -31,13 +30,18 @@ def cluster() -> None:
 @click.option("--engine", type=click.Choice(_ENGINES),
               help="How a segment's bytes reach the disk.  [default: buffered]")
 @click.option("--plane", type=click.Choice([*_PLANES, *_PLANES_LATER]),
-              help="Preset of controller and consensus module.  [default: raft]")
+              help="Preset of the next two.  [default: raft]")
+@click.option("--controller", type=click.Choice(_CONTROLLERS),
+              help="The controller's design.  [default: the plane's]")
+@click.option("--module", type=click.Choice(_MODULES),
+              help="The consensus module beneath it.  [default: the plane's]")
 @click.option("--layout", type=click.Choice(_LAYOUTS),
               help="How partitions share files.  [default: per_partition]")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A key of the node's configuration; may be repeated.")
-def up(brokers: int | None, controllers: int | None, engine: str | None, plane: str | None,
-       layout: str | None, settings: tuple[str, ...]) -> None:
+def up(*, brokers: int | None, controllers: int | None, engine: str | None, plane: str | None,
+       controller: str | None, module: str | None, layout: str | None,
+       settings: tuple[str, ...]) -> None:
     """Starts a cluster, returns when it serves and leaves it running.
 
     A cluster that was stopped is started again over its data. The last line printed is the
@@ -49,13 +53,12 @@ def up(brokers: int | None, controllers: int | None, engine: str | None, plane: 
     if plane in _PLANES_LATER:
         not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
     overrides = parse_settings(settings)
-    if plane is not None:
-        overrides["consensus.module"] = _PLANES[plane]
     if layout is not None:
         overrides["log.layout"] = layout
     builder.build("release", targets=[paths.NODE])
     from harness import cli as harness
     raise SystemExit(harness.up(brokers=brokers, controllers=controllers, engine=engine,
+                                plane=plane, controller=controller, module=module,
                                 config=overrides or None))
 
 
