@@ -139,10 +139,7 @@ Partitions::Shard& Partitions::shard_of(const PartitionKey& key) {
 }
 
 Partitions::ReplicaPtr Partitions::find(Shard& shard, const PartitionKey& key) {
-  ReplicaPtr replica = shard.replicas.find(key.topic, key.partition);
-  // A topic that was deleted and made again under its name is another one.
-  if (replica != nullptr && replica->state().topic_id != key.topic_id) return nullptr;
-  return replica;
+  return shard.replicas.find(key.topic_id, key.partition);
 }
 
 runtime::Runtime& Partitions::runtime_of(Shard& shard) {

@@ -9,12 +9,17 @@
 #include "common/logging.h"
 #include "replication/fetcher.h"
 #include "replication/isr_replicator.h"
+#include "replication/partition_table.h"
 #include "storage/topic_options.h"
 
 namespace qlab::replication {
 namespace {
 
 using Replica = std::shared_ptr<IsrReplicator>;
+using ReplicaTable = PartitionTable<Replica>;
+
+// Looked at in one go; whoever else has work on this shard waits for no more.
+constexpr std::size_t replicas_at_once = 100;
 
 // The value of a numeric config: a topic's own, that of all brokers, or `otherwise`. The controller
 // has checked it.
@@ -82,31 +87,38 @@ class Replicas::Impl {
     while (!stopped_ && (busy_ || !waiting_.empty())) co_await changed_.wait();
   }
 
-  Replica find(const TopicPartition& partition) const {
-    const auto at = slots_.find(partition);
-    return at == slots_.end() ? nullptr : at->second.replica;
+  Replica find(TopicId topic, PartitionIndex partition) const {
+    return table_.find(topic, partition);
   }
 
   std::vector<Entry> all() const {
     std::vector<Entry> entries;
-    for (const auto& [partition, slot] : slots_) entries.push_back({partition, slot.replica});
+    for (Replica& replica : replicas()) {
+      entries.push_back({replica->partition(), std::move(replica)});
+    }
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.partition < b.partition; });
     return entries;
   }
+  std::size_t size() const { return table_.size(); }
 
   Task<void> stop() {
     stopped_ = true;
     changed_.notify_all();
     stopping_.notify_all();
-    for (auto& [leader, fetcher] : fetchers_) co_await fetcher->stop();
     co_await gate_.close();
+    for (auto& [leader, fetcher] : fetchers_) {
+      if (fetcher != nullptr) co_await fetcher->stop();
+    }
+    std::vector<Replica> open = replicas();
     for (auto& [partition, replica] : opened_) {
-      if (replica) slots_[partition].replica = *replica;
+      if (replica) open.push_back(*replica);
     }
     opened_.clear();
-    for (auto& [partition, slot] : slots_) {
-      const auto closed = co_await slot.replica->close();
+    for (const Replica& replica : open) {
+      const auto closed = co_await replica->close();
       if (!closed) {
-        log(LogLevel::warn, "replicas", "closing {}: {}, ignoring", partition.name(),
+        log(LogLevel::warn, "replicas", "closing {}: {}, ignoring", replica->partition().name(),
             closed.error().message());
       }
     }
@@ -114,10 +126,7 @@ class Replicas::Impl {
   }
 
  private:
-  struct Slot {
-    TopicId topic_id;
-    Replica replica;
-  };
+  using Key = std::pair<TopicId, PartitionIndex>;
   struct Wanted {
     metadata::TopicPtr topic;
     PartitionIndex index;
@@ -158,6 +167,13 @@ class Replicas::Impl {
     direct_fetchers(*change.image);
   }
 
+  std::vector<Replica> replicas() const { return ReplicaTable::Walk(table_).next(table_.size()); }
+
+  // Lets others have the shard for a while, every so many calls.
+  Task<void> take_turns() {
+    if (++calls_ % replicas_at_once == 0) co_await runtime::yield(runtime_);
+  }
+
   // Opens the logs that these topics need, as many at a time as the layout recovers. What is made
   // of them comes later and in order: nobody sees a replica before it knows its state.
   Task<void> open_ahead(Change change) {
@@ -166,9 +182,7 @@ class Replicas::Impl {
       const metadata::TopicPtr topic = change.image->topic(id);
       if (topic == nullptr) continue;
       for (const PartitionIndex index : changed_partitions(*change.delta, *topic)) {
-        const TopicPartition name{topic->name, index};
-        const bool is_open = slots_.contains(name) || opened_.contains(name);
-        if (is_here(*topic, index) && !is_open) wanted.push_back({topic, index});
+        if (is_here(*topic, index) && !find(id, index)) wanted.push_back({topic, index});
       }
     }
     if (wanted.empty()) co_return;
@@ -186,9 +200,9 @@ class Replicas::Impl {
     while (!wanted.empty() && !stopped_) {
       const Wanted next = wanted.front();
       wanted.pop_front();
-      const TopicPartition name{next.topic->name, next.index};
-      auto opened = co_await open(*next.topic, name);
-      opened_.insert_or_assign(name, std::move(opened));
+      auto opened = co_await open(next.topic, next.index);
+      opened_.insert_or_assign(Key{next.topic->id, next.index}, std::move(opened));
+      co_await take_turns();
     }
   }
 
@@ -199,83 +213,93 @@ class Replicas::Impl {
   }
 
   // What open_ahead() has opened.
-  Result<Replica> take_opened(const TopicPartition& name) {
-    const auto at = opened_.find(name);
-    if (at == opened_.end()) return fail(Errc::aborted, "{} was not opened", name.name());
+  Result<Replica> take_opened(TopicId topic, PartitionIndex index) {
+    const auto at = opened_.find(Key{topic, index});
+    if (at == opened_.end()) return fail(Errc::aborted, "it was not opened");
     Result<Replica> opened = std::move(at->second);
     opened_.erase(at);
     return opened;
   }
 
   Task<void> drop(TopicId id) {
-    std::vector<TopicPartition> gone;
-    for (const auto& [partition, slot] : slots_) {
-      if (slot.topic_id == id) gone.push_back(partition);
+    const std::vector<PartitionIndex> gone = table_.partitions_of(id);
+    for (const PartitionIndex partition : gone) {
+      co_await drop_one(id, partition);
+      co_await take_turns();
     }
-    for (const TopicPartition& partition : gone) co_await drop_one(partition);
   }
 
   // Its topic is gone, or it was reassigned to others.
-  Task<void> drop_one(TopicPartition partition) {
-    const Replica replica = slots_.at(partition).replica;
-    slots_.erase(partition);
+  Task<void> drop_one(TopicId topic, PartitionIndex partition) {
+    const Replica replica = table_.take(topic, partition);
+    if (replica == nullptr) co_return;
     const auto removed = co_await replica->remove();
     if (!removed) {
-      log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", partition.name(),
+      log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", replica->partition().name(),
           removed.error().message());
     }
   }
 
   // What all brokers are told at run time concerns every partition here.
   Task<void> follow_all(metadata::ImagePtr image) {
-    std::map<TopicId, std::vector<PartitionIndex>> here;
-    for (const auto& [name, slot] : slots_) here[slot.topic_id].push_back(name.partition);
-    for (const auto& [id, indexes] : here) {
+    const std::vector<TopicId> topics = table_.topics();
+    for (const TopicId& id : topics) {
       const metadata::TopicPtr topic = image->topic(id);
-      if (topic != nullptr) co_await follow(image, topic, indexes);
+      if (topic != nullptr) co_await follow(image, topic, table_.partitions_of(id));
       if (stopped_) co_return;
     }
   }
 
-  Task<void> follow(metadata::ImagePtr image, metadata::TopicPtr topic_ptr,
+  Task<void> follow(metadata::ImagePtr image, metadata::TopicPtr topic,
                     std::vector<PartitionIndex> indexes) {
-    const metadata::Topic& topic = *topic_ptr;
     for (const PartitionIndex index : indexes) {
-      const auto partition = topic.partitions[static_cast<std::size_t>(index.value())];
-      const auto& replicas = partition->replicas;
-      const TopicPartition name{topic.name, index};
-      if (!is_here(topic, index)) {
-        if (slots_.contains(name)) co_await drop_one(name);
+      if (!is_here(*topic, index)) {
+        co_await drop_one(topic->id, index);
         continue;
       }
-      if (!slots_.contains(name)) {
-        auto opened = take_opened(name);
+      Replica replica = find(topic->id, index);
+      if (replica == nullptr) {
+        auto opened = take_opened(topic->id, index);
         if (!opened && stopped_) co_return;
         if (!opened) {
-          context_.on_fatal(Error{opened.error().code, fmt::format("opening {}: {}", name.name(),
-                                                                   opened.error().context)});
+          const std::string name = TopicPartition{topic->name, index}.name();
+          context_.on_fatal(Error{opened.error().code,
+                                  fmt::format("opening {}: {}", name, opened.error().context)});
           co_return;
         }
-        slots_[name] = Slot{topic.id, std::move(*opened)};
+        replica = std::move(*opened);
+        table_.put(topic->id, index, replica);
       }
-      PartitionState state;
-      state.topic_id = topic.id;
-      state.leader = partition->leader;
-      state.leader_epoch = partition->leader_epoch;
-      state.partition_epoch = partition->partition_epoch;
-      state.replicas = replicas;
-      state.isr = partition->isr;
-      state.min_insync_replicas = static_cast<std::int32_t>(
-          config_of(*image, topic, "min.insync.replicas", context_.options.min_insync_replicas));
-      state.cleanup_policy = log_options_of(topic, context_.options.log).cleanup_policy;
-      const auto applied = co_await slots_.at(name).replica->apply(std::move(state));
+      auto state = state_of(*image, *topic, index);
+      const NodeId leader = state.leader;
+      const auto applied = co_await replica->apply(std::move(state));
       if (!applied) context_.on_fatal(applied.error());
+      if (leader != no_node && leader != context_.self) fetchers_.try_emplace(leader);
+      co_await take_turns();
+      if (stopped_) co_return;
     }
   }
 
-  Task<Result<Replica>> open(metadata::Topic topic, TopicPartition name) {
-    storage::LogName log_name{name.name(), topic.id};
-    const storage::LogOptions options = log_options_of(topic, context_.options.log);
+  PartitionState state_of(const metadata::Image& image, const metadata::Topic& topic,
+                          PartitionIndex index) const {
+    const auto& partition = topic.partitions[static_cast<std::size_t>(index.value())];
+    PartitionState state;
+    state.topic_id = topic.id;
+    state.leader = partition->leader;
+    state.leader_epoch = partition->leader_epoch;
+    state.partition_epoch = partition->partition_epoch;
+    state.replicas = partition->replicas;
+    state.isr = partition->isr;
+    state.min_insync_replicas = static_cast<std::int32_t>(
+        config_of(image, topic, "min.insync.replicas", context_.options.min_insync_replicas));
+    state.cleanup_policy = log_options_of(topic, context_.options.log).cleanup_policy;
+    return state;
+  }
+
+  Task<Result<Replica>> open(metadata::TopicPtr topic, PartitionIndex index) {
+    TopicPartition name{topic->name, index};
+    storage::LogName log_name{name.name(), topic->id};
+    const storage::LogOptions options = log_options_of(*topic, context_.options.log);
     CO_TRY(auto opened, co_await layout_.open(std::move(log_name), options));
     if (opened->recovery().dropped) {
       log(LogLevel::warn, "replicas", "{}: {}", name.name(), *opened->recovery().dropped);
@@ -284,19 +308,12 @@ class Replicas::Impl {
   }
 
   void direct_fetchers(const metadata::Image& image) {
-    for (const auto& [partition, slot] : slots_) {
-      const NodeId leader = slot.replica->state().leader;
-      if (leader == no_node || leader == context_.self || fetchers_.contains(leader)) continue;
-      auto fetcher =
-          std::make_unique<Fetcher>(runtime_, context_.self, leader, context_.options, [this] {
-            std::vector<Replica> replicas;
-            for (const auto& [name, candidate] : slots_) replicas.push_back(candidate.replica);
-            return replicas;
-          });
-      fetcher->start();
-      fetchers_.emplace(leader, std::move(fetcher));
-    }
     for (auto& [leader, fetcher] : fetchers_) {
+      if (fetcher == nullptr) {
+        fetcher = std::make_unique<Fetcher>(runtime_, context_.self, leader, context_.options,
+                                            [this] { return replicas(); });
+        fetcher->start();
+      }
       const metadata::Broker* broker = image.broker(leader);
       if (broker != nullptr) fetcher->set_endpoint({broker->host, broker->port});
       fetcher->wake();
@@ -305,8 +322,15 @@ class Replicas::Impl {
 
   Task<void> watch_lag() {
     while (!stopped_) {
-      co_await changed_.wait_until(runtime_.now() + context_.options.lag_max / 2);
-      for (const auto& [partition, slot] : slots_) slot.replica->check_lag();
+      const bool stopped =
+          co_await stopping_.wait_until(runtime_.now() + context_.options.lag_max / 2);
+      if (stopped) co_return;
+      ReplicaTable::Walk walk(table_);
+      for (auto some = walk.next(replicas_at_once); !some.empty() && !stopped_;) {
+        for (const Replica& replica : some) replica->check_lag();
+        co_await runtime::yield(runtime_);
+        some = walk.next(replicas_at_once);
+      }
     }
   }
 
@@ -316,11 +340,14 @@ class Replicas::Impl {
       const bool stopped =
           co_await stopping_.wait_until(runtime_.now() + context_.options.retention_check_interval);
       if (stopped) co_return;
-      std::vector<Replica> replicas;
-      for (const auto& [partition, slot] : slots_) replicas.push_back(slot.replica);
-      for (const Replica& replica : replicas) {
-        if (stopped_) co_return;
-        co_await clean(replica);
+      ReplicaTable::Walk walk(table_);
+      for (auto some = walk.next(replicas_at_once); !some.empty();) {
+        for (const Replica& replica : some) {
+          if (stopped_) co_return;
+          co_await clean(replica);
+        }
+        co_await runtime::yield(runtime_);
+        some = walk.next(replicas_at_once);
       }
     }
   }
@@ -338,14 +365,16 @@ class Replicas::Impl {
   storage::Layout& layout_;
   const ReplicasContext context_;
 
-  std::map<TopicPartition, Slot> slots_;
-  std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;  // By leader; kept for as long as we live.
+  ReplicaTable table_;
+  // By leader, kept for as long as we live; null until a change is acted on as a whole.
+  std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;
   std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
   bool busy_ = false;
   bool stopped_ = false;
   bool recovery_told_ = false;
   // Opened and not followed yet; empty between two changes.
-  std::map<TopicPartition, Result<Replica>> opened_;
+  std::map<Key, Result<Replica>> opened_;
+  std::size_t calls_ = 0;   // Of take_turns().
   runtime::Event changed_;  // Metadata came, or was acted on, or we stop.
   runtime::Gate gate_;
   runtime::Event stopping_;  // stopped_ was set.
@@ -364,9 +393,12 @@ Task<void> Replicas::settled() {
   return impl_->settled();
 }
 
-std::shared_ptr<Replicator> Replicas::find(const std::string& topic,
-                                           PartitionIndex partition) const {
-  return impl_->find(TopicPartition{topic, partition});
+std::shared_ptr<Replicator> Replicas::find(TopicId topic, PartitionIndex partition) const {
+  return impl_->find(topic, partition);
+}
+
+std::size_t Replicas::size() const {
+  return impl_->size();
 }
 
 std::vector<Replicas::Entry> Replicas::all() const {

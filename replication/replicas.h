@@ -63,7 +63,8 @@ class Replicas {
 
   // The replica here, or nullptr. Valid until the next on_metadata() that removes the topic takes
   // effect; hold the shared_ptr.
-  std::shared_ptr<Replicator> find(const std::string& topic, PartitionIndex partition) const;
+  std::shared_ptr<Replicator> find(TopicId topic, PartitionIndex partition) const;
+  std::size_t size() const;
 
   struct Entry {
     TopicPartition partition;

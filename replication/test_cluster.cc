@@ -66,7 +66,7 @@ struct TestCluster::Program {
     wire::FetchResponse::Partition partition;
     partition.partition_index = asked.partition;
     FetchOutcome outcome;
-    const auto replica = replicas.find(TestCluster::topic, asked.partition);
+    const auto replica = replicas.find(TestCluster::topic_id, asked.partition);
     if (replica == nullptr) {
       partition.error_code = wire::KafkaError::unknown_topic_or_partition;
     } else {
@@ -157,7 +157,7 @@ runtime::Boot TestCluster::boot_of(NodeId node) {
 
 Replicator* TestCluster::replica(NodeId node) {
   const auto program = programs_[node].lock();
-  return program ? program->replicas.find(topic, index).get() : nullptr;
+  return program ? program->replicas.find(topic_id, index).get() : nullptr;
 }
 
 void TestCluster::decide(metadata::Records records) {
