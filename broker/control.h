@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/modules.h"
+#include "broker/control_plane.h"
 #include "broker/partitions.h"
 
 namespace qlab::broker {

@@ -2,22 +2,14 @@
 // The only place that maps the words of a config to plugs: storage engines, consensus modules,
 // controllers.
 
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "broker/config.h"
-#include "consensus/driver.h"
-#include "controller/controller.h"
-#include "metadata/publisher.h"
-#include "runtime/transport.h"
+#include "broker/control_plane.h"
 #include "storage/layout.h"
 
 namespace qlab::broker {
-
-using runtime::Task;
 
 std::vector<std::string_view> storage_engines();
 std::vector<std::string_view> log_layouts();
@@ -45,36 +37,7 @@ Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::R
 Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& config,
                                                               runtime::Runtime& runtime);
 
-// A node's part in deciding: it follows the metadata log, votes where it is a voter, decides while
-// it leads, and routes the node's own calls to whoever decides.
-//
-// As a TransportHandler it takes the messages between nodes.
-// Thread: the home shard.
-class ControlPlane : public runtime::TransportHandler {
- public:
-  // Begins to take part. Requires: called once. `on_fatal`: it cannot go on; called at most once.
-  virtual void start() = 0;
-  // Ends all calls and what else waits. Requires: started.
-  virtual Task<void> stop() = 0;
-
-  virtual controller::Controller& controller() = 0;
-  virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
-  virtual consensus::Status consensus() const = 0;
-  // Of this node as the one that decides; nothing while it does not.
-  virtual std::optional<Epoch> active_epoch() const = 0;
-  bool is_active() const { return active_epoch().has_value(); }
-};
-
-struct ControlPlaneContext {
-  const NodeConfig& config;
-  DirectoryId directory;
-  runtime::Runtime& runtime;       // The home shard's, and
-  storage::Engine& engine;         // its engine for the metadata log.
-  metadata::Publisher& publisher;  // Gets each committed image.
-  std::function<void(Error)> on_fatal;
-};
-
-// Opens the log and recovers. Errors: as of consensus::Driver::open.
+// Opens the plane that the config asks for. Errors: as of consensus::Driver::open.
 Task<Result<std::unique_ptr<ControlPlane>>> open_control_plane(ControlPlaneContext context);
 
 }  // namespace qlab::broker

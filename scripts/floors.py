@@ -61,8 +61,9 @@ TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
             "consensus/model/model.h"),
 }
 
-# Concrete plugs -> the files that name them: one of the node, and for modules one of the simulator,
-# which runs a module by itself. Tests of a seam name plugs too, and nothing else.
+# Concrete plugs -> the files that name them: one of the node (a controller's design, the file of
+# its plane), and for modules one of the simulator, which runs a module by itself.
+# Tests of a seam name plugs too, and nothing else.
 PLUGS: Mapping[str, tuple[str, ...]] = {
     "storage/engines/": ("storage/engines.cc",),
     "runtime/tcp_transport.h": ("runtime/real/transports.cc", "runtime/tcp_transport.cc"),
@@ -70,8 +71,8 @@ PLUGS: Mapping[str, tuple[str, ...]] = {
                                       "runtime/real/grpc_transport.cc"),
     "raft/": ("broker/modules.cc", "sim/modules.cc"),
     "zab/": ("broker/modules.cc", "sim/modules.cc"),
-    "controller/quorum/": ("broker/modules.cc",),
-    "controller/zk/": ("broker/modules.cc",),
+    "controller/quorum/": ("broker/quorum_plane.cc",),
+    "controller/zk/": ("broker/zk_plane.cc",),
 }
 
 # Headers that touch the world directly: threads and locks, sockets, descriptors, timers, chance.

@@ -1,4 +1,4 @@
-#include "controller/quorum/calls.h"
+#include "controller/calls.h"
 
 #include "controller/administer.h"
 #include "wire/kafka/allocate_producer_ids.h"

@@ -1,0 +1,51 @@
+#pragma once
+// A node's part in deciding, whichever design that is.
+
+#include <functional>
+#include <memory>
+
+#include "broker/config.h"
+#include "consensus/driver.h"
+#include "controller/controller.h"
+#include "metadata/publisher.h"
+#include "runtime/transport.h"
+#include "storage/engine.h"
+
+namespace qlab::broker {
+
+using runtime::Task;
+
+// A node's part in deciding: it follows the metadata log, votes where it is a voter, decides while
+// it leads, and routes the node's own calls to whoever decides.
+//
+// As a TransportHandler it takes the messages between nodes.
+// Thread: the home shard.
+class ControlPlane : public runtime::TransportHandler {
+ public:
+  // Begins to take part. Requires: called once. `on_fatal`: it cannot go on; called at most once.
+  virtual void start() = 0;
+  // Ends all calls and what else waits. Requires: started.
+  virtual Task<void> stop() = 0;
+
+  virtual controller::Controller& controller() = 0;
+  virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
+  virtual consensus::Status consensus() const = 0;
+  // Of this node as the one that decides; nothing while it does not.
+  virtual std::optional<Epoch> active_epoch() const = 0;
+  bool is_active() const { return active_epoch().has_value(); }
+};
+
+struct ControlPlaneContext {
+  const NodeConfig& config;
+  DirectoryId directory;
+  runtime::Runtime& runtime;       // The home shard's, and
+  storage::Engine& engine;         // its engine for the metadata log.
+  metadata::Publisher& publisher;  // Gets each committed image.
+  std::function<void(Error)> on_fatal;
+};
+
+// The event-sourced controller over a consensus group of the voters; others observe.
+Task<Result<std::unique_ptr<ControlPlane>>> open_quorum_plane(ControlPlaneContext context,
+                                                              consensus::ModuleFactory module);
+
+}  // namespace qlab::broker
