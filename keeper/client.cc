@@ -176,12 +176,17 @@ Task<Result<void>> Client::connected() {
   co_return Result<void>{};
 }
 
+Task<void> Client::over() {
+  while (!expired_ && !stopping_) co_await progress_.wait();
+}
+
 Task<Result<void>> Client::close() {
   Request request;
   request.op = OpCode::close_session;
   CO_TRY(const ClientReply reply, co_await call(std::move(request)));
   static_cast<void>(reply);
   expired_ = true;
+  progress_.notify_all();
   co_return Result<void>{};
 }
 

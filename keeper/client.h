@@ -49,6 +49,8 @@ class Client {
   Task<Result<ClientReply>> call(wire::keeper::Request request);
   // Returns when there is a session and a connection. Errors: closed, when the session is over.
   Task<Result<void>> connected();
+  // Returns when the session is over, or stop() was called.
+  Task<void> over();
   // Ends the session.
   Task<Result<void>> close();
 

@@ -1,0 +1,25 @@
+#pragma once
+// What may be chosen about the zk controller. Names and defaults are Kafka's.
+
+#include <vector>
+
+#include "common/ids.h"
+#include "controller/options.h"
+#include "runtime/network.h"
+
+namespace qlab::controller {
+
+struct ZkOptions {
+  NodeId self{0};
+  std::vector<runtime::Endpoint> keepers;  // zookeeper.connect; not empty.
+  Duration session_timeout =
+      std::chrono::milliseconds(18000);  // zookeeper.session.timeout.ms, [100, 300000].
+  std::size_t in_flight = 10;            // zookeeper.max.in.flight.requests, [1, 1000].
+  Duration retry_backoff = std::chrono::milliseconds(100);  // Of a control request.
+  Duration request_timeout = std::chrono::seconds(30);      // controller.socket.timeout.ms
+  // The most partitions that one control request tells of. Kafka's has no bound.
+  std::size_t partitions_per_request_max = 20'000;
+  ControllerOptions controller;  // Its session_timeout is not used.
+};
+
+}  // namespace qlab::controller

@@ -1,0 +1,94 @@
+#include "controller/zk/reign.h"
+
+#include "common/logging.h"
+#include "controller/administer.h"
+#include "runtime/trace.h"
+
+namespace qlab::controller {
+
+Reign::Reign(runtime::Runtime& runtime, std::shared_ptr<Session> session, const ZkOptions& options,
+             Send send, Office office, Post post, runtime::Gate& gate)
+    : runtime_(runtime),
+      session_(std::move(session)),
+      options_(options),
+      office_(office),
+      post_(std::move(post)),
+      channels_(runtime, options, std::move(send), gate),
+      batch_(context_, options, office.epoch,
+             [this](NodeId broker, std::vector<TopicPartition> asked, ByteView response) {
+               note_deleted(broker, std::move(asked), response);
+             }),
+      decided_(std::make_shared<runtime::Event>(runtime)) {}
+
+void Reign::end() {
+  is_over_ = true;
+  is_active_ = false;
+  channels_.close();
+  decided_->notify_all();
+}
+
+// The answer comes outside of any event, and is worked off as one.
+void Reign::note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response) {
+  auto decoded = decode_newest<wire::StopReplicaResponse>(response);
+  if (!decoded) {
+    log(LogLevel::warn, "controller", "broker {} answers StopReplica with {}; ignoring", broker,
+        decoded.error().message());
+    return;
+  }
+  post_("replicas deleted",
+        [broker, asked = std::move(asked), decoded = std::move(*decoded)](Reign& reign) {
+          return reign.on_replicas_deleted(broker, asked, decoded);
+        });
+}
+
+Result<const LiveBroker*> Reign::known(NodeId broker, BrokerEpoch epoch) const {
+  const auto found = context_.brokers.find(broker);
+  if (found == context_.brokers.end()) {
+    return fail(Errc::fenced, "broker {} is not registered", broker);
+  }
+  if (found->second.epoch != epoch) {
+    return fail(Errc::fenced, "broker {} is registered with epoch {}, not {}", broker,
+                found->second.epoch, epoch);
+  }
+  return &found->second;
+}
+
+void Reign::tell_all(const Partitions& partitions) {
+  batch_.add_update_metadata(context_.live_brokers());
+  for (const PartitionRef ref : partitions) batch_.add_update_metadata(ref);
+}
+
+void Reign::trace_leaders(const Partitions& partitions, std::string_view event) const {
+  if (!runtime_.trace().enabled()) return;
+  for (const PartitionRef ref : partitions) {
+    runtime_.trace().emit(event, {{"topic", std::string_view(ref.topic->name)},
+                                  {"partition", ref.index.value()},
+                                  {"leader", ref.get().leader.value()},
+                                  {"leader_epoch", ref.get().leader_epoch.value()}});
+  }
+}
+
+Task<Result<ProducerIdBlock>> Reign::allocate_producer_ids(NodeId broker, BrokerEpoch epoch) {
+  CO_TRY_VOID(known(broker, epoch));
+  std::string path(znodes::producer_ids);
+  for (;;) {
+    CO_TRY(const auto found, co_await session_->get(path, false));
+    znodes::ProducerIdsValue block;
+    if (found) {
+      CO_TRY(block, znodes::decode_producer_ids(found->data));
+    }
+    block.broker = broker;
+    block.first = block.last + 1;
+    block.last = block.first + producer_id_block - 1;
+    const std::string value = znodes::producer_ids_value(block);
+    KeeperRequest write =
+        fence(found ? set_request(path, value, found->stat.version) : create_request(path, value));
+    CO_TRY(const ClientReply reply, co_await session_->call(std::move(write)));
+    CO_TRY(const FencedReply written, decode_fenced(reply));
+    // Another write than ours, or ours whose answer was lost: those ids are given to nobody.
+    if (written.error != wire::keeper::ErrorCode::ok) continue;
+    co_return ProducerIdBlock{ProducerId{block.first}, producer_id_block};
+  }
+}
+
+}  // namespace qlab::controller

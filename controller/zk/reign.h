@@ -1,0 +1,147 @@
+#pragma once
+// What the active zk controller knows and does, from its election to the end of its office.
+//
+// All but create_topics() and delete_topics() runs as events, one at a time. Each function changes
+// the znodes first, under a check of /controller_epoch, then what is known here, and last tells the
+// brokers. Errors of all: not_leader, another controller was elected; closed, the session is over;
+// either ends the reign.
+//
+// The parts: take_over.cc (failover), partition_machine.cc and replica_machine.cc (Kafka's state
+// machines), broker_changes.cc, topic_changes.cc, topic_creation.cc, topic_deletion.cc,
+// isr_changes.cc. Source: Kafka 3.9, KafkaController and what it is made of.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "controller/controller.h"
+#include "controller/election.h"
+#include "controller/zk/broker_channels.h"
+#include "controller/zk/context.h"
+#include "controller/zk/options.h"
+#include "controller/zk/request_batch.h"
+#include "controller/zk/session.h"
+#include "wire/kafka/controlled_shutdown.h"
+#include "wire/kafka/stop_replica.h"
+
+namespace qlab::controller {
+
+// How a leader is found (Kafka's PartitionLeaderElectionStrategy).
+enum class Election : std::uint8_t { offline, unclean, preferred, controlled_shutdown, reassign };
+
+class Reign {
+ public:
+  using Work = std::function<Task<Result<void>>(Reign& reign)>;
+  // Queues an event of this reign.
+  using Post = std::function<void(std::string name, Work work)>;
+  struct Office {
+    std::int32_t epoch = 0;
+    std::int32_t epoch_version = 0;  // Of /controller_epoch.
+  };
+
+  Reign(runtime::Runtime& runtime, std::shared_ptr<Session> session, const ZkOptions& options,
+        Send send, Office office, Post post, runtime::Gate& gate);
+  // From here on no broker hears of it and no waiting call goes on.
+  void end();
+
+  const Office& office() const { return office_; }
+  bool is_active() const { return is_active_; }
+  const Context& context() const { return context_; }
+
+  // Reads the cluster back, starts the state machines, goes on with what was left undone.
+  Task<Result<void>> take_over();
+
+  // A watch fired.
+  Task<Result<void>> on_brokers_changed();
+  Task<Result<void>> on_topics_changed();
+  Task<Result<void>> on_topic_modified(std::string name);
+  Task<Result<void>> on_deletions_changed();
+  // A broker answered a StopReplica that deletes.
+  Task<Result<void>> on_replicas_deleted(NodeId broker, std::vector<TopicPartition> asked,
+                                         wire::StopReplicaResponse response);
+
+  Task<Result<std::vector<AlterationOutcome>>> alter_partition(AlterPartition request);
+  // Returns what the broker leads still and others could not take over.
+  Task<Result<std::vector<TopicPartition>>> shut_down(NodeId broker, BrokerEpoch epoch);
+  Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch);
+  Task<Result<void>> rebalance();
+  Task<Result<Bytes>> administer(wire::ApiKey api, Bytes request);
+
+  // Written by the caller's own turn, as Kafka's AdminManager does, and decided once the watch has
+  // told of them. Errors also: timed_out.
+  Task<Result<std::vector<TopicOutcome>>> create_topics(std::vector<NewTopic> topics,
+                                                        bool validate_only, Time deadline);
+  Task<Result<std::vector<TopicOutcome>>> delete_topics(std::vector<std::string> names,
+                                                        Time deadline);
+
+ private:
+  using Partitions = std::vector<PartitionRef>;
+  using Replicas = std::vector<ReplicaRef>;
+
+  // Reading.
+  Task<Result<void>> read_brokers();
+  Task<Result<void>> read_topics(std::vector<std::string> names);
+  Task<Result<void>> read_states(Partitions partitions);
+  Task<Result<std::map<NodeId, LiveBroker>>> registered_brokers();
+
+  // PartitionStateMachine. Each transition checks the states it may come from.
+  Task<Result<void>> start_partitions();
+  void to_new(const Partitions& partitions);
+  Task<Result<void>> to_online(Partitions partitions, Election how);
+  void to_offline(const Partitions& partitions);
+  Task<Result<void>> elect_offline_and_new();
+  Task<Result<void>> create_states(Partitions partitions);
+  // Returns those that could not be given a leader.
+  Task<Result<Partitions>> elect(Partitions partitions, Election how);
+  Task<Result<void>> write_states(const Partitions& partitions,
+                                  std::vector<znodes::StateValue> states, Partitions& written,
+                                  Partitions& outdated);
+  std::optional<Partition> elected(const Partition& before, Election how, bool unclean) const;
+  Task<Result<std::set<std::string>>> unclean_topics(Partitions partitions);
+
+  // ReplicaStateMachine.
+  Task<Result<void>> start_replicas();
+  void to_new(const Replicas& replicas);
+  void to_online(const Replicas& replicas);
+  Task<Result<void>> to_offline(Replicas replicas);
+  void to_deletion_started(const Replicas& replicas);
+  void set_states(const Replicas& replicas, ReplicaState state);
+  Task<Result<void>> remove_from_isrs(Replicas replicas);
+
+  Task<Result<void>> on_brokers_started(std::set<NodeId> started);
+  Task<Result<void>> on_brokers_failed(std::set<NodeId> failed);
+  Task<Result<void>> on_replicas_offline(Replicas replicas);
+  Task<Result<void>> on_new_partitions(Partitions partitions);
+
+  // TopicDeletionManager.
+  Task<Result<void>> resume_deletions();
+  Task<Result<void>> begin_deletion(ZkTopic& topic);
+  Task<Result<void>> complete_deletion(std::string name);
+
+  Result<const LiveBroker*> known(NodeId broker, BrokerEpoch epoch) const;
+  // They and all live brokers are in the next sending of metadata.
+  void tell_all(const Partitions& partitions);
+  void send_batch() { batch_.send(channels_); }
+  void note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response);
+  KeeperRequest fence(KeeperRequest request) const {
+    return fenced(office_.epoch_version, std::move(request));
+  }
+  Eligible eligible() const {
+    return [this](NodeId broker) { return context_.is_eligible(broker); };
+  }
+  void trace_leaders(const Partitions& partitions, std::string_view event) const;
+
+  runtime::Runtime& runtime_;
+  const std::shared_ptr<Session> session_;
+  const ZkOptions& options_;
+  const Office office_;
+  const Post post_;
+  BrokerChannels channels_;
+  Context context_;
+  RequestBatch batch_;
+  bool is_active_ = false;
+  bool is_over_ = false;
+  std::shared_ptr<runtime::Event> decided_;  // A topic came, went, or the reign ended.
+};
+
+}  // namespace qlab::controller

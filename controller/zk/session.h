@@ -1,0 +1,96 @@
+#pragma once
+// What the zk controller asks of its keeper: one session's calls, single and many at a time.
+//
+// A call that a broken connection leaves without an answer is made again for as long as the session
+// lives: it may then find its own effect, and who calls looks for that. Held by shared pointer, for
+// a call may outlast its owner.
+//
+// Thread: one shard. Source: Kafka 3.9, KafkaZkClient and ZooKeeperClient.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "keeper/client.h"
+#include "runtime/async.h"
+
+namespace qlab::controller {
+
+using keeper::ClientReply;
+using runtime::Task;
+using KeeperRequest = wire::keeper::Request;
+
+struct Znode {
+  Bytes data;
+  wire::keeper::Stat stat;
+};
+
+// What became of a request that was fenced by the controller's epoch.
+struct FencedReply {
+  wire::keeper::ErrorCode error = wire::keeper::ErrorCode::ok;
+  std::int32_t version = 0;  // Of the znode that was created or set.
+};
+
+// Errors of every call: closed, the session is over; invalid, the request is larger than a znode
+// may be (jute.maxbuffer), which no retry would change.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  // jute.maxbuffer, of what is asked and of a list that is answered.
+  static constexpr std::size_t jute_bytes_max = 0xfffff;
+
+  // `in_flight`: how many of the requests of call_all() wait for answers at a time.
+  Session(runtime::Runtime& runtime, keeper::ClientOptions options,
+          keeper::Client::OnEvent on_event, std::size_t in_flight);
+
+  void start() { client_.start(); }
+  // Leaves the session to expire, unless `end` asks for its end.
+  Task<void> stop(bool end);
+  Task<Result<void>> connected() { return client_.connected(); }
+  Task<void> over() { return client_.over(); }
+
+  std::int64_t id() const { return client_.session(); }
+  bool is_connected() const { return client_.is_connected(); }
+  bool is_over() const { return stopping_ || client_.is_expired(); }
+
+  Task<Result<ClientReply>> call(KeeperRequest request);
+  // Nothing when there is no such znode; with `watch` its creation is watched then.
+  Task<Result<std::optional<Znode>>> get(std::string path, bool watch);
+  // Names of the children; no such znode has none. Errors also: out_of_range, for a list of more
+  // than jute_bytes_max.
+  Task<Result<std::vector<std::string>>> children(std::string path, bool watch);
+
+  // Makes the requests 0..count-1, at most `in_flight` at a time, and hands each answer over in the
+  // order of arrival. Ends at the first error.
+  using Make = std::function<KeeperRequest(std::size_t index)>;
+  using Take = std::function<Result<void>(std::size_t index, const ClientReply& reply)>;
+  Task<Result<void>> call_all(std::size_t count, Make make, Take take);
+
+ private:
+  struct Walk;
+  Task<void> walk(std::shared_ptr<Walk> walk);
+
+  runtime::Runtime& runtime_;
+  keeper::Client client_;
+  const std::size_t in_flight_;
+  bool stopping_ = false;
+  runtime::Gate gate_;
+};
+
+KeeperRequest get_request(std::string path, bool watch = false);
+KeeperRequest create_request(std::string path, std::string_view data, bool ephemeral = false);
+KeeperRequest set_request(std::string path, std::string_view data, std::int32_t version = -1);
+KeeperRequest delete_request(std::string path);
+KeeperRequest multi_request(std::vector<KeeperRequest> parts);
+
+// The request together with a check that /controller_epoch still has `epoch_version`.
+KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request);
+// Errors: not_leader, when the check failed: there is another controller.
+Result<FencedReply> decode_fenced(const ClientReply& reply);
+// Of the parts of a multi, in order. Errors: corrupt.
+Result<std::vector<FencedReply>> decode_multi(const ClientReply& reply);
+// Of an answer to get_request. Errors: corrupt.
+Result<Znode> decode_znode(const ClientReply& reply);
+
+}  // namespace qlab::controller
