@@ -11,6 +11,12 @@ void describe(const consensus::Status& status, control::Consensus& out) {
   out.set_leader(status.leader.value_or(no_node).value());
   out.set_commit(status.commit.value());
   out.set_last(status.last.index.value());
+  control::Traffic& traffic = *out.mutable_traffic();
+  traffic.set_messages_sent(static_cast<std::int64_t>(status.traffic.messages_sent));
+  traffic.set_bytes_sent(static_cast<std::int64_t>(status.traffic.bytes_sent));
+  traffic.set_messages_received(static_cast<std::int64_t>(status.traffic.messages_received));
+  traffic.set_bytes_received(static_cast<std::int64_t>(status.traffic.bytes_received));
+  traffic.set_syncs(static_cast<std::int64_t>(status.traffic.syncs));
 }
 
 void describe(const metadata::Broker& broker, control::Broker& out) {

@@ -4,6 +4,7 @@
 #include "broker/data_directory.h"
 #include "common/check.h"
 #include "common/logging.h"
+#include "runtime/trace.h"
 
 namespace qlab::broker {
 namespace {
@@ -74,6 +75,7 @@ Task<Result<void>> Node::open() {
     kafka_endpoint_ = listener_->local();
     CO_TRY_VOID(co_await partitions_.open());
     publisher_.subscribe([this](const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
+      tell_of(*image, *delta);
       partitions_.on_metadata(image, delta);
     });
   }
@@ -143,6 +145,19 @@ void Node::become_ready() {
   ready_ = true;
   if (server_ != nullptr) server_->start(std::move(listener_));
   events_.on_ready();
+}
+
+void Node::tell_of(const metadata::Image& image, const metadata::Delta& delta) const {
+  if (!home_.trace().enabled()) return;
+  std::size_t partitions = 0;
+  for (const auto& [topic, changed] : delta.partitions) partitions += changed.size();
+  home_.trace().emit(
+      "metadata_published",
+      {{"offset", image.offset().value()},
+       {"topics", static_cast<std::int64_t>(delta.topics.size())},
+       {"whole_topics", static_cast<std::int64_t>(delta.topics.size() - delta.partitions.size())},
+       {"partitions", static_cast<std::int64_t>(partitions)},
+       {"brokers", static_cast<std::int64_t>(delta.brokers.size())}});
 }
 
 Task<Result<std::string>> Node::answer_call(std::string method, std::string request) {

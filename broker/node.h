@@ -56,6 +56,8 @@ class Node {
   Task<Result<std::string>> answer_call(std::string method, std::string request);
   Task<Result<replication::IsrAnswer>> propose_isr(replication::IsrProposal proposal);
   bool is_let_in() const;
+  // In the trace: newer metadata has come.
+  void tell_of(const metadata::Image& image, const metadata::Delta& delta) const;
   void become_ready();
   void give_up(Error error);
 

@@ -261,7 +261,10 @@ void DriverImpl::release(WriteSeq after, const Held& effect) {
     return;
   }
   if (trace_.on()) trace_.sent(send.to, send.link, *send.message);
-  if (!runtime_.transport().send(send.to, options_.channel, encode(*send.message))) {
+  Bytes payload = encode(*send.message);
+  ++traffic_.messages_sent;
+  traffic_.bytes_sent += payload.size();
+  if (!runtime_.transport().send(send.to, options_.channel, std::move(payload))) {
     // A FIFO stream loses a suffix or nothing.
     if (trace_.on()) trace_.not_sent(send.to, *send.message, "queue_full");
     runtime_.transport().close_link(send.to);
@@ -350,7 +353,16 @@ void DriverImpl::apply_committed() {
   }
 }
 
+Status DriverImpl::status() const {
+  Status status = module_->status();
+  status.traffic = traffic_;
+  status.traffic.syncs = writes_.syncs();
+  return status;
+}
+
 void DriverImpl::receive(NodeId from, runtime::LinkEpoch link, Bytes payload) {
+  ++traffic_.messages_received;
+  traffic_.bytes_received += payload.size();
   auto message = decode(payload);
   if (!message) {
     if (trace_.on()) trace_.refused(from, message.error().context);

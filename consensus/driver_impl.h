@@ -38,7 +38,7 @@ class DriverImpl final : public Driver {
   Task<Result<void>> reconfigure(Config target) override;
   Task<Result<void>> transfer(std::optional<NodeId> to) override;
   void resign(Epoch epoch) override;
-  Status status() const override { return module_->status(); }
+  Status status() const override;
   LogIndex applied() const override { return applied_; }
   const Config& config() const override { return config_; }
   const SnapshotMeta& snapshot() const override { return snapshots_->newest(); }
@@ -111,6 +111,7 @@ class DriverImpl final : public Driver {
       inputs_;  // Made while a step is carried out; bounded by what one step can cause.
   std::vector<Effect> effects_;
   bool stepping_ = false;
+  Traffic traffic_;
   bool applying_ = false;
 
   std::map<NodeId, runtime::LinkEpoch> links_;  // Our streams that are up.

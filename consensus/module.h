@@ -269,6 +269,14 @@ struct PeerStatus {
   LogIndex next;
   std::string_view phase;  // The protocol's own word: probe, replicate, following, synced, ...
 };
+// What a replica sent, took and made durable in this life.
+struct Traffic {
+  std::uint64_t messages_sent = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t messages_received = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t syncs = 0;  // Of its log and of its hard state.
+};
 struct Status {
   std::string_view role;  // The protocol's own word: follower, candidate, leader, looking, ...
   Epoch epoch;
@@ -276,6 +284,7 @@ struct Status {
   LogIndex commit;
   LogId last;
   std::vector<PeerStatus> peers;
+  Traffic traffic = {};  // The driver's; a module leaves it alone.
 };
 struct Capabilities {
   bool needs_fifo_links = false;  // Refuses the simulator's datagram mode.

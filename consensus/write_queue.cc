@@ -41,6 +41,7 @@ void WriteQueue::trim(SnapshotMeta meta, LogIndex keep_from) {
 
 Task<Result<void>> WriteQueue::settle() {
   if (!std::exchange(dirty_, false)) co_return Result<void>{};
+  ++syncs_;
   co_return co_await log_.sync();
 }
 
@@ -57,6 +58,7 @@ Task<Result<void>> WriteQueue::carry_out(LogIndex from) {
 
 Task<Result<void>> WriteQueue::carry_out(HardState state) {
   CO_TRY_VOID(co_await settle());
+  ++syncs_;
   co_return votes_.save(state, log_.written());
 }
 

@@ -32,8 +32,9 @@ class WriteQueue {
   void trim(SnapshotMeta meta, LogIndex keep_from);
 
   bool empty() const { return queue_.empty(); }
-  WriteSeq issued() const { return issued_; }    // The last that was queued.
-  WriteSeq durable() const { return durable_; }  // durable_ <= issued_.
+  WriteSeq issued() const { return issued_; }     // The last that was queued.
+  WriteSeq durable() const { return durable_; }   // durable_ <= issued_.
+  std::uint64_t syncs() const { return syncs_; }  // Of log and hard state, so far.
 
   // Carries out what is queued now, in order. Then durable() covers it.
   // Requires: no other flush is under way. Errors: no_space, io; the queue is of no use any more.
@@ -71,6 +72,7 @@ class WriteQueue {
   bool dirty_ = false;  // The log has bytes that no sync covers.
   WriteSeq issued_;
   WriteSeq durable_;
+  std::uint64_t syncs_ = 0;
 };
 
 }  // namespace qlab::consensus

@@ -164,9 +164,9 @@ class Node:
         text = self.host.tail(self.directory / "stderr", offset=self._stderr_offset)
         return "\n".join(text.splitlines()[-lines:]) or "(nothing)"
 
-    def status(self, timeout: float = 2.0) -> control.NodeStatus:
-        """Asks the control service. Errors: control.ControlError."""
-        return control.status(self.peer_endpoint, timeout)
+    def status(self, timeout: float = 2.0, *, partitions: bool = True) -> control.NodeStatus:
+        """Asks the control service, as control.status. Errors: control.ControlError."""
+        return control.status(self.peer_endpoint, timeout, partitions=partitions)
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.process is not None:

@@ -23,6 +23,17 @@ PROTO = REPOSITORY / "wire" / "proto" / "control.proto"
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """What a node's replica of the consensus group did since its process began."""
+
+    messages_sent: int = 0
+    bytes_sent: int = 0
+    messages_received: int = 0
+    bytes_received: int = 0
+    syncs: int = 0
+
+
+@dataclass(frozen=True)
 class ConsensusStatus:
     """The node's part in the controller quorum. `leader` is -1 when it knows none."""
 
@@ -31,6 +42,7 @@ class ConsensusStatus:
     leader: int
     commit: int
     last: int
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True)
@@ -87,8 +99,9 @@ class ControlError(Exception):
     """A node did not answer the control service."""
 
 
-def status(address: str, timeout: float = 2.0) -> NodeStatus:
+def status(address: str, timeout: float = 2.0, *, partitions: bool = True) -> NodeStatus:
     """Asks the node whose peer.listener is `address` (host:port); waits up to `timeout` seconds.
+    Without `partitions` it does not list what it holds, which may be a million of them.
 
     Errors: ControlError when the node does not answer in time or answers with an error.
     """
@@ -103,7 +116,7 @@ def status(address: str, timeout: float = 2.0) -> NodeStatus:
             request_serializer=messages.StatusRequest.SerializeToString,
             response_deserializer=messages.StatusReply.FromString)
         try:
-            return _to_status(call(messages.StatusRequest(partitions=True), timeout=timeout))
+            return _to_status(call(messages.StatusRequest(partitions=partitions), timeout=timeout))
         except grpc.RpcError as error:
             raise ControlError(f"{address}: {error.code().name}: {error.details()}") from error
 
@@ -112,7 +125,10 @@ def _to_status(reply: Any) -> NodeStatus:
     consensus = None
     if reply.HasField("consensus"):
         c = reply.consensus
-        consensus = ConsensusStatus(c.role, c.epoch, c.leader, c.commit, c.last)
+        t = c.traffic
+        consensus = ConsensusStatus(
+            c.role, c.epoch, c.leader, c.commit, c.last,
+            Traffic(t.messages_sent, t.bytes_sent, t.messages_received, t.bytes_received, t.syncs))
     return NodeStatus(
         reply.node_id, reply.cluster_id, reply.ready, consensus, reply.controller_active,
         reply.metadata_offset,

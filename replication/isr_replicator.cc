@@ -95,10 +95,6 @@ void IsrReplicator::become_leader() {
   for (NodeId replica : state_.replicas) {
     if (replica != context_.self) followers_[replica].caught_up_at = runtime_.now();
   }
-  runtime_.trace().emit("partition_leader_started",
-                        {{"topic", std::string_view(partition_.topic)},
-                         {"partition", partition_.partition.value()},
-                         {"leader_epoch", state_.leader_epoch.value()}});
 }
 
 Task<void> IsrReplicator::end_all() {

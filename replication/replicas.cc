@@ -10,6 +10,7 @@
 #include "replication/fetcher.h"
 #include "replication/isr_replicator.h"
 #include "replication/partition_table.h"
+#include "runtime/trace.h"
 #include "storage/topic_options.h"
 
 namespace qlab::replication {
@@ -135,6 +136,13 @@ class Replicas::Impl {
     metadata::ImagePtr image;
     metadata::DeltaPtr delta;
   };
+  // Of the change that is acted on.
+  struct Told {
+    std::int64_t replicas = 0;  // That took a state.
+    std::int64_t leaders = 0;   // That began to lead.
+    std::int64_t dropped = 0;
+  };
+  static constexpr std::int64_t leaders_told_max = 16;
 
   Task<void> follow_metadata() {
     while (!stopped_) {
@@ -145,10 +153,33 @@ class Replicas::Impl {
       const Change change = std::move(waiting_.front());
       waiting_.pop_front();
       busy_ = true;
+      told_ = {};
+      const Time began = runtime_.trace().now();
       co_await act_on(change);
       busy_ = false;
+      tell_of(change, began);
       changed_.notify_all();
     }
+  }
+
+  void tell_of(const Change& change, Time began) const {
+    if (!runtime_.trace().enabled()) return;
+    runtime_.trace().emit("metadata_applied", {{"offset", change.image->offset().value()},
+                                               {"shard", static_cast<std::int64_t>(context_.shard)},
+                                               {"replicas", told_.replicas},
+                                               {"leaders", told_.leaders},
+                                               {"dropped", told_.dropped},
+                                               {"began_ns", began.time_since_epoch().count()}});
+  }
+
+  // The first few leaders of a change are told one by one.
+  void tell_of_leader(const IsrReplicator& replica) {
+    if (++told_.leaders > leaders_told_max || !runtime_.trace().enabled()) return;
+    const TopicPartition& name = replica.partition();
+    runtime_.trace().emit("partition_leader_started",
+                          {{"topic", std::string_view(name.topic)},
+                           {"partition", name.partition.value()},
+                           {"leader_epoch", replica.state().leader_epoch.value()}});
   }
 
   // Removals first: a topic may have been deleted and made anew under the same name.
@@ -233,6 +264,7 @@ class Replicas::Impl {
   Task<void> drop_one(TopicId topic, PartitionIndex partition) {
     const Replica replica = table_.take(topic, partition);
     if (replica == nullptr) co_return;
+    ++told_.dropped;
     const auto removed = co_await replica->remove();
     if (!removed) {
       log(LogLevel::warn, "replicas", "deleting {}: {}, ignoring", replica->partition().name(),
@@ -272,8 +304,12 @@ class Replicas::Impl {
       }
       auto state = state_of(*image, *topic, index);
       const NodeId leader = state.leader;
+      const LeaderEpoch before = replica->state().leader_epoch;
       const auto applied = co_await replica->apply(std::move(state));
       if (!applied) context_.on_fatal(applied.error());
+      ++told_.replicas;
+      const bool leads = replica->state().leader == context_.self;
+      if (leads && replica->state().leader_epoch != before) tell_of_leader(*replica);
       if (leader != no_node && leader != context_.self) fetchers_.try_emplace(leader);
       co_await take_turns();
       if (stopped_) co_return;
@@ -370,6 +406,7 @@ class Replicas::Impl {
   std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;
   std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
   bool busy_ = false;
+  Told told_;
   bool stopped_ = false;
   bool recovery_told_ = false;
   // Opened and not followed yet; empty between two changes.

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "controller/quorum/decision_trace.h"
 #include "controller/quorum/topic_maker.h"
-#include "runtime/trace.h"
 
 namespace qlab::controller {
 
@@ -58,7 +58,7 @@ Task<Result<void>> ActiveController::commit(metadata::Records records) {
   metadata::Delta unused;
   decided_ = std::make_shared<const metadata::Image>(
       decided_->replay(records, decided_->offset(), unused));
-  trace_changes(records, "partition_change_decided");
+  DecisionTrace told(runtime_.trace(), epoch, count, records, *decided_);
 
   std::vector<Bytes> bodies;
   for (std::size_t at = 0; at < records.size(); at += records_per_entry_max) {
@@ -66,6 +66,7 @@ Task<Result<void>> ActiveController::commit(metadata::Records records) {
     bodies.push_back(metadata::encode_entry({records.begin() + static_cast<std::ptrdiff_t>(at),
                                              records.begin() + static_cast<std::ptrdiff_t>(end)}));
   }
+  told.note_entries(bodies);
   const consensus::ProposeResult result = co_await driver_->propose(std::move(bodies), epoch);
 
   const bool still_active = epoch_ == epoch;
@@ -75,7 +76,7 @@ Task<Result<void>> ActiveController::commit(metadata::Records records) {
       if (committed_count_ == decided_count_) decided_ = publisher_.image();
       progress_.notify_all();
     }
-    trace_changes(records, "partition_change_committed");
+    told.committed(result.at.index);
     co_return Result<void>{};
   }
   // The decided image holds what the log does not: nothing that follows may be decided on it.
@@ -160,23 +161,6 @@ Task<Result<ProducerIdBlock>> ActiveController::allocate_producer_ids(NodeId bro
   auto decision = decide_producer_ids(*decided_);
   CO_TRY_VOID(co_await commit(std::move(decision.records)));
   co_return decision.answer;
-}
-
-void ActiveController::trace_changes(const metadata::Records& records,
-                                     std::string_view event) const {
-  if (!runtime_.trace().enabled()) return;
-  for (const metadata::Record& record : records) {
-    const auto* change = std::get_if<metadata::PartitionChangeRecord>(&record);
-    if (change == nullptr || change->leader == NodeId{-2}) continue;
-    const metadata::ImagePtr image = decided_ ? decided_ : publisher_.image();
-    const metadata::TopicPtr topic = image->topic(change->topic_id);
-    const metadata::Partition* partition = image->partition(change->topic_id, change->partition);
-    if (topic == nullptr || partition == nullptr) continue;
-    runtime_.trace().emit(event, {{"topic", std::string_view(topic->name)},
-                                  {"partition", change->partition.value()},
-                                  {"leader", change->leader.value()},
-                                  {"leader_epoch", partition->leader_epoch.value()}});
-  }
 }
 
 }  // namespace qlab::controller

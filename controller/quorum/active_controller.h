@@ -75,7 +75,6 @@ class ActiveController {
   template <class Request, class Decide>
   Task<Result<Bytes>> carry_out_call(Bytes request, Decide decide);
   Task<Result<Bytes>> elect_all(Bytes request);
-  void trace_changes(const metadata::Records& records, std::string_view event) const;
 
   runtime::Runtime& runtime_;
   const metadata::Publisher& publisher_;

@@ -54,6 +54,9 @@ Task<Result<bool>> ActiveController::hand_over(NodeId broker) {
   CO_TRY(const std::size_t moved, co_await remove(broker, std::move(decision)));
   if (moved > 0) {
     handed_over_[broker] = publisher_.image()->offset();
+    runtime_.trace().emit("broker_handed_over", {{"broker", broker.value()},
+                                                 {"records", static_cast<std::int64_t>(moved)},
+                                                 {"offset", handed_over_[broker].value()}});
     co_return false;
   }
   // The others are to know the new leaders before the old one is gone (KIP-631).
@@ -118,7 +121,14 @@ Task<void> ActiveController::fence(NodeId broker, std::string_view reason) {
   auto decision = decide_fence(*decided_, broker, options_);
   const auto fenced = co_await remove(broker, std::move(decision));
   // Whoever leads next starts sessions of its own and finds out for itself.
-  if (!fenced) runtime_.trace().emit("broker_fencing_failed", {{"broker", broker.value()}});
+  if (!fenced) {
+    runtime_.trace().emit("broker_fencing_failed", {{"broker", broker.value()}});
+    co_return;
+  }
+  runtime_.trace().emit("broker_removed", {{"broker", broker.value()},
+                                           {"reason", reason},
+                                           {"records", static_cast<std::int64_t>(*fenced)},
+                                           {"offset", publisher_.image()->offset().value()}});
 }
 
 Task<void> ActiveController::finish_what_is_left(Epoch epoch) {

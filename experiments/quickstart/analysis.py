@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments import figures, stats
+from experiments import figures, phases, stats
 from experiments.load_generator import Operations, load_operations, load_read_back
-from experiments.quickstart import phases
 from experiments.raw_data import lines
 from experiments.report import Observation, Run, TrialData, number
 from harness import checkers

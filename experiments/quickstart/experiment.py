@@ -10,8 +10,8 @@ from typing import Any
 
 from experiments import load_generator
 from experiments.load_generator import LoadGenerator, wait_until
+from experiments.phases import TRACE_EVENTS
 from experiments.quickstart.analysis import TOPIC, draw, observe
-from experiments.quickstart.phases import TRACE_EVENTS
 from experiments.runner import Trial
 from harness import faults
 from harness.cluster import LocalCluster, Node

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.quickstart import phases
+from experiments import phases
 
 KILL = 1_000_000_000
 MS = 1_000_000

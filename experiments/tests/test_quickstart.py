@@ -7,7 +7,7 @@ import pytest
 
 from experiments import definition, report, runner
 from experiments.quickstart import analysis
-from experiments.quickstart.phases import PHASES
+from experiments.phases import PHASES
 from experiments.tests import synthetic
 
 DEFINITION = definition.load("quickstart")

@@ -1,4 +1,4 @@
-"""Takes an unavailability window apart by the events in the nodes' traces.
+"""Takes what a control plane does apart by the events in the nodes' traces (docs/trace.md).
 
 Every function is pure; times are monotonic ns. A phase ends at its event, and begins where the one
 before ended, so that phases add up to the total. An event that is missing gives a phase of None,
@@ -17,7 +17,9 @@ PHASES = ("detect", "elect", "commit", "propagate", "first_ack")
 TRACE_EVENTS = frozenset({
     "election_started", "became_leader", "leader_known", "epoch_committed", "controller_active",
     "broker_fenced", "partition_change_decided", "partition_change_committed",
-    "partition_leader_started", "broker_registered", "broker_unfenced"})
+    "partition_leader_started", "broker_registered", "broker_unfenced", "broker_removed",
+    "broker_handed_over", "metadata_decided", "metadata_committed", "metadata_published",
+    "metadata_applied"})
 
 Event = Mapping[str, Any]
 Phases = dict[str, float | None]
@@ -71,6 +73,29 @@ def longest_gap(times_ns: np.ndarray, start_ns: int, end_ns: int) -> float:
     return float(np.diff(edges).max() / 1e9)
 
 
+def lengths(start_ns: int, ends: Mapping[str, int | None], ack_ns: int | None,
+            last: str = "first_ack") -> Phases:
+    """Seconds of each phase by when it ended, of `last` that ends with the ack, and of `total`."""
+    phases: Phases = {}
+    at = start_ns
+    for name, end in ends.items():
+        if end is None:
+            phases[name] = None
+            continue
+        end = end if ack_ns is None else min(end, ack_ns)
+        phases[name] = max(0, end - at) / 1e9
+        at = max(at, end)
+    phases[last] = None if ack_ns is None else (ack_ns - at) / 1e9
+    phases["total"] = None if ack_ns is None else (ack_ns - start_ns) / 1e9
+    return phases
+
+
+def after_detection(phases: Phases) -> float | None:
+    """Seconds of all but `detect`."""
+    total, detect = phases["total"], phases["detect"]
+    return None if total is None or detect is None else total - detect
+
+
 def _first(events: Iterable[Event], name: str, wanted: Callable[[Event], bool]) -> Event | None:
     return next((e for e in events if e["event"] == name and wanted(e)), None)
 
@@ -82,16 +107,6 @@ def _lengths(kill_ns: int, ends: Sequence[Event | None], serving: Event | None,
     known = [e["t_ns"] for e in ends if e is not None]
     serving_ns = serving["t_ns"] if serving else max(known, default=kill_ns)
     served = acks_ns[acks_ns > serving_ns]
-    ack_ns = int(served.min()) if served.size else None
-    phases: Phases = {}
-    at = kill_ns
-    for name, event in zip(PHASES, ends, strict=False):
-        if event is None:
-            phases[name] = None
-            continue
-        end = event["t_ns"] if ack_ns is None else min(event["t_ns"], ack_ns)
-        phases[name] = max(0, end - at) / 1e9
-        at = max(at, end)
-    phases["first_ack"] = None if ack_ns is None else (ack_ns - at) / 1e9
-    phases["total"] = None if ack_ns is None else (ack_ns - kill_ns) / 1e9
-    return phases
+    times = [None if e is None else e["t_ns"] for e in ends]
+    return lengths(kill_ns, dict(zip(PHASES, times, strict=False)),
+                   int(served.min()) if served.size else None)
