@@ -1,0 +1,284 @@
+"""What the control-plane experiments share: three node processes under one of the control planes,
+grown to so many partitions, what is done to them, and what a trial keeps of it.
+
+A trial has one cluster per profile. It grows from size to size, since building a million
+partitions takes a minute, and at each size everything is done several times over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from experiments import kafka_calls
+from experiments.definition import numbers
+from experiments.kafka_calls import Topic
+from experiments.phases import TRACE_EVENTS
+from experiments.runner import Trial, Unavailable
+from experiments.storage_bench import Line, Recorder
+from harness import control
+from harness.cluster import ClusterError, LocalCluster, Node
+from harness.waiting import WaitTimeout, wait_for
+
+SYSTEMS = {"zk": ("zk", "zab"), "kraft": ("quorum", "kraft"), "raft": ("quorum", "raft"),
+           "quorum-zab": ("quorum", "zab"), "zk-kraft": ("zk", "kraft"), "zk-raft": ("zk", "raft")}
+"""System -> design of the controller, consensus protocol beneath it. The first three are planes."""
+PROFILES = ("equal_budget", "as_shipped")
+FAULTS = ("killed", "frozen")
+NODES = 3
+REQUEST_PARTITIONS = 10_000  # In one CreateTopics; many small ones would measure round trips.
+CREATE_TIMEOUT = 300.0
+RESTART_TIMEOUT = 400.0  # Seconds; a node opens 333,000 partitions and replays the metadata.
+SETTLE_TIMEOUT = 400.0
+QUIET_S = 0.3  # Without news, a cluster whose brokers have applied all is settled.
+FAILURES = (ClusterError, WaitTimeout, kafka_calls.CallError, control.ControlError)
+
+
+def node_config(profile: str, parameters: Mapping[str, Any], design: str) -> dict[str, str]:
+    """What every node is told beyond its ports, paths and plane."""
+    config = {"num.shards": "1"}
+    if profile == "equal_budget":
+        detection = int(parameters["detection_ms"])
+        config |= {"broker.session.timeout.ms": str(detection),
+                   "broker.heartbeat.interval.ms": str(detection // 5),
+                   "controller.quorum.election.timeout.ms": str(detection),
+                   "controller.quorum.heartbeat.interval.ms": str(detection // 5)}
+        if design == "zk":
+            config["zookeeper.session.timeout.ms"] = str(detection)
+    return config
+
+
+class Traces:
+    """The nodes' traces as they grow: which metadata each broker has and has applied."""
+
+    def __init__(self, paths: Mapping[int, Path]) -> None:
+        self._paths = dict(paths)
+        self._read = {node: 0 for node in paths}
+        self.published = {node: -1 for node in paths}
+        self.applied = {node: -1 for node in paths}
+        self.news_at = time.monotonic()
+        self._events: list[dict[str, Any]] = []
+
+    def take(self) -> list[dict[str, Any]]:
+        """The events since the last call that experiments look at, in the order of time."""
+        self.follow()
+        events, self._events = self._events, []
+        return sorted(events, key=lambda e: e["t_ns"])
+
+    def follow(self) -> None:
+        for node, path in self._paths.items():
+            for line in self._lines(node, path):
+                try:
+                    event = json.loads(line)
+                except ValueError:  # A line that SIGKILL tore.
+                    continue
+                self._note(node, event)
+                if event["event"] in TRACE_EVENTS:
+                    self._events.append(event)
+
+    def _lines(self, node: int, path: Path) -> list[str]:
+        if not path.exists():
+            return []
+        with open(path, "rb") as file:
+            file.seek(self._read[node])
+            data = file.read()
+        whole = data[:data.rfind(b"\n") + 1]
+        self._read[node] += len(whole)
+        return whole.decode(errors="replace").splitlines()
+
+    def _note(self, node: int, event: Mapping[str, Any]) -> None:
+        if event["event"] == "metadata_published":
+            self.published[node] = event["offset"]
+        elif event["event"] == "metadata_applied":
+            self.applied[node] = event["offset"]
+        else:
+            return
+        self.news_at = time.monotonic()
+
+    def is_settled(self, nodes: Sequence[int]) -> bool:
+        """All of them have applied what they have, and nothing has come for a while."""
+        self.follow()
+        return (all(self.applied[n] == self.published[n] for n in nodes)
+                and time.monotonic() - self.news_at > QUIET_S)
+
+
+class Plane:
+    """A running cluster. Leaving the block kills it and removes its files."""
+
+    def __init__(self, trial: Trial, profile: str, replication_factor: int) -> None:
+        self.trial = trial
+        self.profile = profile
+        self.replication_factor = replication_factor
+        self.partitions = 0
+        self._topics = 0
+        design, module = SYSTEMS[trial.cell["system"]]
+        self.root = trial.scratch / profile
+        options: dict[str, Any] = {"module": module}
+        if design != "quorum":
+            options["controller"] = design
+        try:
+            self.cluster = LocalCluster(
+                self.root, brokers=NODES, layout=str(trial.parameters["layout"]),
+                config=node_config(profile, trial.parameters, design), **options)
+        except (ClusterError, TypeError) as error:
+            raise Unavailable(f"no cluster of {design} over {module}: {error}") from error
+        self.traces = Traces({n.id: n.directory / "trace.ndjson" for n in self.nodes})
+
+    @property
+    def nodes(self) -> list[Node]:
+        return list(self.cluster.nodes.values())
+
+    @property
+    def alive(self) -> list[Node]:
+        return [n for n in self.nodes if n.alive and not n.paused]
+
+    def __enter__(self) -> Plane:
+        self.trial.say(f"{self.profile}: starting")
+        self.cluster.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.cluster.kill()
+        for node in self.nodes:
+            for name in ("stderr", "node.properties"):
+                text = (node.directory / name).read_text(errors="replace").splitlines()[-100:]
+                out = self.trial.directory / f"{self.profile}-node-{node.id}.{name}"
+                out.write_text("\n".join(text) + "\n")
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def grow(self, partitions: int) -> Line:
+        """Makes topics until there are so many partitions, beside those that probes have made.
+        Returns when all brokers have them. Errors: FAILURES."""
+        self.trial.say(f"{self.profile}: growing to {partitions} partitions")
+        first_ns, before = time.monotonic_ns(), self.partitions
+        mark = self.mark()
+        while self.partitions < partitions:
+            batch = self.next_topics(min(REQUEST_PARTITIONS, partitions - self.partitions))
+            kafka_calls.create(self.alive[0].endpoint, batch, CREATE_TIMEOUT)
+            self.partitions += sum(t.partitions for t in batch)
+        acked_ns = time.monotonic_ns()
+        self.settle()
+        return {"asked_ns": first_ns, "acked_ns": acked_ns, "made": self.partitions - before,
+                **self.since(mark)}
+
+    def next_topics(self, partitions: int) -> list[Topic]:
+        """New names for so many partitions."""
+        each = int(self.trial.parameters["topic_partitions"])
+        topics = []
+        while partitions > 0:
+            count = min(each, partitions)
+            topics.append(Topic(f"t{self._topics}", count, self.replication_factor))
+            self._topics += 1
+            partitions -= count
+        return topics
+
+    def settle(self) -> None:
+        """Errors: WaitTimeout."""
+        wait_for(lambda: self.traces.is_settled([n.id for n in self.alive]), SETTLE_TIMEOUT,
+                 "every broker to apply what it knows")
+
+    def active(self) -> Node:
+        """The active controller's node. Errors: WaitTimeout."""
+        def find() -> Node | None:
+            claims = [n for n in self.alive if n.status(partitions=False).controller_active]
+            return claims[0] if len(claims) == 1 else None
+        return wait_for(find, 60, "one active controller", interval=0.02)
+
+    def wait_whole(self) -> None:
+        """Returns when no broker is fenced, and all have applied what they know. Errors:
+        WaitTimeout."""
+        def whole() -> bool:
+            brokers = self.active().status(partitions=False).brokers
+            return len(brokers) == NODES and not any(b.fenced for b in brokers)
+        wait_for(whole, RESTART_TIMEOUT, "no broker to be fenced")
+        self.settle()
+
+    def heal(self, node: Node) -> None:
+        """Brings back a node that was killed, stopped or frozen. Errors: FAILURES."""
+        self.trial.say(f"{self.profile}: node {node.id} comes back")
+        if node.paused:
+            node.resume()
+        elif not node.alive:
+            node.start(timeout=RESTART_TIMEOUT)
+        self.wait_whole()
+
+    def hurt(self, node: Node, fault: str) -> int:
+        """Kills or freezes it; returns when, in monotonic ns."""
+        at = time.monotonic_ns()
+        if fault == "killed":
+            node.kill()
+        else:
+            node.pause()
+        return at
+
+    def mark(self) -> dict[int, control.Traffic]:
+        """The beginning of what `since` tells of."""
+        self.traces.take()
+        return self._traffic()
+
+    def since(self, mark: Mapping[int, control.Traffic]) -> Line:
+        """What the traces say since `mark`, and the consensus traffic of the nodes that live on,
+        all together."""
+        time.sleep(0.1)  # Lines are flushed by then.
+        events = self.traces.take()
+        now = self._traffic()
+        kept = [n for n in mark if n in now]
+        sums = {name: sum(asdict(now[n])[name] - asdict(mark[n])[name] for n in kept)
+                for name in asdict(control.Traffic())}
+        return {"events": events, "traffic": sums}
+
+    def _traffic(self) -> dict[int, control.Traffic]:
+        found = {}
+        for node in self.alive:
+            status = node.status(timeout=10, partitions=False).consensus
+            if status is not None:
+                found[node.id] = status.traffic
+        return found
+
+
+def resident_bytes(node: Node) -> int:
+    """Of its process. Requires: it is alive."""
+    assert node.process is not None
+    text = Path(f"/proc/{node.process.pid}/statm").read_text()
+    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+Measure = Callable[[Plane, Recorder, dict[str, Any]], None]
+
+
+def run_sizes(trial: Trial, measure: Measure, *, replication_factor: int) -> None:
+    """Grows a cluster of each profile through the sizes and calls `measure` at each, with what to
+    record its lines under. A failure is recorded, and ends the profile."""
+    record = Recorder(trial)
+    chosen = str(trial.parameters.get("profiles", PROFILES[0]))
+    for profile in PROFILES if chosen == "both" else (chosen,):
+        with _reported(trial, record, profile), Plane(trial, profile, replication_factor) as plane:
+            for size in sorted(numbers(trial.parameters["partitions"])):
+                point = {"partitions": size, "profile": profile}
+                try:
+                    measure(plane, record, point)
+                except FAILURES as error:
+                    record.add({"failed": f"{type(error).__name__}: {error}"}, **point)
+                    trial.say(f"{profile}: {size} partitions failed: {error}")
+                    break
+
+
+@contextmanager
+def _reported(trial: Trial, record: Recorder, profile: str) -> Iterator[None]:
+    """A plane that this build does not have is missing, another failure to start is one."""
+    try:
+        yield
+    except ClusterError as error:
+        if SYSTEMS[trial.cell["system"]][0] != "quorum" and "is not allowed" in str(error):
+            raise Unavailable(f"this build has no such plane: {error}") from error
+        record.add({"failed": f"ClusterError: {error}"}, partitions=0, profile=profile)
+        raise
