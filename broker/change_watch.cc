@@ -10,6 +10,7 @@ void ChangeWatch::watch(const std::shared_ptr<replication::Replicator>& replica,
   std::erase_if(entry.waiters, [](const auto& waiter) { return waiter.expired(); });
   entry.waiters.push_back(wake);
   entry.due = is_new ? due : std::max(entry.due, due);
+  if (is_new) entry.number = ++last_relay_;
   if (is_new) gate_.start([this, replica] { return relay(replica); });
 }
 
@@ -33,7 +34,10 @@ Task<void> ChangeWatch::relay(std::shared_ptr<replication::Replicator> replica) 
 
 Task<void> ChangeWatch::stop() {
   stopped_ = true;
-  for (const auto& [replica, entry] : relays_) replica->changed().notify_all();
+  // In the order in which they came, not in that of their addresses.
+  std::map<std::uint64_t, std::shared_ptr<replication::Replicator>> waiting;
+  for (const auto& [replica, entry] : relays_) waiting.emplace(entry.number, replica);
+  for (const auto& [number, replica] : waiting) replica->changed().notify_all();
   co_await gate_.close();
 }
 

@@ -33,13 +33,15 @@ class ChangeWatch {
  private:
   struct Relay {
     std::vector<std::weak_ptr<Wake>> waiters;
-    Time due;  // Of the waiter that waits longest.
+    Time due;                  // Of the waiter that waits longest.
+    std::uint64_t number = 0;  // Of those there ever were.
   };
 
   Task<void> relay(std::shared_ptr<replication::Replicator> replica);
 
   runtime::Runtime& runtime_;
   std::map<std::shared_ptr<replication::Replicator>, Relay> relays_;
+  std::uint64_t last_relay_ = 0;
   bool stopped_ = false;
   runtime::Gate gate_;
 };

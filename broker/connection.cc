@@ -190,14 +190,15 @@ Task<void> ConnectionServer::accept_loop() {
       continue;
     }
     auto connection = std::make_shared<Connection>(runtime_, std::move(*stream), handler_, limits_);
-    connections_.insert(connection);
-    gate_.start([this, connection] { return serve(connection); });
+    const std::uint64_t number = ++last_connection_;
+    connections_.emplace(number, connection);
+    gate_.start([this, number, connection] { return serve(number, connection); });
   }
 }
 
-Task<void> ConnectionServer::serve(std::shared_ptr<Connection> connection) {
+Task<void> ConnectionServer::serve(std::uint64_t number, std::shared_ptr<Connection> connection) {
   co_await connection->serve();
-  connections_.erase(connection);
+  connections_.erase(number);
 }
 
 Task<void> ConnectionServer::sweep_loop() {
@@ -205,7 +206,7 @@ Task<void> ConnectionServer::sweep_loop() {
   while (!closed_) {
     co_await wake_.wait_until(runtime_.now() + pause);
     const Time then = runtime_.now() - limits_.idle_max;
-    for (const auto& connection : connections_) {
+    for (const auto& [number, connection] : connections_) {
       if (connection->is_idle_since(then)) connection->close();
     }
   }
@@ -215,7 +216,7 @@ void ConnectionServer::close() {
   closed_ = true;
   if (listener_ != nullptr) listener_->close();
   wake_.notify_all();
-  for (const auto& connection : connections_) connection->close();
+  for (const auto& [number, connection] : connections_) connection->close();
 }
 
 Task<void> ConnectionServer::stop() {

@@ -8,8 +8,8 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "common/bytes.h"
@@ -67,13 +67,14 @@ class ConnectionServer {
 
   Task<void> accept_loop();
   Task<void> sweep_loop();
-  Task<void> serve(std::shared_ptr<Connection> connection);
+  Task<void> serve(std::uint64_t number, std::shared_ptr<Connection> connection);
 
   runtime::Runtime& runtime_;
   RequestHandler& handler_;
   const ConnectionLimits limits_;
   std::unique_ptr<runtime::Listener> listener_;
-  std::set<std::shared_ptr<Connection>> connections_;
+  std::map<std::uint64_t, std::shared_ptr<Connection>> connections_;  // By number.
+  std::uint64_t last_connection_ = 0;
   bool closed_ = false;
   runtime::Event wake_;  // close() was called.
   runtime::Gate gate_;

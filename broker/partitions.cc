@@ -55,12 +55,14 @@ Partitions::View view_of(const replication::Replicas::Entry& entry) {
 }  // namespace
 
 FetchWait::FetchWait(Partitions& partitions)
-    : partitions_(partitions), changed_(partitions.world_.shard(0)) {
-  partitions_.waits_.insert(this);
+    : partitions_(partitions),
+      number_(++partitions.last_wait_),
+      changed_(partitions.world_.shard(0)) {
+  partitions_.waits_.emplace(number_, this);
 }
 
 FetchWait::~FetchWait() {
-  partitions_.waits_.erase(this);
+  partitions_.waits_.erase(number_);
 }
 
 void FetchWait::notify() {
@@ -204,7 +206,7 @@ Task<void> Partitions::close_shard(Shard& shard) {
 
 Task<void> Partitions::close() {
   closing_ = true;
-  for (FetchWait* wait : waits_) wait->notify();
+  for (const auto& [number, wait] : waits_) wait->notify();
   for (const auto& shard : shards_) {
     if (shard == nullptr) continue;
     co_await runtime::run_on(shard->runtime, [s = shard.get()] { return close_shard(*s); });

@@ -2,8 +2,8 @@
 // The partition replicas of a node, over all its shards, as handlers on the home shard reach them.
 
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +42,7 @@ class FetchWait {
   void notify();
 
   Partitions& partitions_;
+  const std::uint64_t number_;
   bool is_changed_ = false;
   runtime::Event changed_;
   std::shared_ptr<ChangeWatch::Wake> wake_;  // While it lives, changes are told.
@@ -114,7 +115,8 @@ class Partitions {
   friend class FetchWait;
 
   bool closing_ = false;
-  std::set<FetchWait*> waits_;  // All that live.
+  std::map<std::uint64_t, FetchWait*> waits_;  // All that live, by number.
+  std::uint64_t last_wait_ = 0;
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 
