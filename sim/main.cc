@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/logging.h"
+#include "sim/cluster_trial.h"
 #include "sim/elections.h"
 #include "sim/mutants.h"
 #include "sim/trial.h"
@@ -19,7 +20,8 @@ namespace qlab::sim {
 namespace {
 
 constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --replay SEED] ...
-  --module M         the consensus module (default raft)
+  --module M         a group of this consensus module (default raft)
+  --plane P          a whole cluster instead: kraft, raft, zk or DESIGN-MODULE, as in quorum-zab
   --seeds A:B        seeds A up to and without B (default 1:101)
   --twice            each seed twice: both runs must be the same
   --jobs N           so many processes share the seeds (default 1)
@@ -36,6 +38,7 @@ Exit status: 0 when no seed found anything, 1 when one did, 2 for a wrong option
 
 struct Command {
   TrialOptions trial;
+  std::optional<ClusterTrialOptions> cluster;  // Instead of a group.
   std::uint64_t first = 1;
   std::uint64_t end = 101;
   std::uint64_t jobs = 1;
@@ -69,6 +72,8 @@ Result<void> take(Command& command, std::string_view option, std::string_view va
   if (option == "--seeds") return take_seeds(command, value);
   if (option == "--module") {
     command.trial.module = value;
+  } else if (option == "--plane") {
+    command.cluster.emplace().plane = value;
   } else if (option == "--mutant") {
     command.trial.mutant = value;
   } else if (option == "--trace") {
@@ -97,6 +102,20 @@ Result<void> take(Command& command, std::string_view option, std::string_view va
   return {};
 }
 
+// What is said of groups and of clusters alike; the rest is of groups alone.
+Result<void> fit_cluster(Command& command) {
+  if (command.trial.model || command.mutants || command.elections > 0 ||
+      command.trial.mutant != "none") {
+    return fail(Errc::invalid,
+                "--plane simulates clusters, which have no model and no mutants yet");
+  }
+  command.cluster->faults_for = command.trial.faults_for;
+  command.cluster->trace_lines = command.trial.trace_lines;
+  command.cluster->trace_file = command.trial.trace_file;
+  if (const auto wrong = command.cluster->validate()) return fail(Errc::invalid, "{}", *wrong);
+  return {};
+}
+
 Result<Command> parse(int argc, char** argv) {
   Command command;
   for (int i = 1; i < argc; ++i) {
@@ -114,10 +133,16 @@ Result<Command> parse(int argc, char** argv) {
     TRY_VOID(take(command, option, argv[++i]));
   }
   if (const auto wrong = command.trial.validate()) return fail(Errc::invalid, "{}", *wrong);
+  if (command.cluster) TRY_VOID(fit_cluster(command));
   return command;
 }
 
-std::string replay_command(const TrialOptions& trial, std::uint64_t seed) {
+std::string replay_command(const Command& command, std::uint64_t seed) {
+  const TrialOptions& trial = command.trial;
+  if (command.cluster) {
+    return fmt::format("./qlab sim --plane {} --faults-ms {:.0f} --replay {}",
+                       command.cluster->plane, to_millis(trial.faults_for), seed);
+  }
   return fmt::format("./qlab sim --module {} --mutant {}{} --faults-ms {:.0f} --replay {}",
                      trial.module, trial.mutant, trial.model ? " --model" : "",
                      to_millis(trial.faults_for), seed);
@@ -132,9 +157,9 @@ void tell_seed(int) {
   static_cast<void>(written);
 }
 
-void prepare_for_abort(const TrialOptions& trial, std::uint64_t seed) {
+void prepare_for_abort(const Command& command, std::uint64_t seed) {
   const auto words =
-      fmt::format("seed {} aborted; replay: {}\n", seed, replay_command(trial, seed));
+      fmt::format("seed {} aborted; replay: {}\n", seed, replay_command(command, seed));
   const std::size_t count = std::min(words.size(), sizeof words_of_abort - 1);
   std::copy_n(words.begin(), count, words_of_abort);
   words_of_abort[count] = 0;
@@ -147,10 +172,8 @@ struct Tally {
   double virtual_seconds = 0;
 };
 
-void run_seed(const Command& command, std::uint64_t seed, Tally& tally) {
-  prepare_for_abort(command.trial, seed);
-  const Verdict verdict =
-      command.twice ? run_twice(seed, command.trial) : run_trial(seed, command.trial);
+template <class Verdict>
+void take(const Command& command, std::uint64_t seed, const Verdict& verdict, Tally& tally) {
   const double runs = command.twice ? 2 : 1;
   ++tally.seeds;
   tally.virtual_seconds += runs * std::chrono::duration<double>(verdict.virtual_time).count();
@@ -160,7 +183,20 @@ void run_seed(const Command& command, std::uint64_t seed, Tally& tally) {
   ++tally.found;
   if (command.replays) fmt::print(stderr, "{}", verdict.recent_trace);
   fmt::print(stderr, "seed {}: {}\n  {}\n  replay: {}\n", seed, *verdict.finding, verdict.swarm,
-             replay_command(command.trial, seed));
+             replay_command(command, seed));
+}
+
+void run_seed(const Command& command, std::uint64_t seed, Tally& tally) {
+  prepare_for_abort(command, seed);
+  if (command.cluster) {
+    take(command, seed,
+         command.twice ? run_cluster_twice(seed, *command.cluster)
+                       : run_cluster_trial(seed, *command.cluster),
+         tally);
+  } else {
+    take(command, seed,
+         command.twice ? run_twice(seed, command.trial) : run_trial(seed, command.trial), tally);
+  }
 }
 
 // Every `stride`-th seed. One with a terminal says now and then how far it is.
@@ -230,7 +266,7 @@ int run(const Command& command) {
 bool find_mutant_here(const Command& command, std::uint64_t& seed) {
   std::optional<std::string> finding;
   for (; seed < command.end; ++seed) {
-    prepare_for_abort(command.trial, seed);
+    prepare_for_abort(command, seed);
     finding = run_trial(seed, command.trial).finding;
     if (finding) break;
   }

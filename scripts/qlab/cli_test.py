@@ -28,7 +28,7 @@ def test_every_command_explains_itself_with_an_example(name):
 
 @pytest.mark.parametrize("words", [
     ["compare", "a", "b"], ["serve"], ["fault", "pause", "2", "--for", "10s"],
-    ["topic", "create", "t"], ["sim", "--plane", "zk"], ["check", "run"],
+    ["topic", "create", "t"], ["check", "run"],
     ["bench", "wire"], ["peer", "list"],
     ["cluster", "up", "--plane", "zk"],
 ])

@@ -1,4 +1,4 @@
-"""`qlab sim`: a whole group in one thread from one seed."""
+"""`qlab sim`: a consensus group, or a whole cluster, in one thread from one seed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import subprocess
 import click
 
 from qlab import builder, paths
-from qlab.command import Command, not_there
+from qlab.command import Command
 
 _PROGRAM = "sim/qlab-sim"
 
 
 @click.command(cls=Command, example="sim --module raft --seeds 1:1000",
-               short_help="run seeds of a simulated consensus group")
-@click.option("--plane", help="Preset of controller and consensus module (not there yet).")
+               short_help="run seeds of a simulated consensus group or cluster")
+@click.option("--plane", metavar="P",
+              help="A whole cluster with this control plane: kraft, raft, zk or DESIGN-MODULE, "
+                   "as in quorum-zab.")
 @click.option("--module", default="raft", show_default=True,
               help="A single group of this consensus module: raft, kraft, zab.")
 @click.option("--seeds", metavar="A:B", default="1:101", show_default=True,
@@ -34,19 +36,18 @@ _PROGRAM = "sim/qlab-sim"
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=pathlib.Path),
               help="With --replay: the whole trace as NDJSON.")
 @click.option("--faults-ms", type=click.IntRange(1, 3_600_000), default=20_000, show_default=True,
-              help="Virtual time under faults, before the group must recover.")
+              help="Virtual time under faults, before all must recover.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per seed.")
 def sim(plane: str | None, module: str, seeds: str, twice: bool, jobs: int, mutant: str,
         mutants: bool, elections: int | None, replay: int | None, trace: pathlib.Path | None,
         faults_ms: int, as_json: bool) -> None:
-    """Runs a consensus group in virtual time, with load and faults drawn from the seed.
+    """Runs a consensus group, or with --plane a cluster, in virtual time.
 
-    Invariants are checked after every event, and in the end the group must recover. The exit
+    Load and faults are drawn from the seed.
+
+    Invariants are checked after every event, and in the end all must recover. The exit
     status is 1 when a seed finds anything; the command that replays it is printed.
     """
-    if plane is not None:
-        not_there(f"--plane {plane}", "it will simulate whole clusters",
-                  "a single group runs with --module")
     if trace is not None and replay is None:
         raise click.BadParameter("one seed has a trace: name it with --replay",
                                  param_hint="--trace")
@@ -54,6 +55,8 @@ def sim(plane: str | None, module: str, seeds: str, twice: bool, jobs: int, muta
     words += ["--seeds", seeds] if replay is None else ["--replay", str(replay)]
     if trace is not None:
         words += ["--trace", str(trace)]
+    if plane is not None:
+        words += ["--plane", plane]
     words += ["--jobs", str(jobs)]
     if elections is not None:
         words += ["--elections", str(elections)]

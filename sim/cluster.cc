@@ -1,0 +1,191 @@
+#include "sim/cluster.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace qlab::sim {
+namespace {
+
+constexpr Duration replicas_every = std::chrono::milliseconds(5);
+constexpr Duration refresh_every = std::chrono::milliseconds(50);
+constexpr int first_client = 101;
+
+bool same_members(std::vector<NodeId> a, std::vector<NodeId> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+}  // namespace
+
+Cluster::Cluster(runtime::SimulatedWorld& world, ClusterSwarm swarm)
+    : world_(world), swarm_(std::move(swarm)), nodes_(swarm_.nodes()) {
+  history_.promises = swarm_.promises;
+  for (const NodeId id : nodes_) {
+    auto config = swarm_.config_of(id);
+    CHECK_MSG(config.has_value(), config.error().message());
+    configs_.emplace(id, std::move(*config));
+    boot(id);
+  }
+  for (int i = 0; i < swarm_.clients; ++i) {
+    const NodeId id{first_client + i};
+    ClientOptions options{swarm_.brokers,      swarm_.operation_interval, swarm_.partitions_max,
+                          swarm_.replicas_max, swarm_.topic_chance,       i};
+    world_.boot(id, [this, options](runtime::Runtime& runtime) {
+      clients_.push_back(std::make_shared<ClusterClient>(runtime, history_, options));
+      return clients_.back();
+    });
+  }
+}
+
+void Cluster::boot(NodeId id) {
+  history_.forget_life(id);
+  seats_[id] = {};
+  world_.boot(id, [this, id](runtime::Runtime&) {
+    auto program = std::make_shared<ClusterNode>(world_, configs_.at(id), history_);
+    seats_[id].program = program;
+    return program;
+  });
+}
+
+void Cluster::boot_all() {
+  for (const NodeId id : nodes_) {
+    if (!is_up(id)) boot(id);
+  }
+}
+
+ClusterNode* Cluster::node(NodeId id) {
+  return is_up(id) ? seats_.at(id).program.lock().get() : nullptr;
+}
+
+std::optional<NodeId> Cluster::a_controller() {
+  for (const auto& [id, seat] : seats_) {
+    if (seat.decides && is_up(id)) return id;
+  }
+  return std::nullopt;
+}
+
+void Cluster::take_down_stopped() {
+  for (const NodeId id : nodes_) {
+    const ClusterNode* program = node(id);
+    if (program == nullptr || !program->has_stopped()) continue;
+    world_.crash(id, {.lose_unsynced = false, .silent = false});
+  }
+}
+
+void Cluster::look() {
+  const bool at_replicas = world_.now() >= replicas_due_;
+  if (at_replicas) replicas_due_ = world_.now() + replicas_every;
+  if (at_replicas && world_.now() >= refresh_due_) {
+    refresh_due_ = world_.now() + refresh_every;
+    for (auto& [id, seat] : seats_) seat.are_replicas_old = true;
+  }
+  for (auto& [id, seat] : seats_) look_at(id, seat, at_replicas);
+}
+
+void Cluster::look_at(NodeId id, Seat& seat, bool at_replicas) {
+  const auto program = seat.program.lock();
+  if (program == nullptr || !is_up(id)) {
+    seat.decides.reset();
+    return;
+  }
+  metadata::ImagePtr image = program->node().image();
+  if (image != seat.image) {
+    history_.fresh.published.push_back({id, seat.image, image});
+    seat.image = std::move(image);
+    seat.are_replicas_old = true;
+  }
+  const broker::ControlPlane* plane = program->node().control_plane();
+  const std::optional<Epoch> decides = plane == nullptr ? std::nullopt : plane->active_epoch();
+  if (decides != seat.decides) {
+    seat.decides = decides;
+    if (decides) history_.fresh.decides.push_back({id, *decides});
+  }
+  if (!at_replicas) return;
+  if (seat.are_replicas_old) refresh_replicas(*program, seat);
+  look_at_replicas(id, seat);
+}
+
+void Cluster::refresh_replicas(const ClusterNode& program, Seat& seat) {
+  std::vector<Seat::Replica> now;
+  auto known = seat.replicas.begin();
+  for (auto& entry : program.node().partitions().at_home()) {  // Sorted, as those known are.
+    while (known != seat.replicas.end() && known->partition < entry.partition) ++known;
+    const bool is_known = known != seat.replicas.end() && known->partition == entry.partition &&
+                          known->replica.lock() == entry.replica;
+    now.push_back({entry.partition, entry.replica, is_known ? known->led : no_leader_epoch});
+  }
+  seat.replicas = std::move(now);
+  seat.are_replicas_old = false;
+}
+
+void Cluster::look_at_replicas(NodeId id, Seat& seat) {
+  for (Seat::Replica& entry : seat.replicas) {
+    const auto replica = entry.replica.lock();
+    if (replica == nullptr || !replica->is_leader()) continue;
+    const replication::PartitionState& state = replica->state();
+    if (state.leader_epoch == entry.led) continue;
+    entry.led = state.leader_epoch;
+    LeaderEpoch& newest =
+        newest_.try_emplace({state.topic_id, entry.partition.partition}, no_leader_epoch)
+            .first->second;
+    newest = std::max(newest, entry.led);
+    history_.fresh.led.push_back({id, entry.partition, state.topic_id, entry.led,
+                                  replica->log().end(), entry.led == newest});
+  }
+}
+
+std::optional<std::string> Cluster::what_is_missing() {
+  metadata::ImagePtr newest;
+  for (const NodeId id : nodes_) {
+    const ClusterNode* program = node(id);
+    if (program == nullptr) return fmt::format("node {} is down", id);
+    if (!program->is_ready()) return fmt::format("node {} is not ready", id);
+    const auto image = program->node().image();
+    if (newest == nullptr || newest->offset() < image->offset()) newest = image;
+  }
+  for (const NodeId id : swarm_.brokers) {
+    if (!newest->is_active(id)) return fmt::format("broker {} is not active", id);
+  }
+  if (!newest->forming().empty()) return "a topic is half made";
+  for (const NodeId id : nodes_) {
+    if (auto missing = missing_of(id, *newest)) return missing;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Cluster::missing_of(NodeId id, const metadata::Image& expected) {
+  const broker::Node& program = node(id)->node();
+  if (digest_of(*program.image()) != digest_of(expected)) {
+    return fmt::format("node {} has the image at {}, not that at {}", id, program.image()->offset(),
+                       expected.offset());
+  }
+  std::map<TopicPartition, TopicId> wanted;
+  std::optional<std::string> missing;
+  expected.topics().for_each([&](const std::string& name, const metadata::TopicPtr& topic) {
+    for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
+      const metadata::Partition& partition = *topic->partitions[p];
+      const TopicPartition key{name, PartitionIndex{static_cast<std::int32_t>(p)}};
+      if (partition.leader == no_node) missing = fmt::format("{} has no leader", key.name());
+      if (!same_members(partition.isr, partition.replicas)) {
+        missing = fmt::format("{} has {} of {} replicas in sync", key.name(), partition.isr.size(),
+                              partition.replicas.size());
+      }
+      const auto& replicas = partition.replicas;
+      if (std::find(replicas.begin(), replicas.end(), id) != replicas.end()) {
+        wanted.emplace(key, topic->id);
+      }
+    }
+  });
+  if (missing) return missing;
+  std::map<TopicPartition, TopicId> has;
+  for (const auto& entry : program.partitions().at_home()) {
+    has.emplace(entry.partition, entry.replica->state().topic_id);
+  }
+  if (has == wanted) return std::nullopt;
+  return fmt::format("node {} has {} replicas, and {} are its own or are others", id, has.size(),
+                     wanted.size());
+}
+
+}  // namespace qlab::sim

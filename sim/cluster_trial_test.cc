@@ -1,0 +1,51 @@
+#include "sim/cluster_trial.h"
+
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "broker/modules.h"
+
+namespace qlab::sim {
+namespace {
+
+const std::vector<std::string_view> planes = broker::plane_names();
+
+BOOST_AUTO_TEST_SUITE(sim_cluster)
+
+BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_again, planes) {
+  ClusterTrialOptions options;
+  options.plane = sample;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t controller_crashes = 0;
+  std::uint64_t topics_deleted = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const ClusterVerdict verdict = run_cluster_twice(seed, options);
+    BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or("")
+                                         << "; replay: ./qlab sim --plane " << sample
+                                         << " --replay " << seed);
+    acknowledged += verdict.acknowledged;
+    controller_crashes += verdict.controller_crashes;
+    topics_deleted += verdict.topics_deleted;
+  }
+  BOOST_TEST(acknowledged > 500u);
+  BOOST_TEST(controller_crashes > 50u);
+  BOOST_TEST(topics_deleted > 20u);
+}
+
+BOOST_AUTO_TEST_CASE(a_plane_that_cannot_be_simulated_is_refused_by_its_name) {
+  ClusterTrialOptions options;
+  BOOST_TEST(!options.validate());
+  options.plane = "quorum-zab";
+  BOOST_TEST(!options.validate());
+  options.plane = "quorum";
+  BOOST_TEST(options.validate()->starts_with("plane=quorum is unknown; allowed are "));
+  options.plane = "raft";
+  options.faults_for = Duration{};
+  BOOST_TEST(*options.validate() == "faults-for=0 ms is not in (0, 3600000]");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::sim
