@@ -2,6 +2,8 @@
 
 #include "broker/connection.h"
 
+#include <set>
+
 #include <boost/test/unit_test.hpp>
 
 #include "common/logging.h"
