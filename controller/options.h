@@ -29,6 +29,9 @@ struct ControllerOptions {
 
 // The most records in one entry of the metadata log. What needs more is several entries.
 inline constexpr std::size_t records_per_entry_max = 1000;
+// The most records that are decided in one go when partitions are moved. They are one proposal of
+// several entries: each waits for the disks of a quorum, and the moves before the next one with it.
+inline constexpr std::size_t records_per_move_max = 5000;
 // The most records that one request may make, other than the partitions of new topics: Kafka's
 // MAX_RECORDS_PER_USER_OP.
 inline constexpr std::size_t records_per_request_max = 10'000;

@@ -76,7 +76,7 @@ Task<Result<std::size_t>> ActiveController::walk(PartitionWalk walk) {
   std::size_t count = 0;
   while (!walk.done()) {
     metadata::Records records;
-    walk.next(*decided_, records_per_entry_max, records);
+    walk.next(*decided_, records_per_move_max, records);
     count += records.size();
     if (records.empty()) {
       co_await runtime::yield(runtime_);

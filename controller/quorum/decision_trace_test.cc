@@ -36,9 +36,8 @@ Lines told_of_fencing(std::int32_t partitions) {
   stage.bring_up(2);
   const std::vector<NodeId> replicas{NodeId{1}, NodeId{2}};
   stage.create(assigned_topic("t", std::vector(static_cast<std::size_t>(partitions), replicas)));
-  LongDecision decision = decide_fence(stage.image, NodeId{1}, stage.options);
-  metadata::Records records = decision.records;
-  decision.rest.next(stage.image, records_per_entry_max, records);
+  const LongDecision decision = decide_fence(stage.image, NodeId{1}, stage.options);
+  const metadata::Records& records = decision.records;
   stage.replay(records);
 
   Lines lines;

@@ -171,6 +171,26 @@ BOOST_AUTO_TEST_CASE(many_partitions_are_moved_in_entries_of_a_bounded_size) {
   BOOST_TEST(image.index().led.at(NodeId{2}).total == 5000u);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_fenced_broker_led_is_moved_before_all_else) {
+  for (std::int32_t id : {1, 2, 3}) bring_up(id);
+  create(topic_of("large", 6000, 3));
+  const auto led_before = image.index().led.at(NodeId{1}).total;
+  const auto decision = decide_fence(image, NodeId{1}, options);
+  replay(decision.records);
+  // One of them fences.
+  BOOST_TEST(image.index().led.at(NodeId{1}).total == led_before - (records_per_entry_max - 1));
+}
+
+BOOST_AUTO_TEST_CASE(a_partition_is_moved_once) {
+  for (std::int32_t id : {1, 2, 3}) bring_up(id);
+  create(assigned_topic("orders", {{NodeId{1}, NodeId{2}, NodeId{3}}}));
+  const LeaderEpoch before = partition("orders").leader_epoch;
+  fence(1);
+  BOOST_TEST((partition("orders").leader == NodeId{2}));
+  BOOST_TEST(partition("orders").leader_epoch == before.next());
+  BOOST_TEST((partition("orders").isr == std::vector<NodeId>{NodeId{2}, NodeId{3}}));
+}
+
 BOOST_AUTO_TEST_CASE(a_controller_finishes_what_another_began) {
   for (std::int32_t id : {1, 2}) bring_up(id);
   create(topic_of("large", 5000, 2));

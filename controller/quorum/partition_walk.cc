@@ -9,31 +9,41 @@ using metadata::Image;
 using metadata::Topic;
 
 // A long look without a decision would hold up everybody else.
-constexpr std::size_t looked_at_max = 10'000;
+constexpr std::size_t looked_at_max = 20'000;
 
 metadata::TopicCounts held_by(const Image& image, NodeId broker) {
   const auto at = image.index().held.find(broker);
   return at == image.index().held.end() ? metadata::TopicCounts{} : at->second;
 }
 
-metadata::TopicCounts leaderless(const Image& image) {
-  const auto at = image.index().led.find(no_node);
+metadata::TopicCounts led_by(const Image& image, NodeId broker) {
+  const auto at = image.index().led.find(broker);
   return at == image.index().led.end() ? metadata::TopicCounts{} : at->second;
+}
+
+metadata::TopicCounts leaderless(const Image& image) {
+  return led_by(image, no_node);
 }
 
 }  // namespace
 
-PartitionWalk::PartitionWalk(metadata::TopicCounts topics, Plan plan)
-    : topics_(std::move(topics.topics)), plan_(std::move(plan)) {}
+PartitionWalk::PartitionWalk(metadata::TopicCounts topics, Plan plan) {
+  and_then(std::move(topics), std::move(plan));
+}
+
+void PartitionWalk::and_then(metadata::TopicCounts topics, Plan plan) {
+  using Cursor = metadata::PersistentMap<TopicId, std::uint32_t>::Cursor;
+  passes_.push_back({Cursor(std::move(topics.topics)), std::move(plan)});
+}
 
 void PartitionWalk::next(const Image& image, std::size_t records_max, metadata::Records& records) {
   std::size_t looked_at = 0;
-  while (records.size() < records_max && looked_at < looked_at_max) {
+  while (!passes_.empty() && records.size() < records_max && looked_at < looked_at_max) {
     if (!topic_) {
-      const TopicId* next = topics_.next().first;
+      const TopicId* next = passes_.front().topics.next().first;
       if (next == nullptr) {
-        done_ = true;
-        return;
+        passes_.pop_front();
+        return;  // The next pass is to see what this one has decided.
       }
       topic_ = *next;
       partition_ = 0;
@@ -46,19 +56,26 @@ void PartitionWalk::next(const Image& image, std::size_t records_max, metadata::
     }
     const Partition& before = *topic->partitions[partition_];
     const PartitionIndex index{static_cast<std::int32_t>(partition_++)};
-    auto change = metadata::change_between(topic->id, index, before, plan_(image, *topic, before));
+    auto change = metadata::change_between(topic->id, index, before,
+                                           passes_.front().plan(image, *topic, before));
     if (change) records.emplace_back(std::move(*change));
   }
 }
 
 PartitionWalk removal_walk(const Image& image, NodeId broker, bool lost_log,
                            const ControllerOptions& options) {
-  return {held_by(image, broker),
-          [broker, lost_log, options](const Image& now, const Topic& topic, const Partition& p) {
-            if (now.is_active(broker)) return p;  // It came back before its turn came.
-            const ElectionRules rules = rules_of(now, topic, options);
-            return lost_log ? without_log_of(p, broker, rules) : without(p, broker, rules);
-          }};
+  const PartitionWalk::Plan remove = [broker, lost_log, options](
+                                         const Image& now, const Topic& topic, const Partition& p) {
+    if (now.is_active(broker)) return p;  // It came back before its turn came.
+    const ElectionRules rules = rules_of(now, topic, options);
+    return lost_log ? without_log_of(p, broker, rules) : without(p, broker, rules);
+  };
+  PartitionWalk walk(led_by(image, broker),
+                     [broker, remove](const Image& now, const Topic& topic, const Partition& p) {
+                       return p.leader == broker ? remove(now, topic, p) : p;
+                     });
+  walk.and_then(held_by(image, broker), remove);
+  return walk;
 }
 
 PartitionWalk handover_walk(const Image& image, NodeId broker, const ControllerOptions& options) {

@@ -7,6 +7,7 @@
 //
 // Source: KIP-631 has no bound here (all partitions of a broker in one batch of records).
 
+#include <deque>
 #include <functional>
 
 #include "controller/election.h"
@@ -22,22 +23,26 @@ class PartitionWalk {
                                        const Partition& partition)>;
 
   PartitionWalk(metadata::TopicCounts topics, Plan plan);
+  // When it has been through those, it goes through these, with another plan.
+  void and_then(metadata::TopicCounts topics, Plan plan);
 
   // Adds the changes of the next partitions, up to `records_max` of them; fewer when it has looked
   // at many. Changes nothing but where the walk is.
   void next(const metadata::Image& image, std::size_t records_max, metadata::Records& records);
-  bool done() const { return done_; }
+  bool done() const { return passes_.empty(); }
 
  private:
-  metadata::PersistentMap<TopicId, std::uint32_t>::Cursor topics_;
-  Plan plan_;
+  struct Pass {
+    metadata::PersistentMap<TopicId, std::uint32_t>::Cursor topics;
+    Plan plan;
+  };
+  std::deque<Pass> passes_;  // The first is under way.
   std::optional<TopicId> topic_;
   std::size_t partition_ = 0;  // Of topic_, which comes next.
-  bool done_ = false;
 };
 
 // A broker may no longer be in sync nor lead: it was fenced, or (`lost_log`) came back as another
-// process.
+// process. What it leads comes first, since nobody can write to that.
 PartitionWalk removal_walk(const metadata::Image& image, NodeId broker, bool lost_log,
                            const ControllerOptions& options);
 // A broker is on its way out and leads nothing that another can lead (KIP-841).
