@@ -21,6 +21,7 @@ from typing import Any
 from experiments import kafka_calls
 from experiments.definition import numbers
 from experiments.kafka_calls import Topic
+from experiments.load_generator import LoadError
 from experiments.phases import TRACE_EVENTS
 from experiments.runner import Trial, Unavailable
 from experiments.storage_bench import Line, Recorder
@@ -39,7 +40,8 @@ CREATE_TIMEOUT = 300.0
 RESTART_TIMEOUT = 400.0  # Seconds; a node opens 333,000 partitions and replays the metadata.
 SETTLE_TIMEOUT = 400.0
 QUIET_S = 0.3  # Without news, a cluster whose brokers have applied all is settled.
-FAILURES = (ClusterError, WaitTimeout, kafka_calls.CallError, control.ControlError)
+FAILURES = (ClusterError, WaitTimeout, LoadError, kafka_calls.CallError, control.ControlError)
+"""Of a point; what else is raised is a defect of the experiment."""
 
 
 def node_config(profile: str, parameters: Mapping[str, Any], design: str) -> dict[str, str]:
@@ -103,11 +105,16 @@ class Traces:
             return
         self.news_at = time.monotonic()
 
-    def is_settled(self, nodes: Sequence[int]) -> bool:
-        """All of them have applied what they have, and nothing has come for a while."""
+    def is_settled(self, nodes: Sequence[int], quiet_s: float) -> bool:
+        """All of them have applied what they have, and nothing has come for so long."""
         self.follow()
         return (all(self.applied[n] == self.published[n] for n in nodes)
-                and time.monotonic() - self.news_at > QUIET_S)
+                and time.monotonic() - self.news_at > quiet_s)
+
+    def has(self, name: str, broker: int) -> bool:
+        """An event of that name and broker was told since `take`."""
+        self.follow()
+        return any(e["event"] == name and e.get("broker") == broker for e in self._events)
 
 
 class Plane:
@@ -118,6 +125,7 @@ class Plane:
         self.profile = profile
         self.replication_factor = replication_factor
         self.partitions = 0
+        self.has_canary = False  # experiments/canary.py
         self._topics = 0
         design, module = SYSTEMS[trial.cell["system"]]
         self.root = trial.scratch / profile
@@ -181,10 +189,25 @@ class Plane:
             partitions -= count
         return topics
 
-    def settle(self) -> None:
-        """Errors: WaitTimeout."""
-        wait_for(lambda: self.traces.is_settled([n.id for n in self.alive]), SETTLE_TIMEOUT,
-                 "every broker to apply what it knows")
+    def settle(self, quiet_s: float = QUIET_S) -> None:
+        """Returns when every live broker has applied what it knows, and nothing has come for so
+        long. Errors: WaitTimeout."""
+        wait_for(lambda: self.traces.is_settled([n.id for n in self.alive], quiet_s),
+                 SETTLE_TIMEOUT, "every broker to apply what it knows")
+
+    def wait_event(self, name: str, broker: Node, timeout: float) -> None:
+        """Until a node has told that event of the broker, since the last mark. Errors:
+        WaitTimeout."""
+        wait_for(lambda: self.traces.has(name, broker.id), timeout,
+                 f"the event {name} of broker {broker.id}")
+
+    def resident_bytes(self) -> int:
+        """Of the live nodes' processes, all together."""
+        pages = 0
+        for node in self.alive:
+            assert node.process is not None
+            pages += int(Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     def active(self) -> Node:
         """The active controller's node. Errors: WaitTimeout."""
@@ -243,13 +266,6 @@ class Plane:
             if status is not None:
                 found[node.id] = status.traffic
         return found
-
-
-def resident_bytes(node: Node) -> int:
-    """Of its process. Requires: it is alive."""
-    assert node.process is not None
-    text = Path(f"/proc/{node.process.pid}/statm").read_text()
-    return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 Measure = Callable[[Plane, Recorder, dict[str, Any]], None]

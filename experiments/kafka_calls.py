@@ -18,8 +18,8 @@ from types import TracebackType
 
 from harness.raw import request, string
 
-CREATE_TOPICS, DELETE_TOPICS, ELECT_LEADERS = 19, 20, 43
-NONE, PREFERRED_ALREADY = 0, 84  # Error codes; the second: ELECTION_NOT_NEEDED.
+METADATA, CREATE_TOPICS, DELETE_TOPICS, ELECT_LEADERS = 3, 19, 20, 43
+NONE = 0  # The error code of a success.
 ANSWER_BYTES_MAX = 1 << 28
 
 
@@ -134,6 +134,71 @@ def elect_preferred(endpoint: str, timeout: float) -> int:
     return struct.unpack_from(">h", answer, 8)[0]
 
 
+@dataclass(frozen=True)
+class Leader:
+    """Of a partition, as a broker tells its clients. `id` is -1 when there is none."""
+
+    id: int
+    isr: tuple[int, ...]
+
+
+def leaders(endpoint: str, topic: str, timeout: float = 5.0) -> dict[int, Leader]:
+    """Partition -> leader, as that broker has it. Errors: CallError."""
+    body = struct.pack(">i", 1) + string(topic) + struct.pack(">?", False)
+    answer = call(endpoint, METADATA, 4, body, timeout)
+    return parse_leaders(answer)
+
+
+def parse_leaders(answer: bytes) -> dict[int, Leader]:
+    """Of the first topic of a Metadata response v3-4, the header included."""
+    fields = _Fields(answer, 8)
+    for _ in range(fields.int32()):
+        fields.int32()
+        fields.text()
+        fields.int32()
+        fields.text()
+    fields.text()
+    fields.int32()
+    if fields.int32() < 1:
+        raise CallError("the answer has no topic")
+    error = fields.int16()
+    name = fields.text()
+    fields.at += 1
+    if error != NONE:
+        raise CallError(f"topic {name}: error {error}")
+    found = {}
+    for _ in range(fields.int32()):
+        fields.int16()
+        partition, leader = fields.int32(), fields.int32()
+        fields.int32s()
+        found[partition] = Leader(leader, fields.int32s())
+    return found
+
+
+class _Fields:
+    """The fields of an answer, one after the other."""
+
+    def __init__(self, answer: bytes, at: int) -> None:
+        self._answer = answer
+        self.at = at
+
+    def int16(self) -> int:
+        self.at += 2
+        return struct.unpack_from(">h", self._answer, self.at - 2)[0]
+
+    def int32(self) -> int:
+        self.at += 4
+        return struct.unpack_from(">i", self._answer, self.at - 4)[0]
+
+    def int32s(self) -> tuple[int, ...]:
+        return tuple(self.int32() for _ in range(self.int32()))
+
+    def text(self) -> str:
+        length = max(0, self.int16())
+        self.at += length
+        return self._answer[self.at - length:self.at].decode()
+
+
 def _check(errors: dict[str, int], wanted: int) -> None:
     if len(errors) != wanted:
         raise CallError(f"{wanted} topics were asked for, {len(errors)} answered")
@@ -184,6 +249,16 @@ class Probe:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
+
+    def asked_ns(self) -> list[tuple[int, int]]:
+        """When the requests that were acknowledged were sent, and when answered."""
+        return [(a.sent_ns, a.answered_ns) for a in list(self.asked) if not a.error]
+
+    def lines(self, fault_ns: int) -> list[tuple[int, int, str]]:
+        """Of requests from half a second before the fault on: when sent, when answered, and the
+        error. Requires: it has stopped."""
+        return [(a.sent_ns, a.answered_ns, a.error) for a in self.asked
+                if a.sent_ns > fault_ns - 500_000_000]
 
     def acks_ns(self) -> list[int]:
         """When requests were acknowledged, in order."""

@@ -8,18 +8,24 @@ came after the first ack delayed nobody and ends with that ack.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 PHASES = ("detect", "elect", "commit", "propagate", "first_ack")
+FAILOVER = ("detect", "elect", "load", "announce", "first_ack")
+MOVE = ("detect", "decide", "commit", "propagate", "apply", "ack")
+RESTART = ("recover", "register", "unfence", "open", "in_sync")
+CHANGE = ("decide", "commit", "propagate", "apply")
+SERVED_MIN = 5  # Acknowledged requests, sent after a fault, that make a service.
 TRACE_EVENTS = frozenset({
     "election_started", "became_leader", "leader_known", "epoch_committed", "controller_active",
     "broker_fenced", "partition_change_decided", "partition_change_committed",
     "partition_leader_started", "broker_registered", "broker_unfenced", "broker_removed",
     "broker_handed_over", "metadata_decided", "metadata_committed", "metadata_published",
-    "metadata_applied"})
+    "metadata_applied", "replica_started"})
 
 Event = Mapping[str, Any]
 Phases = dict[str, float | None]
@@ -73,6 +79,115 @@ def longest_gap(times_ns: np.ndarray, start_ns: int, end_ns: int) -> float:
     return float(np.diff(edges).max() / 1e9)
 
 
+def served_again(asked_ns: Sequence[tuple[int, int]], fault_ns: int) -> bool:
+    """Requests that were sent after the fault are acknowledged. `asked_ns`: when those that were
+    acknowledged were sent, and when answered."""
+    return sum(sent > fault_ns for sent, _ in asked_ns) >= SERVED_MIN
+
+
+def controller_failover(trace: Sequence[Event], *, fault_ns: int, hit: int,
+                        asked_ns: Sequence[tuple[int, int]]) -> Phases:
+    """Seconds of each phase of FAILOVER and `total`, after the active controller was killed or
+    frozen."""
+    later = [e for e in trace if e["t_ns"] >= fault_ns and e["node"] != hit]
+    answered = [answer for sent, answer in asked_ns if sent > fault_ns]
+    ack_ns = min(answered, default=None)
+    active = _first(later, "controller_active", lambda e: ack_ns is None or e["t_ns"] <= ack_ns)
+    epoch = active["epoch"] if active else None
+    known: dict[int, int] = {}
+    for event in later:
+        if event["event"] == "leader_known" and event["epoch"] == epoch:
+            known.setdefault(event["node"], event["t_ns"])
+    elected = _first(later, "became_leader", lambda e: epoch is None or e["epoch"] == epoch)
+    ends = {"detect": _time(_first(later, "election_started", lambda _: True)),
+            "elect": _time(elected), "load": _time(active),
+            "announce": max(known.values(), default=None)}
+    return lengths(fault_ns, ends, ack_ns)
+
+
+def leaders_moved(trace: Sequence[Event], *, fault_ns: int, hit: int, survivors: Sequence[int],
+                  acks_ns: Sequence[int], moved: str = "broker_removed") -> Phases:
+    """Seconds of each phase of MOVE and `total`, after a broker that leads partitions was hit, or
+    told to shut down (`moved` = `broker_handed_over`; then nothing is detected). `acks_ns`: of each
+    partition that it led, when a record was first acknowledged by its successor; the last of them
+    ends it."""
+    later = [e for e in trace if e["t_ns"] >= fault_ns]
+    fenced = _first(later, "broker_fenced", lambda e: e["broker"] == hit)
+    until = _time(_first(later, moved, lambda e: e["broker"] == hit))
+    decided, committed = (
+        [e for e in later if e["event"] == name and e["leaders"] > 0
+         and (until is None or e["t_ns"] <= until)]
+        for name in ("metadata_decided", "metadata_committed"))
+    ends = {"decide": max((e["t_ns"] for e in decided), default=None),
+            "commit": max((e["t_ns"] for e in committed), default=None)}
+    if moved == "broker_removed":
+        ends = {"detect": _time(fenced), **ends}
+    if committed:
+        offset = max(e["offset"] for e in committed)
+        ends["propagate"] = reached(later, "metadata_published", offset, survivors)
+        ends["apply"] = reached(later, "metadata_applied", offset, survivors)
+    return lengths(fault_ns, ends, max(acks_ns, default=None), MOVE[-1])
+
+
+def restart(trace: Sequence[Event], *, start_ns: int, node: int, ready_ns: int,
+            in_sync_ns: int) -> Phases:
+    """Seconds of each phase of RESTART and `total`, after a broker's process was started again.
+    `in_sync_ns`: its replicas that are watched were in the ISR again."""
+    own = [e for e in trace if e["t_ns"] >= start_ns and e["node"] == node]
+    begun = _first(own, "replica_started", lambda _: True)
+    registered = _first(own, "broker_registered", lambda _: True)
+    unfenced = _first(own, "broker_unfenced", lambda _: True)
+    return lengths(start_ns, {"recover": _time(begun), "register": _time(registered),
+                              "unfence": _time(unfenced), "open": ready_ns}, in_sync_ns,
+                   RESTART[-1])
+
+
+def change(trace: Sequence[Event], *, asked_ns: int, brokers: Sequence[int]) -> Phases:
+    """Seconds of each phase of CHANGE and `total`, of one change of metadata and nothing else:
+    until the last broker has applied it."""
+    later = [e for e in trace if e["t_ns"] >= asked_ns]
+    decided = [e["t_ns"] for e in later if e["event"] == "metadata_decided"]
+    committed = [e for e in later if e["event"] == "metadata_committed"]
+    offset = max((e["offset"] for e in committed), default=None)
+    published, applied = (None if offset is None else reached(later, name, offset, brokers)
+                          for name in ("metadata_published", "metadata_applied"))
+    return lengths(asked_ns, {"decide": max(decided, default=None),
+                              "commit": max((e["t_ns"] for e in committed), default=None),
+                              "propagate": published}, applied, CHANGE[-1])
+
+
+def propagation(trace: Sequence[Event], brokers: Sequence[int]) -> dict[str, list[float]]:
+    """Of each batch, the seconds from its commit until the last of the brokers knew it (`publish`)
+    and had applied it (`apply`). A batch that not all came to is left out."""
+    seen: dict[str, dict[int, list[Event]]] = {}
+    for event in trace:
+        seen.setdefault(event["event"], {}).setdefault(event["node"], []).append(event)
+    lags: dict[str, list[float]] = {"publish": [], "apply": []}
+    for batch in (e for e in trace if e["event"] == "metadata_committed"):
+        for lag, name in (("publish", "metadata_published"), ("apply", "metadata_applied")):
+            times = [_when_at(seen.get(name, {}).get(b, []), batch["offset"]) for b in brokers]
+            if all(t is not None for t in times):
+                lags[lag].append(max(0, max(times) - batch["t_ns"]) / 1e9)
+    return lags
+
+
+def _when_at(events: Sequence[Event], offset: int) -> int | None:
+    """When one broker's events came to that offset; they are in its order."""
+    at = bisect.bisect_left(events, offset, key=lambda e: e["offset"])
+    return events[at]["t_ns"] if at < len(events) else None
+
+
+def reached(trace: Iterable[Event], name: str, offset: int,
+            brokers: Sequence[int]) -> int | None:
+    """When the last of the brokers told the event with at least that offset; None: one never
+    did."""
+    first: dict[int, int] = {}
+    for event in trace:
+        if event["event"] == name and event["offset"] >= offset:
+            first.setdefault(event["node"], event["t_ns"])
+    return max(first[b] for b in brokers) if all(b in first for b in brokers) else None
+
+
 def lengths(start_ns: int, ends: Mapping[str, int | None], ack_ns: int | None,
             last: str = "first_ack") -> Phases:
     """Seconds of each phase by when it ended, of `last` that ends with the ack, and of `total`."""
@@ -94,6 +209,10 @@ def after_detection(phases: Phases) -> float | None:
     """Seconds of all but `detect`."""
     total, detect = phases["total"], phases["detect"]
     return None if total is None or detect is None else total - detect
+
+
+def _time(event: Event | None) -> int | None:
+    return None if event is None else event["t_ns"]
 
 
 def _first(events: Iterable[Event], name: str, wanted: Callable[[Event], bool]) -> Event | None:

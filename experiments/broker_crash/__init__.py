@@ -1,0 +1,1 @@
+"""A broker dies or falls silent, at many numbers of partitions."""

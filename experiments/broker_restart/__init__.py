@@ -1,0 +1,1 @@
+"""A broker comes back, at many numbers of partitions."""

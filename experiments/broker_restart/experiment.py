@@ -1,0 +1,83 @@
+"""How long a broker takes to come back: to what it knew, to the cluster, to its partitions."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments import canary, phases
+from experiments import control_plane_report as reports
+from experiments.control_plane import NODES, PROFILES, RESTART_TIMEOUT, Plane, run_sizes
+from experiments.report import Observation, Run
+from experiments.runner import Trial
+from experiments.storage_bench import Line, Recorder
+
+ENDS = ("stopped", "killed")
+PRIMARY = {"profile": PROFILES[0], "end": ENDS[0]}
+
+
+def run_trial(trial: Trial) -> None:
+    run_sizes(trial, _measure, replication_factor=NODES)
+
+
+def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
+    canary.ensure(plane)
+    plane.grow(point["partitions"])
+    order = list(ENDS) * int(plane.trial.parameters["faults"])
+    random.Random(plane.trial.seed + point["partitions"]).shuffle(order)
+    for end in order:
+        canary.rest(plane)
+        record.add(_restart(plane, end), **point, end=end)
+
+
+def _restart(plane: Plane, end: str) -> Line:
+    """Errors: control_plane.FAILURES."""
+    node = canary.victim(plane)
+    led = canary.led_by(plane, node)
+    plane.trial.say(f"{plane.profile}: broker {node.id} is {end}, {plane.partitions} partitions")
+    if end == "killed":
+        node.kill()
+    else:
+        node.stop(RESTART_TIMEOUT)
+    canary.wait_served(plane, node, led, RESTART_TIMEOUT)
+    plane.settle(canary.QUIET_S)
+    plane.trial.say(f"{plane.profile}: broker {node.id} comes back")
+    mark = plane.mark()
+    start_ns = time.monotonic_ns()
+    node.start(timeout=RESTART_TIMEOUT)
+    ready_ns = time.monotonic_ns()
+    in_sync_ns = canary.wait_in_sync(plane)
+    line = {"start_ns": start_ns, "ready_ns": ready_ns, "in_sync_ns": in_sync_ns, "node": node.id,
+            **plane.since(mark)}
+    plane.wait_whole()
+    return line
+
+
+def _phases(line: Line) -> phases.Phases:
+    return phases.restart(line["events"], start_ns=line["start_ns"], node=line["node"],
+                          ready_ns=line["ready_ns"], in_sync_ns=line["in_sync_ns"])
+
+
+def _values(line: Line, found: phases.Phases) -> reports.Values:
+    return {"ready_s": (line["ready_ns"] - line["start_ns"]) / 1e9}
+
+
+READING = reports.Reading(_phases, _values)
+
+
+def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]:
+    return reports.observe(directory, READING)
+
+
+def draw(run: Run, directory: Path) -> dict[str, str]:
+    reports.draw_scale(run, "total_s", directory / "scale", "restart (s)")
+    reports.draw_phases(run, directory / "phases", PRIMARY, x_label="time since the start (s)")
+    growth = " ".join(reports.say_growth(run, "total_s", s, PRIMARY) for s in run.systems)
+    slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
+        run, s, PRIMARY, phases.RESTART)))
+    return {"scale": f"After a shutdown in good order. {growth}",
+            "phases": slopes + " " + reports.say_counts(run, PRIMARY),
+            "verdict": growth + reports.say_failures(run)}

@@ -1,0 +1,1 @@
+"""A broker shuts down in good order, at many numbers of partitions."""

@@ -1,0 +1,1 @@
+"""The active controller dies or falls silent, at many numbers of partitions."""

@@ -1,0 +1,1 @@
+"""Topics are made, at many numbers of partitions."""

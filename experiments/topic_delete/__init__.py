@@ -1,0 +1,1 @@
+"""Topics are deleted, at many numbers of partitions."""
