@@ -54,6 +54,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 # and the log they run on; the seam's, the list of plugs that its contract is held against.
 TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
     "consensus": ("sim/modules.h",),
+    "controller": ("keeper/ensemble_test.h",),
     "keeper": ("sim/modules.h",),
     "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
              "consensus/model/model.h"),

@@ -14,7 +14,6 @@ struct BrokerChannels::Channel {
         broker(id),
         epoch(of_broker),
         channels(&owner),
-        unanswered(owner.unanswered_),
         wake(r) {}
 
   runtime::Runtime& runtime;
@@ -23,8 +22,7 @@ struct BrokerChannels::Channel {
   const Send send;
   const NodeId broker;
   const BrokerEpoch epoch;
-  BrokerChannels* channels;  // Null once it is closed.
-  const std::shared_ptr<std::size_t> unanswered;
+  BrokerChannels* channels;          // Null once it is closed.
   std::deque<ControlRequest> queue;  // The first is on its way.
   bool is_overrun = false;
   runtime::Event wake;
@@ -42,23 +40,30 @@ void BrokerChannels::add(NodeId broker, BrokerEpoch epoch) {
   gate_.start([channel] { return run(channel); });
 }
 
-void BrokerChannels::drop(Channel& channel) {
-  *unanswered_ -= channel.queue.size();
-  channel.queue.clear();
+void BrokerChannels::when_drained(std::function<void()> call) {
+  drained_ = std::move(call);
+  note_answered(0);
+}
+
+void BrokerChannels::note_answered(std::size_t count) {
+  unanswered_ -= count;
+  if (unanswered_ > 0) return;
+  if (const auto call = std::exchange(drained_, nullptr)) call();
 }
 
 void BrokerChannels::remove(NodeId broker) {
   const auto at = channels_.find(broker);
   if (at == channels_.end()) return;
-  drop(*at->second);
-  at->second->channels = nullptr;
-  at->second->wake.notify_all();
+  Channel& channel = *at->second;
+  const std::size_t dropped = std::exchange(channel.queue, {}).size();
+  channel.channels = nullptr;
+  channel.wake.notify_all();
   channels_.erase(at);
-  if (*unanswered_ == 0 && on_drained) on_drained();
+  note_answered(dropped);
 }
 
 void BrokerChannels::close() {
-  on_drained = nullptr;
+  drained_ = nullptr;
   while (!channels_.empty()) remove(channels_.begin()->first);
 }
 
@@ -73,7 +78,7 @@ void BrokerChannels::push(NodeId broker, ControlRequest request) {
     return;
   }
   channel.queue.push_back(std::move(request));
-  ++*unanswered_;
+  ++unanswered_;
   channel.wake.notify_all();
 }
 
@@ -95,12 +100,8 @@ Task<void> BrokerChannels::run(std::shared_ptr<Channel> channel) {
       continue;
     }
     channel->queue.pop_front();
-    --*channel->unanswered;
+    channel->channels->note_answered(1);
     if (request.on_response) request.on_response(*response);
-    if (channel->channels != nullptr && *channel->unanswered == 0 &&
-        channel->channels->on_drained) {
-      channel->channels->on_drained();
-    }
   }
 }
 

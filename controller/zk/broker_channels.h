@@ -54,21 +54,21 @@ class BrokerChannels {
   // Requires: has(broker).
   void push(NodeId broker, ControlRequest request);
 
-  // Requests that were queued and have not been answered.
-  std::size_t unanswered() const { return *unanswered_; }
-  // Called when unanswered() has become 0.
-  std::function<void()> on_drained;
+  // Calls once all that is queued now or meanwhile has been answered, or dropped; at once when
+  // nothing is queued.
+  void when_drained(std::function<void()> call);
 
  private:
   struct Channel;
   static Task<void> run(std::shared_ptr<Channel> channel);
-  void drop(Channel& channel);
+  void note_answered(std::size_t count);
 
   runtime::Runtime& runtime_;
   const ZkOptions& options_;
   const Send send_;
   runtime::Gate& gate_;
-  std::shared_ptr<std::size_t> unanswered_ = std::make_shared<std::size_t>(0);
+  std::size_t unanswered_ = 0;  // Requests that are queued.
+  std::function<void()> drained_;
   std::map<NodeId, std::shared_ptr<Channel>> channels_;
 };
 

@@ -1,7 +1,7 @@
 #pragma once
 // What the active zk controller knows of the cluster: Kafka's ControllerContext, kept small.
 //
-// A partition takes 32 bytes and a byte per replica: lists of brokers are few and many partitions
+// A partition takes 28 bytes and a byte per replica: lists of brokers are few and many partitions
 // have the same, so each is kept once.
 
 #include <cstdint>
@@ -50,7 +50,6 @@ struct ZkPartition {
   std::int32_t version = -1;          // Of the state znode; -1: there is none.
   PartitionState state = PartitionState::non_existent;
   bool recovering = false;
-  bool is_unstarted = false;  // No broker was told of it: it may make the log (is_new).
 
   bool has_state() const { return version >= 0; }
 };
@@ -64,6 +63,7 @@ struct ZkTopic {
   std::vector<ReplicaState> replica_states;  // replicas_max per partition.
   std::size_t replicas_max = 0;
   std::map<PartitionIndex, znodes::TopicValue::Move> moves;  // Of reassignments.
+  bool is_settled = false;                                   // Its partitions were decided on once.
   bool to_be_deleted = false;
   bool deletion_begun = false;       // Brokers were told.
   bool deletion_ineligible = false;  // A replica's broker is away.

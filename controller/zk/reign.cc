@@ -6,6 +6,8 @@
 
 namespace qlab::controller {
 
+using wire::keeper::ErrorCode;
+
 Reign::Reign(runtime::Runtime& runtime, std::shared_ptr<Session> session, const ZkOptions& options,
              Send send, Office office, Post post, runtime::Gate& gate)
     : runtime_(runtime),
@@ -58,6 +60,28 @@ void Reign::tell_all(const Partitions& partitions) {
   for (const PartitionRef ref : partitions) batch_.add_update_metadata(ref);
 }
 
+Task<Result<void>> Reign::delete_all(std::vector<std::string> paths) {
+  const Session::Make make = [&paths, this](std::size_t i) {
+    return fence(delete_request(paths[i]));
+  };
+  const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
+    TRY(const FencedReply gone, decode_fenced(reply));
+    if (gone.error == ErrorCode::ok || gone.error == ErrorCode::no_node) return {};
+    return fail(Errc::invalid, "znode {} cannot be deleted: {}", paths[i],
+                wire::keeper::name_of(gone.error));
+  };
+  co_return co_await session_->call_all(paths.size(), make, take);
+}
+
+void Reign::trace_leader(PartitionRef ref, const znodes::StateValue& state,
+                         std::string_view event) const {
+  if (!runtime_.trace().enabled()) return;
+  runtime_.trace().emit(event, {{"topic", std::string_view(ref.topic->name)},
+                                {"partition", ref.index.value()},
+                                {"leader", state.leader.value()},
+                                {"leader_epoch", state.leader_epoch.value()}});
+}
+
 void Reign::trace_leaders(const Partitions& partitions, std::string_view event) const {
   if (!runtime_.trace().enabled()) return;
   for (const PartitionRef ref : partitions) {
@@ -86,7 +110,7 @@ Task<Result<ProducerIdBlock>> Reign::allocate_producer_ids(NodeId broker, Broker
     CO_TRY(const ClientReply reply, co_await session_->call(std::move(write)));
     CO_TRY(const FencedReply written, decode_fenced(reply));
     // Another write than ours, or ours whose answer was lost: those ids are given to nobody.
-    if (written.error != wire::keeper::ErrorCode::ok) continue;
+    if (written.error != ErrorCode::ok) continue;
     co_return ProducerIdBlock{ProducerId{block.first}, producer_id_block};
   }
 }

@@ -16,6 +16,7 @@
 
 #include "controller/controller.h"
 #include "controller/election.h"
+#include "controller/topic_rules.h"
 #include "controller/zk/broker_channels.h"
 #include "controller/zk/context.h"
 #include "controller/zk/options.h"
@@ -64,7 +65,10 @@ class Reign {
   // Returns what the broker leads still and others could not take over.
   Task<Result<std::vector<TopicPartition>>> shut_down(NodeId broker, BrokerEpoch epoch);
   Task<Result<ProducerIdBlock>> allocate_producer_ids(NodeId broker, BrokerEpoch epoch);
+  // The preferred leaders, where too many partitions of a broker are led by others.
   Task<Result<void>> rebalance();
+  // Topics that are to be deleted, as far as their brokers are there.
+  Task<Result<void>> resume_deletions();
   Task<Result<Bytes>> administer(wire::ApiKey api, Bytes request);
 
   // Written by the caller's own turn, as Kafka's AdminManager does, and decided once the watch has
@@ -82,6 +86,9 @@ class Reign {
   Task<Result<void>> read_brokers();
   Task<Result<void>> read_topics(std::vector<std::string> names);
   Task<Result<void>> read_states(Partitions partitions);
+  Task<Result<void>> read_deletions();
+  // Those that are gone already are deleted, too.
+  Task<Result<void>> delete_all(std::vector<std::string> paths);
   Task<Result<std::map<NodeId, LiveBroker>>> registered_brokers();
 
   // PartitionStateMachine. Each transition checks the states it may come from.
@@ -91,8 +98,7 @@ class Reign {
   void to_offline(const Partitions& partitions);
   Task<Result<void>> elect_offline_and_new();
   Task<Result<void>> create_states(Partitions partitions);
-  // Returns those that could not be given a leader.
-  Task<Result<Partitions>> elect(Partitions partitions, Election how);
+  Task<Result<void>> elect(Partitions partitions, Election how);
   Task<Result<void>> write_states(const Partitions& partitions,
                                   std::vector<znodes::StateValue> states, Partitions& written,
                                   Partitions& outdated);
@@ -113,8 +119,19 @@ class Reign {
   Task<Result<void>> on_replicas_offline(Replicas replicas);
   Task<Result<void>> on_new_partitions(Partitions partitions);
 
+  // Calls of clients and brokers.
+  struct TopicPlan;
+  std::optional<Refusal> check_topic(const NewTopic& topic,
+                                     const std::set<std::string>& seen) const;
+  std::optional<Refusal> plan_topic(const NewTopic& topic, TopicPlan& plan);
+  Task<Result<void>> write_topics(std::vector<TopicPlan>& plans);
+  Task<Result<void>> settle_doubts(std::vector<TopicPlan*> plans);
+  Task<Result<void>> until_settled(const std::vector<TopicPlan>& plans, Time deadline);
+  wire::KafkaError check_alteration(NodeId leader, const PartitionAlteration& wanted,
+                                    const Partition& now) const;
+
   // TopicDeletionManager.
-  Task<Result<void>> resume_deletions();
+  // Requires: the topic stays, which only complete_deletion() and on_topics_changed() end.
   Task<Result<void>> begin_deletion(ZkTopic& topic);
   Task<Result<void>> complete_deletion(std::string name);
 
@@ -129,6 +146,8 @@ class Reign {
   Eligible eligible() const {
     return [this](NodeId broker) { return context_.is_eligible(broker); };
   }
+  void trace_leader(PartitionRef ref, const znodes::StateValue& state,
+                    std::string_view event) const;
   void trace_leaders(const Partitions& partitions, std::string_view event) const;
 
   runtime::Runtime& runtime_;
@@ -139,6 +158,9 @@ class Reign {
   BrokerChannels channels_;
   Context context_;
   RequestBatch batch_;
+  std::int64_t read_bytes_ = 0;  // Of values, since it was told last.
+  std::int64_t states_written_ = 0;
+  std::size_t names_coming_ = 0;  // What names that are being written take in a list, in bytes.
   bool is_active_ = false;
   bool is_over_ = false;
   std::shared_ptr<runtime::Event> decided_;  // A topic came, went, or the reign ended.

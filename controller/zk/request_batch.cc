@@ -109,6 +109,10 @@ void RequestBatch::send_update_metadata(BrokerChannels& channels) {
   std::set<NodeId> brokers = std::exchange(informed_, {});
   std::erase_if(brokers, [&](NodeId broker) { return !channels.has(broker); });
   if (brokers.empty()) return;
+  // Of a partition that has no state yet there is nothing to tell.
+  std::erase_if(partitions, [](PartitionRef ref) {
+    return !ref.get().has_state() && !ref.topic->to_be_deleted;
+  });
   std::sort(partitions.begin(), partitions.end());
   partitions.erase(std::unique(partitions.begin(), partitions.end()), partitions.end());
   std::size_t at = 0;

@@ -1,0 +1,139 @@
+// ISRs change by their leaders' word, and leaders go back to where they are preferred.
+//
+// Source: Kafka 3.9, KafkaController.processAlterPartition (KIP-497, KIP-841, KIP-903),
+// checkAndTriggerAutoLeaderRebalance.
+
+#include <algorithm>
+#include <set>
+
+#include "controller/reassignment.h"
+#include "controller/zk/reign.h"
+
+namespace qlab::controller {
+
+using wire::KafkaError;
+using znodes::StateValue;
+
+namespace {
+
+std::set<NodeId> set_of(const std::vector<NodeId>& nodes) {
+  return {nodes.begin(), nodes.end()};
+}
+
+}  // namespace
+
+KafkaError Reign::check_alteration(NodeId leader, const PartitionAlteration& wanted,
+                                   const Partition& now) const {
+  if (wanted.leader_epoch > now.leader_epoch || wanted.partition_epoch > now.partition_epoch) {
+    return KafkaError::not_controller;  // It has heard of a later controller.
+  }
+  if (wanted.leader_epoch < now.leader_epoch || now.leader != leader) {
+    return KafkaError::fenced_leader_epoch;
+  }
+  // Asked again after the answer was lost.
+  const std::set<NodeId> isr = set_of(wanted.new_isr);
+  if (isr == set_of(now.isr) && !now.recovering) return KafkaError::none;
+  if (wanted.partition_epoch < now.partition_epoch) return KafkaError::invalid_update_version;
+  const std::set<NodeId> replicas = set_of(now.replicas);
+  const std::vector<BrokerEpoch>& epochs = wanted.isr_epochs;
+  const bool fits = isr.size() == wanted.new_isr.size() && isr.contains(leader) &&
+                    std::includes(replicas.begin(), replicas.end(), isr.begin(), isr.end()) &&
+                    (epochs.empty() || epochs.size() == wanted.new_isr.size());
+  if (!fits) return KafkaError::invalid_request;
+  for (std::size_t m = 0; m < wanted.new_isr.size(); ++m) {
+    const NodeId member = wanted.new_isr[m];
+    if (!context_.is_eligible(member)) return KafkaError::ineligible_replica;
+    const BrokerEpoch epoch = epochs.empty() ? BrokerEpoch{-1} : epochs[m];
+    if (epoch != BrokerEpoch{-1} && epoch != context_.brokers.at(member).epoch) {
+      return KafkaError::ineligible_replica;
+    }
+  }
+  return KafkaError::none;
+}
+
+Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartition request) {
+  CO_TRY_VOID(known(request.broker, request.epoch));
+  std::vector<AlterationOutcome> outcomes;
+  std::map<PartitionRef, std::size_t> places;  // In `outcomes`, of those that change.
+  Partitions changing;
+  std::vector<StateValue> states;
+  for (const PartitionAlteration& wanted : request.partitions) {
+    AlterationOutcome outcome;
+    outcome.topic_id = wanted.topic_id;
+    outcome.partition = wanted.partition;
+    ZkTopic* const topic = context_.topic(wanted.topic_id);
+    const auto index = static_cast<std::size_t>(wanted.partition.value());
+    const PartitionRef ref{topic, wanted.partition};
+    if (topic == nullptr) {
+      outcome.error = KafkaError::unknown_topic_id;
+    } else if (topic->to_be_deleted || index >= topic->partitions.size() ||
+               !ref.get().has_state()) {
+      outcome.error = KafkaError::unknown_topic_or_partition;
+    } else {
+      const Partition now = context_.partition_of(ref);
+      outcome.error = check_alteration(request.broker, wanted, now);
+      if (outcome.error == KafkaError::none && places.contains(ref)) {
+        outcome.error = KafkaError::invalid_update_version;
+      }
+      const bool changes = set_of(wanted.new_isr) != set_of(now.isr) || now.recovering;
+      if (outcome.error == KafkaError::none && changes) {
+        places[ref] = outcomes.size();
+        changing.push_back(ref);
+        states.push_back({now.leader, now.leader_epoch, office_.epoch, wanted.new_isr, false});
+      }
+    }
+    outcomes.push_back(std::move(outcome));
+  }
+  Partitions written;
+  Partitions outdated;
+  CO_TRY_VOID(co_await write_states(changing, std::move(states), written, outdated));
+  // What was not written is not known any more.
+  CO_TRY_VOID(co_await read_states(outdated));
+  for (const PartitionRef ref : changing) {
+    outcomes[places[ref]].error = KafkaError::invalid_update_version;
+  }
+  for (const PartitionRef ref : written) outcomes[places[ref]].error = KafkaError::none;
+  for (AlterationOutcome& outcome : outcomes) {
+    ZkTopic* const topic = context_.topic(outcome.topic_id);
+    if (outcome.error != KafkaError::none || topic == nullptr) continue;
+    const Partition now = context_.partition_of({topic, outcome.partition});
+    outcome.leader = now.leader;
+    outcome.leader_epoch = now.leader_epoch;
+    outcome.partition_epoch = now.partition_epoch;
+    outcome.isr = now.isr;
+  }
+  if (!written.empty()) {
+    tell_all(written);
+    send_batch();
+  }
+  co_return outcomes;
+}
+
+// Kafka counts per broker: of the partitions that prefer it, how many another leads.
+Task<Result<void>> Reign::rebalance() {
+  struct Count {
+    std::int64_t all = 0;
+    Partitions strays;
+  };
+  std::map<NodeId, Count> counts;
+  context_.for_each([&](PartitionRef ref) {
+    const ZkPartition& partition = ref.get();
+    if (ref.topic->to_be_deleted || !partition.has_state()) return;
+    const NodeId preferred = context_.replicas(partition).front();
+    Count& count = counts[preferred];
+    ++count.all;
+    if (partition.leader != preferred) count.strays.push_back(ref);
+  });
+  Partitions partitions;
+  for (const auto& [broker, count] : counts) {
+    const auto strays = static_cast<std::int64_t>(count.strays.size());
+    const bool is_over = strays * 100 > count.all * options_.controller.imbalance_percentage;
+    if (!is_over || !context_.is_eligible(broker)) continue;
+    for (const PartitionRef ref : count.strays) {
+      if (!ref.topic->moves.contains(ref.index)) partitions.push_back(ref);
+    }
+  }
+  co_return co_await to_online(std::move(partitions), Election::preferred);
+}
+
+}  // namespace qlab::controller

@@ -1,0 +1,250 @@
+// Topics are made, grow and go, and their ISRs change.
+
+#include <boost/test/unit_test.hpp>
+
+#include "controller/zk/cluster_test.h"
+
+namespace qlab::controller {
+namespace {
+
+using std::chrono::seconds;
+using wire::KafkaError;
+
+constexpr NodeId n1{11};
+constexpr NodeId n2{12};
+constexpr NodeId n3{13};
+
+BOOST_AUTO_TEST_SUITE(controller_zk)
+
+BOOST_AUTO_TEST_CASE(a_new_topic_has_leaders_and_every_broker_knows_them) {
+  Cluster cluster(1);
+  cluster.until_ready();
+  // Seven partitions are more than a request may tell of.
+  const TopicOutcome made = cluster.create(Cluster::placed("t", 7, 3));
+  BOOST_TEST((made.error == KafkaError::none));
+  BOOST_TEST(made.partitions == 7);
+  BOOST_TEST(made.replication_factor == 3);
+  const auto value = znodes::decode_topic("t", as_view(*cluster.znode("/brokers/topics/t")));
+  BOOST_REQUIRE(value.has_value());
+  BOOST_TEST((value->id == made.id));
+  for (int p = 0; p < 7; ++p) {
+    const auto state = cluster.state("t", p);
+    BOOST_REQUIRE(state.has_value());
+    BOOST_TEST(state->leader == value->replicas[static_cast<std::size_t>(p)].front());
+    BOOST_TEST((state->isr == value->replicas[static_cast<std::size_t>(p)]));
+  }
+  cluster.world().run_for(seconds(1));
+  for (const NodeId id : {n1, n2, n3}) {
+    BOOST_TEST(cluster.listeners[id].replicas.size() == 7u);
+    BOOST_TEST(cluster.listeners[id].metadata.size() == 7u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(each_bad_topic_gets_an_error_of_its_own_and_the_good_one_is_made) {
+  Cluster cluster(2);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  std::vector<NewTopic> topics;
+  topics.push_back(Cluster::placed("bad/name", 1, 1));
+  topics.push_back(Cluster::placed("factor", 1, 4));
+  topics.push_back(Cluster::placed("none", 0, 1));
+  topics.push_back(Cluster::placed("good", 1, 1));
+  topics.push_back(Cluster::placed("good", 1, 1));
+  topics.push_back(Cluster::topic("unknown", {{NodeId{99}}}));
+  topics.push_back(Cluster::placed("config", 1, 1));
+  topics.back().configs.emplace_back("no.such.key", "1");
+  topics.push_back(Cluster::placed("large", 1'000'000, 3));
+  topics.push_back(Cluster::placed("larger", 2'000'001, 1));
+  const auto made = cluster.run(
+      leader, cluster.at(leader).create_topics(std::move(topics), false, cluster.deadline(leader)));
+  BOOST_REQUIRE(made.has_value());
+  const std::vector<KafkaError> expected{
+      KafkaError::invalid_topic_exception, KafkaError::invalid_replication_factor,
+      KafkaError::invalid_partitions,      KafkaError::none,
+      KafkaError::invalid_request,         KafkaError::invalid_replica_assignment,
+      KafkaError::invalid_config,          KafkaError::policy_violation,
+      KafkaError::policy_violation};
+  for (std::size_t t = 0; t < expected.size(); ++t) {
+    BOOST_TEST((made->at(t).error == expected[t]), made->at(t).name << ": " << made->at(t).message);
+  }
+  // The znode that would be too large says how large, and what it may be.
+  BOOST_TEST(made->at(7).message.find("jute.maxbuffer") != std::string::npos);
+  const TopicOutcome again = cluster.create(Cluster::placed("good", 1, 1));
+  BOOST_TEST((again.error == KafkaError::topic_already_exists));
+}
+
+BOOST_AUTO_TEST_CASE(names_that_no_controller_could_list_are_refused) {
+  Cluster cluster(3);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  std::vector<NewTopic> topics;
+  for (int t = 0; t < 4200; ++t) {
+    topics.push_back(Cluster::placed(fmt::format("{:0>249}", t), 1, 1));
+  }
+  const auto made = cluster.run(
+      leader, cluster.at(leader).create_topics(std::move(topics), true, cluster.deadline(leader)));
+  BOOST_REQUIRE(made.has_value());
+  BOOST_TEST((made->front().error == KafkaError::none));
+  BOOST_TEST((made->back().error == KafkaError::policy_violation));
+  BOOST_TEST(made->back().message.find("jute.maxbuffer") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_only_asks_writes_nothing) {
+  Cluster cluster(4);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  std::vector<NewTopic> topics(1, Cluster::placed("t", 1, 1));
+  const auto made = cluster.run(
+      leader, cluster.at(leader).create_topics(std::move(topics), true, cluster.deadline(leader)));
+  BOOST_REQUIRE(made.has_value());
+  BOOST_TEST((made->front().error == KafkaError::none));
+  BOOST_TEST(!cluster.znode("/brokers/topics/t").has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_deleted_topic_leaves_nothing_and_its_name_is_free) {
+  Cluster cluster(5);
+  cluster.until_ready();
+  const TopicOutcome first = cluster.create(Cluster::placed("t", 4, 3));
+  BOOST_TEST((cluster.remove("t").error == KafkaError::none));
+  cluster.ensemble.until([&] { return !cluster.znode("/brokers/topics/t").has_value(); });
+  cluster.ensemble.until([&] { return !cluster.znode("/admin/delete_topics/t").has_value(); });
+  BOOST_TEST(!cluster.znode("/config/topics/t").has_value());
+  for (const NodeId id : {n1, n2, n3}) {
+    BOOST_TEST(cluster.listeners[id].deleted.size() == 4u);
+    BOOST_TEST(cluster.listeners[id].metadata.empty());
+  }
+  BOOST_TEST((cluster.remove("t").error == KafkaError::unknown_topic_or_partition));
+  const TopicOutcome second = cluster.create(Cluster::placed("t", 1, 1));
+  BOOST_TEST((second.error == KafkaError::none));
+  BOOST_TEST((second.id != first.id));
+}
+
+BOOST_AUTO_TEST_CASE(a_topic_waits_for_a_broker_that_is_away_before_it_is_gone) {
+  Cluster cluster(6);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  const NodeId away = leader == n1 ? n2 : n1;
+  cluster.create(Cluster::placed("t", 2, 3));
+  cluster.crash(away);
+  cluster.world().run_for(Cluster::session_timeout * 3);
+  cluster.remove("t");
+  cluster.world().run_for(seconds(5));
+  BOOST_TEST(cluster.znode("/brokers/topics/t").has_value());
+  BOOST_TEST(
+      (cluster.create(Cluster::placed("t", 1, 1)).error == KafkaError::topic_already_exists));
+  cluster.boot(away);
+  cluster.ensemble.until([&] { return !cluster.znode("/admin/delete_topics/t").has_value(); });
+  BOOST_TEST(!cluster.znode("/brokers/topics/t").has_value());
+  BOOST_TEST(cluster.listeners[away].deleted.size() == 2u);
+  BOOST_TEST(cluster.listeners[away].replicas.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_topic_whose_znode_grows_gets_the_new_partitions) {
+  Cluster cluster(7);
+  cluster.until_ready();
+  cluster.create(Cluster::topic("t", {{n1, n2}}));
+  auto value = *znodes::decode_topic("t", as_view(*cluster.znode("/brokers/topics/t")));
+  value.replicas.push_back({n2, n3});
+  cluster.write(set_request("/brokers/topics/t", znodes::topic_value(value)));
+  cluster.ensemble.until([&] { return cluster.listeners[n3].replicas.size() == 1; });
+  BOOST_TEST(cluster.state("t", 1)->leader == n2);
+  BOOST_TEST(cluster.listeners[n1].metadata.size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_topic_that_does_not_decode_is_left_out_and_the_others_are_served) {
+  Cluster cluster(8);
+  cluster.until_ready();
+  cluster.write(create_request("/brokers/topics/garbage", "{"));
+  const TopicOutcome made = cluster.create(Cluster::placed("t", 1, 3));
+  BOOST_TEST((made.error == KafkaError::none));
+  cluster.crash(*cluster.active());
+  cluster.until_active();
+  BOOST_TEST(!cluster.znode("/brokers/topics/garbage/partitions").has_value());
+  BOOST_TEST((cluster.create(Cluster::placed("u", 1, 1)).error == KafkaError::none));
+}
+
+// Of partition 0 of `topic`, in the name of its leader.
+struct Alteration {
+  Alteration(Cluster& in, const TopicOutcome& topic) : cluster(in) {
+    const auto state = *cluster.state(topic.name, 0);
+    request.broker = state.leader;
+    request.epoch = *cluster.epoch_of(state.leader);
+    PartitionAlteration wanted;
+    wanted.topic_id = topic.id;
+    wanted.partition = PartitionIndex{0};
+    wanted.leader_epoch = state.leader_epoch;
+    wanted.partition_epoch =
+        cluster.listeners[state.leader].replicas[{topic.name, PartitionIndex{0}}].version;
+    wanted.new_isr = state.isr;
+    request.partitions.push_back(wanted);
+  }
+  PartitionAlteration& wanted() { return request.partitions.front(); }
+  Result<AlterationOutcome> ask() {
+    const NodeId leader = cluster.until_active();
+    TRY(const auto outcomes,
+        cluster.run(leader, cluster.at(leader).alter_partition(request, cluster.deadline(leader))));
+    return outcomes.front();
+  }
+  KafkaError error() { return ask()->error; }
+  Cluster& cluster;
+  AlterPartition request;
+};
+
+BOOST_AUTO_TEST_CASE(an_isr_changes_by_its_leaders_word_and_all_hear_of_it) {
+  Cluster cluster(9);
+  cluster.until_ready();
+  const TopicOutcome topic = cluster.create(Cluster::topic("t", {{n1, n2, n3}}));
+  cluster.world().run_for(seconds(1));
+  Alteration shrink(cluster, topic);
+  shrink.wanted().new_isr = {n1, n3};
+  const auto outcome = shrink.ask();
+  BOOST_REQUIRE(outcome.has_value());
+  BOOST_TEST((outcome->error == KafkaError::none));
+  BOOST_TEST(outcome->partition_epoch == 1);
+  BOOST_TEST(outcome->leader == n1);
+  BOOST_TEST((cluster.state("t", 0)->isr == std::vector<NodeId>{n1, n3}));
+  cluster.world().run_for(seconds(1));
+  const TopicPartition which{"t", PartitionIndex{0}};
+  BOOST_TEST((cluster.listeners[n2].metadata[which].isr == std::vector<NodeId>{n1, n3}));
+  // The same word again, as after a lost answer, is no error; an older one is.
+  BOOST_TEST((shrink.error() == KafkaError::none));
+  shrink.wanted().new_isr = {n1};
+  BOOST_TEST((shrink.error() == KafkaError::invalid_update_version));
+}
+
+BOOST_AUTO_TEST_CASE(a_word_that_does_not_fit_is_refused) {
+  Cluster cluster(10);
+  cluster.until_ready();
+  const TopicOutcome topic = cluster.create(Cluster::topic("t", {{n1, n2}}));
+  cluster.world().run_for(seconds(1));
+  const auto refused = [&](auto change) {
+    Alteration alteration(cluster, topic);
+    change(alteration.wanted());
+    return alteration.error();
+  };
+  BOOST_TEST((refused([](auto& w) {
+                w.topic_id = TopicId{1, 2};
+              }) == KafkaError::unknown_topic_id));
+  BOOST_TEST((refused([](auto& w) { w.partition = PartitionIndex{7}; }) ==
+              KafkaError::unknown_topic_or_partition));
+  BOOST_TEST((refused([](auto& w) { w.leader_epoch = LeaderEpoch{-1}; }) ==
+              KafkaError::fenced_leader_epoch));
+  BOOST_TEST(
+      (refused([](auto& w) { w.leader_epoch = LeaderEpoch{5}; }) == KafkaError::not_controller));
+  BOOST_TEST((refused([](auto& w) { w.new_isr = {n2}; }) == KafkaError::invalid_request));
+  BOOST_TEST((refused([](auto& w) { w.new_isr = {n1, n3}; }) == KafkaError::invalid_request));
+  BOOST_TEST((refused([](auto& w) {
+                w.new_isr = {n1};
+                w.partition_epoch = 9;
+              }) == KafkaError::not_controller));
+  Alteration stale(cluster, topic);
+  stale.request.epoch = BrokerEpoch{1};
+  const auto outcome = stale.ask();
+  BOOST_REQUIRE(!outcome.has_value());
+  BOOST_TEST((outcome.error().code == Errc::fenced));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::controller
