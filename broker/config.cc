@@ -129,6 +129,11 @@ std::vector<Key> server_keys() {
       millis("connections.max.idle.ms", {600'000, 100, int32_max},
              "A connection without requests is closed after it.",
              [](NodeConfig& c) -> Duration& { return c.server.connection_idle_max; }),
+      number("max.incremental.fetch.session.cache.slots", {1000, 0, 1'000'000},
+             "Of fetch sessions that are kept; who finds no room fetches without one.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.server.fetch_sessions_max = static_cast<std::size_t>(v);
+             }),
       millis("broker.heartbeat.interval.ms", {2000, 10, 60'000},
              "Between two heartbeats to the controller.",
              [](NodeConfig& c) -> Duration& { return c.server.heartbeat_interval; }),

@@ -24,11 +24,12 @@ namespace qlab::broker {
 
 // How clients are served.
 struct ServerOptions {
-  bool auto_create_topics = false;                                // auto.create.topics.enable
-  std::size_t message_bytes_max = 1'048'588;                      // message.max.bytes
-  std::size_t request_bytes_max = 104'857'600;                    // socket.request.max.bytes
-  std::size_t connections_max = 10'000;                           // max.connections
-  Duration connection_idle_max = std::chrono::minutes(10);        // connections.max.idle.ms
+  bool auto_create_topics = false;                          // auto.create.topics.enable
+  std::size_t message_bytes_max = 1'048'588;                // message.max.bytes
+  std::size_t request_bytes_max = 104'857'600;              // socket.request.max.bytes
+  std::size_t connections_max = 10'000;                     // max.connections
+  Duration connection_idle_max = std::chrono::minutes(10);  // connections.max.idle.ms
+  std::size_t fetch_sessions_max = 1000;  // max.incremental.fetch.session.cache.slots
   Duration heartbeat_interval = std::chrono::milliseconds(2000);  // broker.heartbeat.interval.ms
 };
 

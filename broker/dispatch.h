@@ -9,6 +9,7 @@
 #include "broker/lifecycle.h"
 #include "broker/partitions.h"
 #include "broker/producer_ids.h"
+#include "replication/fetch_sessions.h"
 
 namespace qlab::broker {
 
@@ -22,6 +23,7 @@ struct Services {
   Partitions& partitions;
   ProducerIds& producer_ids;
   const Lifecycle& lifecycle;
+  replication::FetchSessions& fetch_sessions;
   Time no_space_said_at{};  // When a full disk was logged last; the epoch: never.
 };
 

@@ -102,8 +102,13 @@ void Node::start_broker(DirectoryId directory) {
   controller::Controller& controller = plane_->controller();
   lifecycle_ = std::make_unique<Lifecycle>(home_, controller, std::move(context));
   producer_ids_ = std::make_unique<ProducerIds>(controller, *lifecycle_, config_.node);
-  services_ = std::make_unique<Services>(
-      Services{home_, config_, cluster_, controller, partitions_, *producer_ids_, *lifecycle_});
+  std::vector<runtime::Runtime*> shards;
+  for (std::size_t i = 0; i < shards_.count(); ++i) shards.push_back(&shards_.shard(i));
+  replication::SessionLimits sessions;
+  sessions.slots_max = config_.server.fetch_sessions_max;
+  fetch_sessions_ = std::make_unique<replication::FetchSessions>(std::move(shards), sessions);
+  services_ = std::make_unique<Services>(Services{home_, config_, cluster_, controller, partitions_,
+                                                  *producer_ids_, *lifecycle_, *fetch_sessions_});
   dispatch_ = std::make_unique<Dispatch>(*services_);
   server_ = std::make_unique<ConnectionServer>(
       home_, *dispatch_,
@@ -220,9 +225,11 @@ Task<void> Node::stop(bool controlled) {
   if (listener_ != nullptr) listener_->close();
   // What handlers wait for ends: the cluster's metadata, the controller's answers, the replicas.
   cluster_.close();
+  if (fetch_sessions_ != nullptr) fetch_sessions_->close();
   if (plane_ != nullptr) co_await plane_->stop();
   co_await partitions_.close();
   if (server_ != nullptr) co_await server_->stop();
+  fetch_sessions_.reset();  // No request is at work any more.
   if (lifecycle_ != nullptr) co_await lifecycle_->stop();
   co_await gate_.close();
   if (transport_started_) co_await home_.transport().stop();

@@ -81,6 +81,7 @@ class Node {
   // Of a broker:
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<ProducerIds> producer_ids_;
+  std::unique_ptr<replication::FetchSessions> fetch_sessions_;
   std::unique_ptr<Services> services_;
   std::unique_ptr<Dispatch> dispatch_;
   std::unique_ptr<ConnectionServer> server_;

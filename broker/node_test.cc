@@ -283,6 +283,58 @@ BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_hands_over_what_it_leads_first) {
   BOOST_TEST((cluster.consume(cluster.partition(other).leader_id) == Values{"a", "b"}));
 }
 
+BOOST_AUTO_TEST_CASE(a_consumer_with_a_session_names_what_is_new_and_hears_what_is_new) {
+  Cluster cluster(1, 1);
+  cluster.create_topic(one, 1);
+  wire::FetchRequest request;
+  request.session_epoch = 0;
+  request.min_bytes = 1;
+  request.max_wait_ms = 100;
+  request.topics.emplace_back().topic = topic;
+  request.topics[0].partitions.emplace_back().partition_max_bytes = 1 << 20;
+  const auto first = cluster.must(one, request, 12);
+  const std::int32_t session = first.message.session_id;
+  BOOST_REQUIRE(session > 0);
+  BOOST_TEST(first.message.topics.size() == 1u);
+
+  const auto next = [&](std::int32_t epoch) {
+    request.session_id = session;
+    request.session_epoch = epoch;
+    return cluster.must(one, request, 12);
+  };
+  request.topics.clear();
+  BOOST_TEST(next(1).message.topics.empty());
+  cluster.produce(one, "a");
+  const auto news = next(2);
+  BOOST_REQUIRE(news.message.topics.size() == 1u);
+  BOOST_TEST(!news.message.topics[0].partitions.at(0).records->empty());
+  BOOST_TEST(news.message.session_id == session);
+  BOOST_TEST((next(2).message.error_code == KafkaError::invalid_fetch_session_epoch));
+  request.session_id = session + 1;
+  BOOST_TEST((cluster.must(one, request, 12).message.error_code ==
+              KafkaError::fetch_session_id_not_found));
+}
+
+BOOST_AUTO_TEST_CASE(a_consumer_names_topics_by_their_ids) {
+  Cluster cluster(1, 1);
+  cluster.create_topic(one, 1);
+  cluster.produce(one, "a");
+  wire::MetadataRequest which;
+  which.topics.emplace().emplace_back().name = topic;
+  const TopicId id = cluster.must(one, which, 12).message.topics.at(0).topic_id;
+  wire::FetchRequest request;
+  for (const TopicId& wanted : {id, TopicId{1, 1}}) {
+    request.topics.emplace_back().topic_id = wanted;
+    request.topics.back().partitions.emplace_back().partition_max_bytes = 1 << 20;
+  }
+  const auto answer = cluster.must(one, request, 17);
+  BOOST_REQUIRE(answer.message.topics.size() == 2u);
+  BOOST_TEST((answer.message.topics[0].topic_id == id));
+  BOOST_TEST(!answer.message.topics[0].partitions.at(0).records->empty());
+  BOOST_TEST(
+      (answer.message.topics[1].partitions.at(0).error_code == KafkaError::unknown_topic_id));
+}
+
 BOOST_AUTO_TEST_CASE(a_fetch_with_nothing_to_read_waits_for_a_record_or_its_time) {
   Cluster cluster(1, 1);
   cluster.create_topic(one, 1);

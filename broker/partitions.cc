@@ -12,7 +12,6 @@ struct Partitions::Shard {
   runtime::Runtime& runtime;
   PartitionStore store;
   replication::Replicas replicas;
-  ChangeWatch watch;
 
   // Requires: the layout is started.
   Shard(std::size_t number, runtime::Runtime& world, PartitionStore logs,
@@ -20,8 +19,7 @@ struct Partitions::Shard {
       : index(number),
         runtime(world),
         store(std::move(logs)),
-        replicas(runtime, *store.layout, std::move(context)),
-        watch(runtime) {}
+        replicas(runtime, *store.layout, std::move(context)) {}
 
   bool is_home() const { return index == 0; }
   // Runs it on this shard, at once when that is where we are.
@@ -53,27 +51,6 @@ Partitions::View view_of(const replication::Replicas::Entry& entry) {
 }
 
 }  // namespace
-
-FetchWait::FetchWait(Partitions& partitions)
-    : partitions_(partitions),
-      number_(++partitions.last_wait_),
-      changed_(partitions.world_.shard(0)) {
-  partitions_.waits_.emplace(number_, this);
-}
-
-FetchWait::~FetchWait() {
-  partitions_.waits_.erase(number_);
-}
-
-void FetchWait::notify() {
-  is_changed_ = true;
-  changed_.notify_all();
-}
-
-Task<void> FetchWait::wait_until(Time due) {
-  if (!is_changed_ && !partitions_.closing_) co_await changed_.wait_until(due);
-  is_changed_ = false;
-}
 
 Partitions::Partitions(runtime::Shards& shards, const NodeConfig& config,
                        replication::ProposeIsr propose_isr, std::function<void(Error)> on_fatal)
@@ -137,7 +114,7 @@ Task<void> Partitions::settled() {
 }
 
 Partitions::Shard& Partitions::shard_of(const PartitionKey& key) {
-  return *shards_[replication::shard_of(key.topic_id, key.partition, shards_.size())];
+  return *shards_[shard_index(key)];
 }
 
 Partitions::ReplicaPtr Partitions::find(Shard& shard, const PartitionKey& key) {
@@ -150,24 +127,6 @@ runtime::Runtime& Partitions::runtime_of(Shard& shard) {
 
 bool Partitions::is_home(const Shard& shard) {
   return shard.is_home();
-}
-
-void Partitions::watch(const PartitionKey& key, const std::shared_ptr<FetchWait>& wait, Time due) {
-  if (wait->wake_ == nullptr) {
-    // Called on any shard; what belongs to the home shard is touched there only.
-    wait->wake_ = std::make_shared<ChangeWatch::Wake>(
-        [executor = world_.shard(0).executor(), waiting = std::weak_ptr<FetchWait>(wait)] {
-          boost::asio::post(executor, [waiting] {
-            if (const auto alive = waiting.lock()) alive->notify();
-          });
-        });
-  }
-  Shard& shard = shard_of(key);
-  shard.perform([&shard, key, wake = std::weak_ptr<ChangeWatch::Wake>(wait->wake_), due] {
-    const ReplicaPtr replica = find(shard, key);
-    const auto alive = wake.lock();
-    if (replica != nullptr && alive != nullptr) shard.watch.watch(replica, alive, due);
-  });
 }
 
 Task<std::vector<Partitions::View>> Partitions::views() {
@@ -194,7 +153,6 @@ std::vector<replication::Replicas::Entry> Partitions::at_home() const {
 }
 
 Task<void> Partitions::close_shard(Shard& shard) {
-  co_await shard.watch.stop();
   co_await shard.replicas.stop();
   const Result<void> stopped = co_await shard.store.layout->stop();
   co_await shard.store.engine->stop();
@@ -206,7 +164,6 @@ Task<void> Partitions::close_shard(Shard& shard) {
 
 Task<void> Partitions::close() {
   closing_ = true;
-  for (const auto& [number, wait] : waits_) wait->notify();
   for (const auto& shard : shards_) {
     if (shard == nullptr) continue;
     co_await runtime::run_on(shard->runtime, [s = shard.get()] { return close_shard(*s); });

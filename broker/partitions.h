@@ -2,12 +2,10 @@
 // The partition replicas of a node, over all its shards, as handlers on the home shard reach them.
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "broker/change_watch.h"
 #include "broker/config.h"
 #include "metadata/publisher.h"
 #include "replication/replicas.h"
@@ -15,37 +13,13 @@
 
 namespace qlab::broker {
 
+using runtime::Task;
+
 // Which replica is meant.
 struct PartitionKey {
   std::string topic;
   TopicId topic_id;
   PartitionIndex partition;
-};
-
-class Partitions;
-
-// A wait for any of some partitions to change.
-// Thread: the home shard.
-class FetchWait {
- public:
-  // Requires: `partitions` outlives it.
-  explicit FetchWait(Partitions& partitions);
-  ~FetchWait();
-  FetchWait(const FetchWait&) = delete;
-  FetchWait& operator=(const FetchWait&) = delete;
-
-  // Returns at a change since the last call, at `due`, or at once when the node is stopping.
-  Task<void> wait_until(Time due);
-
- private:
-  friend class Partitions;
-  void notify();
-
-  Partitions& partitions_;
-  const std::uint64_t number_;
-  bool is_changed_ = false;
-  runtime::Event changed_;
-  std::shared_ptr<ChangeWatch::Wake> wake_;  // While it lives, changes are told.
 };
 
 // Thread: the home shard, unless said otherwise.
@@ -71,9 +45,9 @@ class Partitions {
   // Runs `work` on the partition's own shard, with its replica, or nullptr when there is none here.
   template <class T>
   Task<T> with_replica(PartitionKey key, std::function<Task<T>(ReplicaPtr)> work);
-
-  // Begins to tell `wait` of changes of a partition, until `due` or the end of `wait`.
-  void watch(const PartitionKey& key, const std::shared_ptr<FetchWait>& wait, Time due);
+  std::size_t shard_index(const PartitionKey& key) const {
+    return replication::shard_of(key.topic_id, key.partition, shards_.size());
+  }
 
   // What the control service tells of a replica.
   struct View {
@@ -88,7 +62,7 @@ class Partitions {
   // The replicas of the home shard, sorted by name.
   std::vector<replication::Replicas::Entry> at_home() const;
 
-  // Ends the waits, stops fetching, closes the logs. Handlers that are under way see errors.
+  // Stops fetching, closes the logs. Handlers that are under way see errors.
   Task<void> close();
   bool is_closing() const { return closing_; }
   // Requires: close() has returned, and no handler is under way.
@@ -112,11 +86,7 @@ class Partitions {
   const NodeConfig& config_;
   replication::ProposeIsr propose_isr_;
   std::function<void(Error)> on_fatal_;
-  friend class FetchWait;
-
   bool closing_ = false;
-  std::map<std::uint64_t, FetchWait*> waits_;  // All that live, by number.
-  std::uint64_t last_wait_ = 0;
   std::vector<std::unique_ptr<Shard>> shards_;
 };
 

@@ -3,11 +3,11 @@
 // that follow it here.
 //
 // One request at a time, as Kafka's replica fetcher thread: the next request's offsets acknowledge
-// what this one brought.
+// what this one brought. Requests are those of a session (KIP-227): they name the partitions whose
+// position has changed, and a partition that is idle costs nothing, here and at the leader.
 //
-// Thread: the shard it was made on.
+// Thread: the shard it was made on. Source: KIP-227, KIP-595, KIP-903.
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -20,49 +20,64 @@ namespace qlab::replication {
 
 class Fetcher {
  public:
-  // The replicas that may follow; those that do are found out anew before each request.
-  using Candidates = std::function<std::vector<std::shared_ptr<IsrReplicator>>()>;
+  using Replica = std::shared_ptr<IsrReplicator>;
 
-  // Requires: `options` outlives it.
-  Fetcher(runtime::Runtime& runtime, NodeId self, NodeId leader, const ReplicationOptions& options,
-          Candidates candidates);
+  // Requires: `context` outlives it.
+  Fetcher(runtime::Runtime& runtime, NodeId leader, const ReplicasContext& context);
+  ~Fetcher();
 
+  // No effect when it has been started.
   void start();
   // Where the leader listens; another address ends the connection to the old one.
   void set_endpoint(runtime::Endpoint endpoint);
-  // Partitions may have come or changed: look again, if nothing is under way.
+  // Fetches for this replica from here on, for as long as it follows this leader.
+  void follow(Replica replica);
+  // Something may have changed: look again, if nothing is under way.
   void wake() { woken_.notify_all(); }
   Task<void> stop();
 
+  // How often a partition was looked at to make requests, so far.
+  std::uint64_t looks() const { return looks_; }
+
  private:
-  using Replica = std::shared_ptr<IsrReplicator>;
-  struct Asked {
-    Replica replica;
-    LeaderEpoch leader_epoch;
-  };
-  using AskedMap = std::map<TopicPartition, Asked>;
+  using Id = std::pair<TopicId, PartitionIndex>;
+  struct Followed;
+  struct Batch;
 
   Task<void> run();
-  Task<Result<void>> fetch_once(AskedMap asked, wire::FetchRequest request);
-  wire::FetchRequest make_request(AskedMap& asked);
+  wire::FetchRequest make_request();
+  void ask_for_all(wire::FetchRequest& request);
+  void ask_for_changed(wire::FetchRequest& request);
+  bool add(wire::FetchRequest& request, const Id& id, Followed& followed);
+  void resume_paused();
+  Task<Result<void>> fetch_once(wire::FetchRequest request);
+  Result<void> go_on(const wire::FetchResponse& response);
+  void begin_session_anew();
   Task<Result<Bytes>> exchange(Bytes frame);
   Task<Result<Bytes>> ask(Bytes frame);
-  Task<void> take_all(AskedMap asked, wire::FetchResponse response);
-  struct Batch;
-  Task<void> take_one(std::shared_ptr<Batch> batch, Asked asked,
-                      wire::FetchResponse::Partition answer);
-  Task<Result<void>> act_on(Asked asked, wire::FetchResponse::Partition answer);
+  Task<void> take_all(wire::FetchResponse response);
+  Task<void> take_one(std::shared_ptr<Batch> batch, Id id, Replica replica,
+                      LeaderEpoch leader_epoch, wire::FetchResponse::Partition answer);
+  Task<Result<void>> act_on(Replica replica, LeaderEpoch leader_epoch,
+                            wire::FetchResponse::Partition answer);
+  void pause(const Id& id);
+  BrokerEpoch broker_epoch() const;
 
   runtime::Runtime& runtime_;
-  const NodeId self_;
   const NodeId leader_;
+  const ReplicasContext& context_;
   const ReplicationOptions& options_;
-  Candidates candidates_;
 
   runtime::Endpoint endpoint_;
   std::unique_ptr<runtime::Stream> stream_;
   std::int32_t correlation_id_ = 0;
-  std::map<TopicPartition, Time> paused_;  // After an error of its own, until then.
+  std::int32_t session_id_ = 0;     // 0: none yet.
+  std::int32_t session_epoch_ = 0;  // Of the next request; 0: it begins a session.
+  std::map<Id, Followed> followed_;
+  std::vector<Id> changed_;    // Of followed_, each once: to be looked at for the next request.
+  std::map<Id, Time> paused_;  // After an error of its own, until then.
+  std::uint64_t looks_ = 0;
+  bool started_ = false;
   bool stopped_ = false;
   runtime::Event woken_;
   runtime::Gate gate_;

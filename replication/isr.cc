@@ -17,6 +17,10 @@ void note_fetch(Follower& follower, Offset offset, Offset end, Time now) {
   follower.end_at_fetch = end;
 }
 
+void note_append(Follower& follower, Offset end, Time now) {
+  if (follower.acknowledged >= end) follower.caught_up_at = now;
+}
+
 Offset high_watermark(const Watermark& watermark, NodeId leader, const std::vector<NodeId>& isr,
                       const std::map<NodeId, Follower>& followers) {
   CHECK(std::find(isr.begin(), isr.end(), leader) != isr.end());
@@ -44,6 +48,42 @@ std::optional<std::vector<NodeId>> shrunk_isr(NodeId leader, const std::vector<N
   }
   if (remaining.size() == isr.size()) return std::nullopt;
   return remaining;
+}
+
+std::optional<NodeId> closest_replica(NodeId leader, const std::vector<NodeId>& isr,
+                                      const std::map<NodeId, Follower>& followers,
+                                      const std::vector<NodeId>& near, Offset offset) {
+  const auto is_near = [&](NodeId node) {
+    return std::find(near.begin(), near.end(), node) != near.end();
+  };
+  if (near.empty() || is_near(leader)) return std::nullopt;
+  std::optional<NodeId> best;
+  Offset most{-1};
+  for (const NodeId member : isr) {
+    const auto at = followers.find(member);
+    if (at == followers.end() || !is_near(member)) continue;
+    const Follower& follower = at->second;
+    const bool has_it = follower.acknowledged >= offset && follower.log_start <= offset;
+    if (!has_it || follower.acknowledged <= most) continue;
+    best = member;
+    most = follower.acknowledged;
+  }
+  return best;
+}
+
+std::optional<storage::EpochEnd> divergence(storage::EpochEnd known, LeaderEpoch last_epoch,
+                                            Offset offset) {
+  // It knows only later ones: it has deleted what is older, or never had it. What is common ends
+  // where the first of them begins.
+  if (known.epoch == no_leader_epoch) known.epoch = last_epoch;
+  if (known.epoch == last_epoch && known.end >= offset) return std::nullopt;
+  return known;
+}
+
+Offset common_end(storage::EpochEnd known, storage::EpochEnd leader) {
+  // Of an epoch that only one of them knows, nothing is common; its end is where the next begins.
+  const bool both_know = known.epoch == leader.epoch || known.epoch == no_leader_epoch;
+  return both_know ? std::min(known.end, leader.end) : known.end;
 }
 
 }  // namespace qlab::replication

@@ -63,6 +63,7 @@ Task<Result<storage::AppendResult>> IsrReplicator::append_once(Bytes batches, Ac
     co_return **duplicate;
   }
   epoch = state_.leader_epoch;
+  for (auto& [node, follower] : followers_) note_append(follower, log_->end(), runtime_.now());
   const auto appended = co_await log_->append_as_leader(std::move(batches), epoch);
   if (!appended) {
     if (appended.error().code == Errc::io) fail_for_good(appended.error());
@@ -114,7 +115,7 @@ Task<Result<void>> IsrReplicator::wait_stored(LeaderEpoch epoch, Offset end, Ack
   co_return Result<void>{};
 }
 
-Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {
+Result<void> IsrReplicator::check_epoch(LeaderEpoch current) const {
   if (closed_) return fail(Errc::not_leader, "partition {} is closed here", partition_.name());
   if (current != no_leader_epoch && current < state_.leader_epoch) {
     return fail(Errc::fenced, "partition {} has leader epoch {}, not {}", partition_.name(),
@@ -124,6 +125,11 @@ Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {
     return fail(Errc::unknown_epoch, "partition {} has leader epoch {} here, {} is not known yet",
                 partition_.name(), state_.leader_epoch, current);
   }
+  return {};
+}
+
+Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {
+  TRY_VOID(check_epoch(current));
   if (!is_leader()) {
     return fail(Errc::not_leader, "partition {} is led by broker {}", partition_.name(),
                 state_.leader);
@@ -131,16 +137,21 @@ Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {
   return {};
 }
 
-Task<Result<FetchOutcome>> IsrReplicator::fetch_as_consumer(Offset offset, LeaderEpoch current,
+Task<Result<FetchOutcome>> IsrReplicator::fetch_as_consumer(ConsumerFetch fetch,
                                                             std::size_t bytes_max) {
   const auto visit = co_await reads_.visit();
-  CO_TRY_VOID(check_leader(current));
+  const Offset offset = fetch.offset;
+  CO_TRY_VOID(fetch.takes_followers ? check_epoch(fetch.current) : check_leader(fetch.current));
   if (offset < log_->start() || offset > log_->end()) {
     co_return fail(Errc::out_of_range, "partition {} has offsets [{}, {}]; {} was asked for",
                    partition_.name(), log_->start(), log_->end(), offset);
   }
   FetchOutcome outcome;
-  if (offset < watermark_) {
+  if (is_leader() && fetch.takes_followers) {
+    outcome.preferred_replica =
+        closest_replica(context_.self, state_.isr, followers_, fetch.near, offset);
+  }
+  if (offset < watermark_ && bytes_max > 0 && !outcome.preferred_replica) {
     CO_TRY(storage::ReadResult read, co_await log_->read(offset, watermark_, bytes_max));
     outcome.batches = std::move(read.batches);
   }
@@ -161,24 +172,28 @@ Task<Result<FetchOutcome>> IsrReplicator::fetch_as_replica(ReplicaFetch fetch, L
   outcome.high_watermark = watermark_;
   outcome.log_start = log_->start();
   if (fetch.offset >= log_->start() && fetch.last_fetched_epoch != no_leader_epoch) {
-    const storage::EpochEnd ours = log_->end_of_epoch(fetch.last_fetched_epoch);
-    if (ours.epoch != fetch.last_fetched_epoch || ours.end < fetch.offset) {
-      outcome.diverging = ours;
-      co_return outcome;
-    }
+    outcome.diverging = divergence(log_->end_of_epoch(fetch.last_fetched_epoch),
+                                   fetch.last_fetched_epoch, fetch.offset);
+    if (outcome.diverging) co_return outcome;
   }
   if (fetch.offset < log_->start() || fetch.offset > log_->end()) {
     outcome.is_out_of_range = true;
     co_return outcome;
   }
   const LeaderEpoch epoch = state_.leader_epoch;
-  note_fetch(followers_[fetch.replica], fetch.offset, log_->end(), runtime_.now());
-  if (std::exchange(followers_[fetch.replica].log_start, fetch.log_start) != fetch.log_start) {
+  Follower& follower = followers_[fetch.replica];
+  if (fetch.broker_epoch < follower.broker_epoch) {
+    co_return fail(Errc::fenced, "broker {} was registered with epoch {} since {}", fetch.replica,
+                   follower.broker_epoch, fetch.broker_epoch);
+  }
+  follower.broker_epoch = fetch.broker_epoch;
+  note_fetch(follower, fetch.offset, log_->end(), runtime_.now());
+  if (std::exchange(follower.log_start, fetch.log_start) != fetch.log_start) {
     changed_.notify_all();  // Somebody may wait for the low watermark.
   }
-  maybe_expand(fetch.replica, fetch.offset);
+  maybe_expand(fetch.replica);
   advance_watermark();
-  if (fetch.offset < log_->end()) {
+  if (fetch.offset < log_->end() && bytes_max > 0) {
     CO_TRY(storage::ReadResult read, co_await log_->read(fetch.offset, log_->end(), bytes_max));
     outcome.batches = std::move(read.batches);
     if (state_.leader_epoch != epoch)
@@ -257,13 +272,24 @@ void IsrReplicator::advance_watermark() {
   changed_.notify_all();
 }
 
-void IsrReplicator::maybe_expand(NodeId replica, Offset offset) {
+void IsrReplicator::maybe_expand(NodeId replica) {
   if (contains(state_.isr, replica) || pending_isr_ || runtime_.now() < expand_not_before_) return;
+  const Follower& follower = followers_.at(replica);
+  const Offset offset = follower.acknowledged;
   // It must have all that is committed, and all that was there when this leader began (KAFKA-6361).
   if (offset < watermark_ || offset < epoch_start_) return;
+  if (context_.may_join && !context_.may_join(replica, follower.broker_epoch)) return;
   std::vector<NodeId> isr = state_.isr;
   isr.push_back(replica);
   propose(std::move(isr));
+}
+
+void IsrReplicator::reconsider() {
+  if (!is_leader() || pending_isr_ || state_.isr.size() == state_.replicas.size()) return;
+  for (const auto& [replica, follower] : followers_) {
+    // Who lacks something is to fetch it first.
+    if (follower.acknowledged >= log_->end()) maybe_expand(replica);
+  }
 }
 
 void IsrReplicator::check_lag() {
@@ -276,8 +302,13 @@ void IsrReplicator::check_lag() {
 void IsrReplicator::propose(std::vector<NodeId> isr) {
   if (gate_.is_closed()) return;
   pending_isr_ = isr;
-  IsrProposal proposal{state_.topic_id, partition_.partition, state_.leader_epoch,
-                       state_.partition_epoch, std::move(isr)};
+  IsrProposal proposal{state_.topic_id,        partition_.partition, state_.leader_epoch,
+                       state_.partition_epoch, std::move(isr),       {}};
+  for (const NodeId member : proposal.isr) {
+    const auto follower = followers_.find(member);
+    proposal.isr_epochs.push_back(follower == followers_.end() ? BrokerEpoch{-1}
+                                                               : follower->second.broker_epoch);
+  }
   gate_.start([this, proposal = std::move(proposal)] { return run_proposal(proposal); });
 }
 
@@ -295,6 +326,7 @@ Task<void> IsrReplicator::run_proposal(IsrProposal proposal) {
       pending_isr_.reset();
       advance_watermark();
       changed_.notify_all();
+      reconsider();
       co_return;
     }
     // Refused for certain: it was not done. Otherwise it may have been, so the proposed members
@@ -303,6 +335,9 @@ Task<void> IsrReplicator::run_proposal(IsrProposal proposal) {
       pending_isr_.reset();
       expand_not_before_ = runtime_.now() + expand_backoff;
       advance_watermark();
+      // Who has nothing new to fetch says nothing more.
+      co_await runtime::sleep_until(runtime_, expand_not_before_);
+      reconsider();
       co_return;
     }
     if (answer.error().code == Errc::fenced) co_return;

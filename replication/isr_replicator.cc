@@ -84,6 +84,7 @@ Task<Result<void>> IsrReplicator::apply(PartitionState state) {
   if (new_epoch && !is_leader()) followers_.clear();
   advance_watermark();
   changed_.notify_all();
+  reconsider();
   co_return Result<void>{};
 }
 
@@ -144,6 +145,16 @@ Task<Result<void>> IsrReplicator::take(LeaderEpoch leader_epoch, Answer answer) 
   }
   changed_.notify_all();
   co_return Result<void>{};
+}
+
+bool IsrReplicator::take_watermark(LeaderEpoch leader_epoch, Offset watermark, Offset log_start) {
+  if (log_start > log_->start() || stored_end() < log_->end()) return false;
+  const bool is_current = !closed_ && !is_leader() && state_.leader_epoch == leader_epoch;
+  const Offset next = std::max(watermark_, std::min(watermark, log_->end()));
+  if (!is_current || next == watermark_) return true;
+  watermark_ = next;
+  changed_.notify_all();
+  return true;
 }
 
 // Requires: the caller is alone at writes_.
@@ -216,17 +227,14 @@ Task<void> IsrReplicator::stored_up_to(Offset end) {
 Task<Result<void>> IsrReplicator::truncate(LeaderEpoch leader_epoch, storage::EpochEnd diverging) {
   const auto alone = co_await writes_.enter_alone();
   if (closed_ || is_leader() || state_.leader_epoch != leader_epoch) co_return Result<void>{};
-  // Our own end of the leader's epoch, or of the one before it that we have, bounds what can be
-  // common.
-  const storage::EpochEnd ours = log_->end_of_epoch(diverging.epoch);
-  Offset common = ours.epoch == diverging.epoch ? std::min(ours.end, diverging.end) : ours.end;
-  if (ours.epoch == no_leader_epoch) common = log_->start();
-  common = std::max(std::min(common, log_->end()), log_->start());
+  const Offset common =
+      std::min(common_end(log_->end_of_epoch(diverging.epoch), diverging), log_->end());
   runtime_.trace().emit("truncated", {{"topic", std::string_view(partition_.topic)},
                                       {"partition", partition_.partition.value()},
                                       {"from", log_->end().value()},
                                       {"to", common.value()}});
-  CO_TRY_VOID(co_await log_->truncate_to(common));
+  if (common >= log_->start()) CO_TRY_VOID(co_await log_->truncate_to(common));
+  if (common < log_->start()) CO_TRY_VOID(co_await log_->reset_to(common));
   // Only a leader that has lost committed records makes us cut below it.
   watermark_ = std::min(watermark_, common);
   CO_TRY_VOID(co_await read_producers());

@@ -36,8 +36,7 @@ class IsrReplicator : public Replicator {
 
   Task<Result<void>> apply(PartitionState state) override;
   Task<Result<storage::AppendResult>> append(Bytes batches, Acks acks, Time deadline) override;
-  Task<Result<FetchOutcome>> fetch_as_consumer(Offset offset, LeaderEpoch current,
-                                               std::size_t bytes_max) override;
+  Task<Result<FetchOutcome>> fetch_as_consumer(ConsumerFetch fetch, std::size_t bytes_max) override;
   Task<Result<FetchOutcome>> fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
                                               std::size_t bytes_max) override;
   Task<Result<Offset>> delete_records(Offset before, Time deadline) override;
@@ -46,7 +45,7 @@ class IsrReplicator : public Replicator {
   bool is_watermark_known() const override { return !is_leader() || watermark_ >= epoch_start_; }
   const PartitionState& state() const override { return state_; }
   bool is_leader() const override { return state_.leader == context_.self && !closed_; }
-  runtime::Event& changed() override { return changed_; }
+  Changes& changed() override { return changed_; }
   Task<Result<void>> close() override;
   // Closes and deletes the log: the topic is gone.
   Task<Result<void>> remove();
@@ -57,6 +56,7 @@ class IsrReplicator : public Replicator {
     LeaderEpoch last_epoch;  // Of the record before it.
     LeaderEpoch leader_epoch;
     Offset log_start;
+    bool operator==(const Position&) const = default;
   };
   std::optional<Position> position(NodeId leader) const;
 
@@ -69,7 +69,10 @@ class IsrReplicator : public Replicator {
   // Returns once the batches are stored as durability demands. Errors: of the log; corrupt, for
   // batches that fail their check, or leave a gap where nothing was compacted.
   Task<Result<void>> take(LeaderEpoch leader_epoch, Answer answer);
-  // Cuts off what the leader does not have (KIP-595).
+  // The same for an answer without batches, at once; false, and nothing done, when there is more to
+  // do than to take the watermark.
+  bool take_watermark(LeaderEpoch leader_epoch, Offset watermark, Offset log_start);
+  // Cuts off what the leader does not have (KIP-595); where that is below our start, all goes.
   Task<Result<void>> truncate(LeaderEpoch leader_epoch, storage::EpochEnd diverging);
   // The leader's log begins after our end: begins anew there.
   Task<Result<void>> begin_anew(LeaderEpoch leader_epoch, Offset leader_start);
@@ -79,6 +82,9 @@ class IsrReplicator : public Replicator {
 
   // Asks to take followers that lag out of the ISR. Called every now and then.
   void check_lag();
+  // Asks to take followers into the ISR that have everything, though they fetch nothing. Called
+  // when they may have become eligible.
+  void reconsider();
 
   const TopicPartition& partition() const { return partition_; }
 
@@ -89,6 +95,7 @@ class IsrReplicator : public Replicator {
   Task<Result<void>> read_producers();
   Task<Result<storage::AppendResult>> append_once(Bytes batches, Acks acks, LeaderEpoch& epoch);
   Task<Result<void>> wait_stored(LeaderEpoch epoch, Offset end, Acks acks, Time deadline);
+  Result<void> check_epoch(LeaderEpoch current) const;
   Result<void> check_leader(LeaderEpoch current) const;
   Error refusal(Error error) const;
   void become_leader();
@@ -102,7 +109,7 @@ class IsrReplicator : public Replicator {
   std::size_t min_insync() const;
   std::vector<NodeId> maximal_isr() const;
 
-  void maybe_expand(NodeId replica, Offset offset);
+  void maybe_expand(NodeId replica);
   void propose(std::vector<NodeId> isr);
   Task<void> run_proposal(IsrProposal proposal);
   Task<void> sync_loop();
@@ -128,7 +135,7 @@ class IsrReplicator : public Replicator {
 
   storage::Turnstile writes_;
   storage::Turnstile reads_;  // Fetches visit; closing is alone.
-  runtime::Event changed_;
+  Changes changed_;
   runtime::Event dirty_;  // Something waits for a sync.
   runtime::Gate gate_;
 };

@@ -88,6 +88,97 @@ BOOST_AUTO_TEST_CASE(only_a_follower_that_lags_for_too_long_leaves) {
   BOOST_TEST((*shrunk(milliseconds(1001)) == std::vector<NodeId>{one, two}));
 }
 
+BOOST_AUTO_TEST_CASE(who_had_everything_had_it_until_the_log_went_on) {
+  Follower follower = acknowledged(8);
+  note_append(follower, Offset{8}, start + milliseconds(900));
+  BOOST_TEST((follower.caught_up_at == start + milliseconds(900)));
+  note_append(follower, Offset{9}, start + milliseconds(950));
+  BOOST_TEST((follower.caught_up_at == start + milliseconds(900)));
+}
+
+BOOST_AUTO_TEST_CASE(a_consumer_reads_from_the_nearest_replica_in_sync_that_has_its_offset) {
+  std::map<NodeId, Follower> followers{{two, acknowledged(7)}, {three, acknowledged(9)}};
+  for (auto& [node, follower] : followers) follower.log_start = Offset{2};
+  const auto closest = [&](std::vector<NodeId> isr, std::vector<NodeId> near, std::int64_t offset) {
+    return closest_replica(one, isr, followers, near, Offset{offset}).value_or(no_node).value();
+  };
+  const std::vector<NodeId> all{one, two, three};
+  BOOST_TEST(closest(all, {two}, 5) == 2);
+  BOOST_TEST(closest(all, {two, three}, 5) == 3, "the one that has most");
+  BOOST_TEST(closest({one, two}, {two, three}, 5) == 2, "three is not in sync");
+  BOOST_TEST(closest(all, {two}, 8) == -1, "two does not have it yet");
+  BOOST_TEST(closest(all, {two}, 1) == -1, "two has it no more");
+  BOOST_TEST(closest(all, {one, two}, 5) == -1, "the leader is as near");
+  BOOST_TEST(closest(all, {}, 5) == -1);
+}
+
+// A log as the epochs of its records; what lies before `begin` was deleted.
+struct Epochs {
+  std::size_t begin = 0;
+  std::vector<std::int32_t> of;  // By offset.
+
+  Offset end() const { return Offset{static_cast<std::int64_t>(of.size())}; }
+  LeaderEpoch last() const { return LeaderEpoch{of.empty() ? -1 : of.back()}; }
+  // As storage::EpochCache: it knows the epochs from that of `begin` on.
+  storage::EpochEnd end_of(LeaderEpoch epoch) const {
+    storage::EpochEnd found{no_leader_epoch, end()};
+    bool is_known = false;
+    for (std::size_t at = std::min(begin, of.size() - (of.empty() ? 0 : 1)); at < of.size(); ++at) {
+      if (of[at] <= epoch.value()) {
+        found = {LeaderEpoch{of[at]}, end()};
+        is_known = true;
+        continue;
+      }
+      found.end = Offset{static_cast<std::int64_t>(at)};
+      break;
+    }
+    if (!is_known) found.epoch = no_leader_epoch;
+    return found;
+  }
+};
+
+BOOST_AUTO_TEST_CASE(a_follower_goes_back_to_what_it_has_in_common_with_its_leader) {
+  Prng prng(3);
+  for (int round = 0; round < 20'000; ++round) {
+    // Both go on from a common past with epochs of their own: no epoch has two writers.
+    Epochs leader;
+    Epochs follower;
+    std::int32_t epoch = 0;
+    const auto grow = [&](Epochs& log, std::int64_t most) {
+      for (std::int64_t left = prng.between(0, most); left > 0; --left) {
+        if (prng.chance(0.4)) ++epoch;
+        log.of.push_back(epoch);
+      }
+    };
+    grow(leader, 8);
+    follower = leader;
+    const auto common = static_cast<std::int64_t>(leader.of.size());
+    for (int turn = 0; turn < 2; ++turn) {
+      ++epoch;
+      // The one that leads an epoch writes all of it.
+      grow(prng.chance(0.5) ? leader : follower, 4);
+    }
+    ++epoch;
+    grow(leader, 3);
+    if (!leader.of.empty() && prng.chance(0.3)) {
+      leader.begin = prng.below(static_cast<std::uint64_t>(common) + 1);
+    }
+    int asked = 0;
+    while (follower.last() != no_leader_epoch) {
+      const auto cut = divergence(leader.end_of(follower.last()), follower.last(), follower.end());
+      if (!cut) break;
+      const Offset to = common_end(follower.end_of(cut->epoch), *cut);
+      BOOST_REQUIRE(to < follower.end());
+      follower.of.resize(static_cast<std::size_t>(to.value()));
+      BOOST_REQUIRE(++asked <= 8);
+    }
+    const bool is_prefix = follower.of.size() <= leader.of.size() &&
+                           std::equal(follower.of.begin(), follower.of.end(), leader.of.begin());
+    BOOST_TEST_REQUIRE(is_prefix, "round " << round);
+    BOOST_TEST_REQUIRE(follower.end().value() >= common, "round " << round);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -74,6 +74,9 @@ class Replicas::Impl {
         gate_(runtime),
         stopping_(runtime),
         cleaning_(runtime) {
+    context_.may_join = [this](NodeId broker, BrokerEpoch epoch) {
+      return may_join(broker, epoch);
+    };
     gate_.start([this] { return follow_metadata(); });
     gate_.start([this] { return watch_lag(); });
     cleaning_.start([this] { return clean_all(); });
@@ -103,13 +106,19 @@ class Replicas::Impl {
   }
   std::size_t size() const { return table_.size(); }
 
+  std::uint64_t fetch_looks() const {
+    std::uint64_t looks = 0;
+    for (const auto& [leader, fetcher] : fetchers_) looks += fetcher->looks();
+    return looks;
+  }
+
   Task<void> stop() {
     stopped_ = true;
     changed_.notify_all();
     stopping_.notify_all();
     co_await gate_.close();
     for (auto& [leader, fetcher] : fetchers_) {
-      if (fetcher != nullptr) co_await fetcher->stop();
+      co_await fetcher->stop();
     }
     std::vector<Replica> open = replicas();
     for (auto& [partition, replica] : opened_) {
@@ -184,6 +193,7 @@ class Replicas::Impl {
 
   // Removals first: a topic may have been deleted and made anew under the same name.
   Task<void> act_on(Change change) {
+    image_ = change.image;
     for (const TopicId& id : change.delta->topics) {
       if (change.image->topic(id) == nullptr) co_await drop(id);
     }
@@ -196,6 +206,28 @@ class Replicas::Impl {
     }
     if (change.delta->broker_configs) co_await follow_all(change.image);
     direct_fetchers(*change.image);
+    if (!change.delta->brokers.empty()) co_await reconsider_all();
+  }
+
+  // Brokers have come or gone: others may come into ISRs.
+  Task<void> reconsider_all() {
+    ReplicaTable::Walk walk(table_);
+    for (auto some = walk.next(replicas_at_once); !some.empty() && !stopped_;) {
+      for (const Replica& replica : some) replica->reconsider();
+      co_await runtime::yield(runtime_);
+      some = walk.next(replicas_at_once);
+    }
+  }
+
+  bool may_join(NodeId broker, BrokerEpoch epoch) const {
+    const metadata::Broker* known = image_ == nullptr ? nullptr : image_->broker(broker);
+    return known != nullptr && known->is_active() && (epoch.value() == -1 || epoch == known->epoch);
+  }
+
+  Fetcher& fetcher_from(NodeId leader) {
+    auto& fetcher = fetchers_[leader];
+    if (fetcher == nullptr) fetcher = std::make_unique<Fetcher>(runtime_, leader, context_);
+    return *fetcher;
   }
 
   std::vector<Replica> replicas() const { return ReplicaTable::Walk(table_).next(table_.size()); }
@@ -310,7 +342,7 @@ class Replicas::Impl {
       ++told_.replicas;
       const bool leads = replica->state().leader == context_.self;
       if (leads && replica->state().leader_epoch != before) tell_of_leader(*replica);
-      if (leader != no_node && leader != context_.self) fetchers_.try_emplace(leader);
+      if (leader != no_node && leader != context_.self) fetcher_from(leader).follow(replica);
       co_await take_turns();
       if (stopped_) co_return;
     }
@@ -345,13 +377,9 @@ class Replicas::Impl {
 
   void direct_fetchers(const metadata::Image& image) {
     for (auto& [leader, fetcher] : fetchers_) {
-      if (fetcher == nullptr) {
-        fetcher = std::make_unique<Fetcher>(runtime_, context_.self, leader, context_.options,
-                                            [this] { return replicas(); });
-        fetcher->start();
-      }
       const metadata::Broker* broker = image.broker(leader);
       if (broker != nullptr) fetcher->set_endpoint({broker->host, broker->port});
+      fetcher->start();
       fetcher->wake();
     }
   }
@@ -399,10 +427,11 @@ class Replicas::Impl {
 
   runtime::Runtime& runtime_;
   storage::Layout& layout_;
-  const ReplicasContext context_;
+  ReplicasContext context_;
 
+  metadata::ImagePtr image_;  // The one acted on last, or nullptr.
   ReplicaTable table_;
-  // By leader, kept for as long as we live; null until a change is acted on as a whole.
+  // By leader, kept for as long as we live; started when a change was acted on as a whole.
   std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;
   std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
   bool busy_ = false;
@@ -440,6 +469,10 @@ std::size_t Replicas::size() const {
 
 std::vector<Replicas::Entry> Replicas::all() const {
   return impl_->all();
+}
+
+std::uint64_t Replicas::fetch_looks() const {
+  return impl_->fetch_looks();
 }
 
 Task<void> Replicas::stop() {

@@ -25,6 +25,9 @@ struct IsrProposal {
   LeaderEpoch leader_epoch;
   std::int32_t partition_epoch = 0;
   std::vector<NodeId> isr;
+  // One per member: of the incarnation whose fetches the leader counts, -1 where it knows none and
+  // for itself (KIP-903).
+  std::vector<BrokerEpoch> isr_epochs;
 };
 struct IsrAnswer {
   std::int32_t partition_epoch = 0;
@@ -40,7 +43,13 @@ struct ReplicasContext {
   ReplicationOptions options;
   ProposeIsr propose_isr;  // Callable on this shard.
   std::function<void(Error)>
-      on_fatal;           // A log cannot go on (failed sync, corrupt middle); called on this shard.
+      on_fatal;  // A log cannot go on (failed sync, corrupt middle); called on this shard.
+  // This broker's epoch, -1 before it is registered: it fetches once it is. Nothing: no epochs are
+  // told. Callable on this shard.
+  std::function<BrokerEpoch()> broker_epoch = {};
+  // Whether a broker of that epoch (-1: any) may come into an ISR, as far as the metadata says that
+  // was handed in. Set by Replicas.
+  std::function<bool(NodeId, BrokerEpoch)> may_join = {};
   std::size_t shard = 0;  // Of shard_count: it owns the partitions that shard_of() gives it.
   std::size_t shard_count = 1;
 };
@@ -71,6 +80,9 @@ class Replicas {
     std::shared_ptr<Replicator> replica;
   };
   std::vector<Entry> all() const;  // Sorted by name.
+
+  // How often its fetchers looked at a partition to make their requests, so far.
+  std::uint64_t fetch_looks() const;
 
   // Stops fetching, syncs and closes all logs.
   Task<void> stop();

@@ -168,6 +168,51 @@ BOOST_AUTO_TEST_CASE(what_is_not_durable_yet_is_not_acknowledged_to_the_next_lea
   BOOST_TEST(cluster.converge(seconds(10)).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(idle_partitions_cost_fetches_nothing) {
+  constexpr std::int32_t idle = 400;
+  TestCluster cluster(9, quick(), idle + 1);
+  cluster.world().run_for(seconds(1));
+  const auto before = cluster.looks(one);
+  const auto before_two = cluster.looks(two);
+  BOOST_TEST(before.answering >= 2u * idle);
+  BOOST_TEST(before_two.asking >= idle);
+  cluster.world().run_for(seconds(10));
+  BOOST_TEST(cluster.looks(one).answering == before.answering);
+  BOOST_TEST(cluster.looks(two).asking == before_two.asking);
+
+  constexpr std::uint64_t records = 20;
+  for (std::uint64_t i = 0; i < records; ++i) BOOST_REQUIRE(cluster.produce("a", Acks::all));
+  // A record is a few changes of the log end, the watermark and each follower's position.
+  BOOST_TEST(cluster.looks(one).answering - before.answering <= 16 * records);
+  BOOST_TEST(cluster.looks(two).asking - before_two.asking <= 8 * records);
+}
+
+BOOST_AUTO_TEST_CASE(a_follower_of_an_idle_partition_stays_in_sync_when_it_is_written_again) {
+  ReplicationOptions options = quick();
+  TestCluster cluster(11, options);
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("a", Acks::all));
+  cluster.world().run_for(options.lag_max * 20);
+  // From here on no follower gets anything, and the leader looks at who lags.
+  for (NodeId follower : {two, three}) {
+    cluster.world().fabric().block(one, follower);
+    cluster.world().fabric().break_between(one, follower);
+  }
+  BOOST_TEST(cluster.produce("b", Acks::leader));
+  cluster.world().run_for(options.lag_max * 3 / 4);
+  BOOST_TEST(cluster.isr().size() == 3u);
+  cluster.world().run_for(options.lag_max * 2);
+  BOOST_TEST(cluster.isr().size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_follower_whose_session_is_lost_begins_another) {
+  TestCluster cluster(12, quick());
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("a", Acks::all));
+  cluster.forget_sessions(one);
+  BOOST_TEST(cluster.produce("b", Acks::all));
+}
+
 // The leader is the only one in sync, loses what the disk did not keep, and leads again. Returns
 // where the logs then end.
 std::int64_t cut_by_a_crash_of_the_leader(std::uint64_t seed) {

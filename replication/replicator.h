@@ -13,12 +13,11 @@
 #include <vector>
 
 #include "common/ids.h"
+#include "replication/changes.h"
 #include "runtime/async.h"
 #include "storage/log.h"
 
 namespace qlab::replication {
-
-using runtime::Task;
 
 // What the cluster has decided about a partition, as far as its replicas need it (from the metadata
 // image).
@@ -44,6 +43,13 @@ struct ReplicaFetch {  // A follower's fetch, which is also its acknowledgement 
   Offset log_start;
 };
 
+struct ConsumerFetch {
+  Offset offset;
+  LeaderEpoch current = no_leader_epoch;  // The leader epoch it knows; -1: not told.
+  bool takes_followers = false;           // Any replica may answer (KIP-392).
+  std::vector<NodeId> near = {};  // Brokers that it would rather read from; empty: the leader.
+};
+
 struct FetchOutcome {
   Bytes batches;
   Offset high_watermark;
@@ -52,6 +58,8 @@ struct FetchOutcome {
   // The follower asked for an offset outside the log, and begins anew where that begins; no
   // batches.
   bool is_out_of_range = false;
+  // The consumer is to read from this one; no batches (KIP-392).
+  std::optional<NodeId> preferred_replica;
 };
 
 class Replicator {
@@ -68,13 +76,16 @@ class Replicator {
   // it may be yet); out_of_sequence, stale_producer; no_space; io.
   virtual Task<Result<storage::AppendResult>> append(Bytes batches, Acks acks, Time deadline) = 0;
 
-  // What a consumer may see from `offset`: below the high watermark.
-  // Errors: not_leader; fenced / unknown_epoch when `current` (-1: not told) differs from ours;
+  // What a consumer may see from its offset: below the high watermark, as far as that is known
+  // here. Of 0 bytes, no batches.
+  // Errors: not_leader; fenced / unknown_epoch when the epoch it knows differs from ours;
   // out_of_range; corrupt.
-  virtual Task<Result<FetchOutcome>> fetch_as_consumer(Offset offset, LeaderEpoch current,
+  virtual Task<Result<FetchOutcome>> fetch_as_consumer(ConsumerFetch fetch,
                                                        std::size_t bytes_max) = 0;
-  // What a follower needs; counts as its acknowledgement. Errors: as above, but for out_of_range,
-  // which the outcome tells together with the log start; not_found when it is no replica.
+  // What a follower needs; counts as its acknowledgement. It need not be repeated while nothing
+  // changes: a follower that has everything stays caught up. Errors: as above, but for
+  // out_of_range, which the outcome tells together with the log start; not_found when it is no
+  // replica.
   virtual Task<Result<FetchOutcome>> fetch_as_replica(ReplicaFetch fetch, LeaderEpoch current,
                                                       std::size_t bytes_max) = 0;
 
@@ -91,9 +102,9 @@ class Replicator {
   virtual bool is_watermark_known() const = 0;
   virtual const PartitionState& state() const = 0;
   virtual bool is_leader() const = 0;
-  // Notified when the log end or the high watermark moves, or the state changes: a long poll waits
-  // here.
-  virtual runtime::Event& changed() = 0;
+  // Notified when the log start, its end or the high watermark moves, or the state changes: a long
+  // poll waits here.
+  virtual Changes& changed() = 0;
   virtual Task<Result<void>> close() = 0;
 };
 

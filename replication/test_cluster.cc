@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "replication/fetch_reader.h"
+#include "replication/fetch_sessions.h"
 #include "runtime/network.h"
 #include "runtime/stream_io.h"
 #include "wire/kafka/fetch.h"
@@ -27,6 +29,7 @@ struct TestCluster::Program {
                 },
                 [](Error error) { CHECK_MSG(false, error.message()); }},
         replicas(world, *layout, context),
+        sessions({&world}, {}),
         gate(world) {
     gate.start([this] { return listen(); });
   }
@@ -61,46 +64,76 @@ struct TestCluster::Program {
     }
   }
 
+  // As the broker's handler of Fetch, in the plainest form.
   Task<Bytes> answer(wire::RequestHeader header, wire::FetchRequest request) {
-    const auto& asked = request.topics.at(0).partitions.at(0);
-    wire::FetchResponse::Partition partition;
-    partition.partition_index = asked.partition;
-    FetchOutcome outcome;
-    const auto replica = replicas.find(TestCluster::topic_id, asked.partition);
-    if (replica == nullptr) {
-      partition.error_code = wire::KafkaError::unknown_topic_or_partition;
-    } else {
-      const ReplicaFetch fetch{request.replica_id, BrokerEpoch{-1}, asked.fetch_offset,
-                               asked.last_fetched_epoch, asked.log_start_offset};
-      const Time due = runtime.now() + std::chrono::milliseconds(request.max_wait_ms);
-      while (true) {
-        auto fetched =
-            co_await replica->fetch_as_replica(fetch, asked.current_leader_epoch, 1u << 20);
-        if (!fetched) {
-          partition.error_code = wire::kafka_error_of(fetched.error().code);
-          break;
-        }
-        outcome = std::move(*fetched);
-        if (!outcome.batches.empty() || outcome.diverging || outcome.is_out_of_range) break;
-        const bool woken = co_await replica->changed().wait_until(due);
-        if (!woken) break;
-      }
-    }
-    if (outcome.is_out_of_range) partition.error_code = wire::KafkaError::offset_out_of_range;
-    partition.high_watermark = outcome.high_watermark;
-    partition.log_start_offset = outcome.log_start;
-    partition.records = outcome.batches;
-    if (outcome.diverging)
-      partition.diverging_epoch = {outcome.diverging->epoch, outcome.diverging->end};
     wire::FetchResponse response;
-    response.topics.emplace_back();
-    response.topics[0].topic = TestCluster::topic;
-    response.topics[0].partitions.push_back(partition);
+    std::optional<FetchReader> reader;
+    if (std::exchange(forgets, false)) request.session_id = -1;
+    const auto use = sessions.begin(request, true, runtime.now());
+    if (!use) response.error_code = use.error();
+    if (use) {
+      FetchLimits limits{1u << 20, 1,
+                         runtime.now() + std::chrono::milliseconds(request.max_wait_ms)};
+      FetchSession& session = *use->session;
+      reader.emplace(
+          runtime, session, limits,
+          [this, &session, &request](FetchSession::Slot slot, std::size_t bytes_max, bool listens) {
+            return look(session, request, slot, bytes_max, listens);
+          },
+          use->is_full, use->id != 0);
+      co_await reader->read([] { return false; });
+      response.session_id = use->id;
+      fill(*use, *reader, response);
+    }
     BytesWriter frame;
     const auto encoded =
         wire::encode_response_frame(frame, header.api_version, header.correlation_id, response);
     CHECK(encoded.has_value());
+    if (use) {
+      reader->mark_unsettled();
+      sessions.end(*use);
+    }
     co_return frame.take();
+  }
+
+  Task<Result<FetchOutcome>> look(FetchSession& session, const wire::FetchRequest& request,
+                                  FetchSession::Slot slot, std::size_t bytes_max, bool listens) {
+    ++looks;
+    const FetchSession::Entry entry = session.at(slot);
+    const auto replica = replicas.find(entry.topic->id, entry.wanted.partition);
+    if (replica == nullptr) co_return fail(Errc::not_found, "there is no such partition");
+    if (listens) session.feed().part(slot, 0).look(slot, *replica);
+    const ReplicaFetch fetch{reader_of(request), request.replica_state.replica_epoch,
+                             entry.wanted.fetch_offset, entry.wanted.last_fetched_epoch,
+                             entry.wanted.log_start_offset};
+    co_return co_await replica->fetch_as_replica(fetch, entry.wanted.current_leader_epoch,
+                                                 bytes_max);
+  }
+
+  static void fill(const FetchSessions::Use& use, FetchReader& reader,
+                   wire::FetchResponse& response) {
+    for (auto& [slot, found] : reader.found()) {
+      FetchSession::Entry& entry = use.session->at(slot);
+      wire::FetchResponse::Partition partition;
+      partition.partition_index = entry.wanted.partition;
+      partition.records = ByteView{};
+      if (!found.outcome) {
+        partition.error_code = wire::kafka_error_of(found.outcome.error().code);
+        partition.high_watermark = Offset{-1};
+      } else {
+        const FetchOutcome& outcome = *found.outcome;
+        if (outcome.is_out_of_range) partition.error_code = wire::KafkaError::offset_out_of_range;
+        partition.high_watermark = outcome.high_watermark;
+        partition.log_start_offset = outcome.log_start;
+        partition.records = outcome.batches;
+        if (outcome.diverging)
+          partition.diverging_epoch = {outcome.diverging->epoch, outcome.diverging->end};
+      }
+      if (!entry.tell(partition) && !use.is_full) continue;
+      auto& topic = response.topics.emplace_back();
+      topic.topic_id = entry.topic->id;
+      topic.partitions.push_back(partition);
+    }
   }
 
   runtime::Runtime& runtime;
@@ -109,22 +142,28 @@ struct TestCluster::Program {
   std::unique_ptr<storage::Layout> layout;
   ReplicasContext context;
   Replicas replicas;
+  FetchSessions sessions;
+  bool forgets = false;     // The session of the next request.
+  std::uint64_t looks = 0;  // At partitions, to answer fetches.
   std::unique_ptr<runtime::Listener> listener;
   std::vector<std::unique_ptr<runtime::Stream>> streams;
   runtime::Gate gate;
 };
 
-TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options)
+TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options, std::int32_t partitions)
     : options_(options), world_(seed) {
   metadata::TopicRecord made;
   made.name = topic;
   made.topic_id = topic_id;
   metadata::PartitionRecord born;
   born.topic_id = topic_id;
-  born.partition = index;
   born.replicas = born.isr = nodes;
   born.leader = nodes.front();
-  metadata::Records records{made, born};
+  metadata::Records records{made};
+  for (std::int32_t p = 0; p < partitions; ++p) {
+    born.partition = PartitionIndex{p};
+    records.emplace_back(born);
+  }
   for (NodeId node : nodes) {
     metadata::RegisterBrokerRecord broker;
     broker.broker_id = node;
@@ -132,6 +171,10 @@ TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options)
     broker.host = runtime::SimulatedNode::host_name(node);
     broker.port = port;
     records.emplace_back(broker);
+    metadata::UnfenceBrokerRecord let_in;
+    let_in.broker_id = node;
+    let_in.broker_epoch = broker.broker_epoch;
+    records.emplace_back(let_in);
     up_[node] = false;
   }
   decide(records);
@@ -252,6 +295,15 @@ bool TestCluster::produce(std::string value, Acks acks, Duration limit) {
   record.value = Bytes(as_view(value).begin(), as_view(value).end());
   if (leader() == no_node) return false;
   return append(leader(), encode_batch({record}), acks, limit).has_value();
+}
+
+void TestCluster::forget_sessions(NodeId node) {
+  programs_.at(node).lock()->forgets = true;
+}
+
+TestCluster::Looks TestCluster::looks(NodeId node) {
+  const auto program = programs_.at(node).lock();
+  return {program->replicas.fetch_looks(), program->looks};
 }
 
 Result<void> TestCluster::converge(Duration limit) {

@@ -1,5 +1,6 @@
 #pragma once
-// Three simulated nodes with one partition, and a controller that is the test itself.
+// Three simulated nodes with one partition (and idle ones), and a controller that is the test
+// itself.
 //
 // Each node runs the real Replicas, fetchers included, and a small server for their Fetch requests.
 // The test's controller keeps the metadata image and follows the rules of controller/election.h in
@@ -18,7 +19,9 @@ namespace qlab::replication {
 
 class TestCluster {
  public:
-  explicit TestCluster(std::uint64_t seed, ReplicationOptions options = {});
+  // `partitions`: the first is the one that all of this is about, the others are there.
+  explicit TestCluster(std::uint64_t seed, ReplicationOptions options = {},
+                       std::int32_t partitions = 1);
   ~TestCluster();
 
   runtime::SimulatedWorld& world() { return world_; }
@@ -38,10 +41,19 @@ class TestCluster {
   void restart(NodeId node);
   // While it is mute, a node takes Fetch requests and never answers them, not even later.
   void set_mute(NodeId node, bool is_mute) { mute_[node] = is_mute; }
+  // The node keeps none of the fetch sessions that it has.
+  void forget_sessions(NodeId node);
   bool is_up(NodeId node) const { return up_.at(node); }
 
   // Runs until all nodes that are up have the leader's log and watermark. Errors: timed_out.
   Result<void> converge(Duration limit);
+  // How often a partition was looked at for fetches so far, to ask as a follower and to answer as a
+  // leader.
+  struct Looks {
+    std::uint64_t asking = 0;
+    std::uint64_t answering = 0;
+  };
+  Looks looks(NodeId node);
   // Values of the records below the watermark, in order, as `node` has them.
   std::vector<std::string> values(NodeId node);
 

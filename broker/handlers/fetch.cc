@@ -1,122 +1,111 @@
 #include "wire/kafka/fetch.h"
 
 #include "broker/handlers/handlers.h"
+#include "replication/fetch_reader.h"
 
 namespace qlab::broker {
 namespace {
 
+using replication::ChangeFeed;
 using replication::FetchOutcome;
-using replication::ReplicaFetch;
+using replication::FetchReader;
+using replication::FetchSession;
+using replication::FetchSessions;
 using wire::FetchRequest;
 using wire::FetchResponse;
 using wire::KafkaError;
 
 constexpr std::int8_t read_committed = 1;
+constexpr std::int16_t first_by_id = 13;  // From here on topics are named by their ids.
 // Kafka's fetch.max.bytes of a broker: what a client asks for is held in memory.
 constexpr std::size_t fetch_bytes_max = 57'671'680;
+constexpr std::int32_t wait_ms_max = 300'000;
 
-// One partition of a fetch, over all its tries.
-struct Asked {
-  const FetchRequest::Partition* wanted = nullptr;
-  Result<PartitionKey> key = fail(Errc::not_found, "not looked for");
-  Result<FetchOutcome> outcome = FetchOutcome{};
+// Who reads, and how.
+struct Reader {
+  NodeId follower = no_node;  // no_node: a consumer.
+  BrokerEpoch epoch;
 };
 
 Task<Result<FetchOutcome>> read_here(Partitions::ReplicaPtr replica, FetchRequest::Partition wanted,
-                                     NodeId reader, std::size_t bytes_max) {
+                                     Reader reader, std::size_t bytes_max) {
   if (replica == nullptr) {
     co_return fail(Errc::not_leader, "this broker has no replica of the partition");
   }
-  if (reader.value() < 0) {
-    co_return co_await replica->fetch_as_consumer(wanted.fetch_offset, wanted.current_leader_epoch,
-                                                  bytes_max);
+  if (reader.follower == no_node) {
+    replication::ConsumerFetch fetch;
+    fetch.offset = wanted.fetch_offset;
+    fetch.current = wanted.current_leader_epoch;
+    co_return co_await replica->fetch_as_consumer(std::move(fetch), bytes_max);
   }
-  ReplicaFetch fetch;
-  fetch.replica = reader;
-  fetch.broker_epoch = BrokerEpoch{-1};
+  replication::ReplicaFetch fetch;
+  fetch.replica = reader.follower;
+  fetch.broker_epoch = reader.epoch;
   fetch.offset = wanted.fetch_offset;
   fetch.last_fetched_epoch = wanted.last_fetched_epoch;
   fetch.log_start = wanted.log_start_offset;
   co_return co_await replica->fetch_as_replica(fetch, wanted.current_leader_epoch, bytes_max);
 }
 
-struct Haul {
-  std::size_t bytes = 0;
-  bool is_urgent = false;  // There is something besides records that must not wait.
-};
+Result<PartitionKey> key_of(const Services& services, const FetchSession::Entry& entry) {
+  if (!entry.topic->name.empty()) {
+    return find_partition(services, entry.topic->name, entry.wanted.partition);
+  }
+  const metadata::TopicPtr topic = services.cluster.image()->topic(entry.topic->id);
+  if (topic == nullptr)
+    return fail(Errc::not_found, "there is no topic {}", entry.topic->id.to_string());
+  return find_partition(services, topic->name, entry.wanted.partition);
+}
+
+// Reads one partition of a session, on its shard.
+Task<Result<FetchOutcome>> look(Services& services, FetchSession& session, Reader reader,
+                                FetchSession::Slot slot, std::size_t bytes_max, bool listens) {
+  const FetchSession::Entry entry = session.at(slot);
+  CO_TRY(const PartitionKey key, key_of(services, entry));
+  ChangeFeed::Part* const part =
+      listens ? &session.feed().part(slot, services.partitions.shard_index(key)) : nullptr;
+  const auto work = [&entry, reader, bytes_max, part, slot](Partitions::ReplicaPtr replica) {
+    if (part != nullptr && replica != nullptr) part->look(slot, *replica);
+    return read_here(std::move(replica), entry.wanted, reader, bytes_max);
+  };
+  co_return co_await services.partitions.with_replica<Result<FetchOutcome>>(key, work);
+}
 
 std::size_t clamped(std::int32_t bytes) {
   return static_cast<std::size_t>(std::max(bytes, 0));
 }
 
-std::size_t bytes_max_of(const FetchRequest& message) {
-  return std::min(clamped(message.max_bytes), fetch_bytes_max);
+replication::FetchLimits limits_of(const FetchRequest& message, Time now) {
+  replication::FetchLimits limits;
+  limits.bytes_max = std::min(clamped(message.max_bytes), fetch_bytes_max);
+  limits.bytes_min = std::min(clamped(message.min_bytes), limits.bytes_max);
+  limits.due = now + std::chrono::milliseconds(std::clamp(message.max_wait_ms, 0, wait_ms_max));
+  return limits;
 }
 
-// Reads all partitions once, in the order asked, within max_bytes: the first that has anything
-// brings at least a batch, so that a reader always gets on.
-Task<Haul> read_all(Services& services, const FetchRequest& message, std::vector<Asked>& asked) {
-  Haul haul;
-  const std::size_t bytes_max = bytes_max_of(message);
-  for (Asked& one : asked) {
-    if (!one.key) {
-      one.outcome = fail(one.key.error());
-      haul.is_urgent = true;
-      continue;
-    }
-    const std::size_t left = bytes_max - std::min(bytes_max, haul.bytes);
-    // A batch that was read may be longer than what it was read for.
-    const std::size_t bytes = std::min(left, clamped(one.wanted->partition_max_bytes));
-    const auto work = [&one, &message, bytes](Partitions::ReplicaPtr replica) {
-      return read_here(std::move(replica), *one.wanted, message.replica_id, bytes);
-    };
-    one.outcome = co_await services.partitions.with_replica<Result<FetchOutcome>>(*one.key, work);
-    if (!one.outcome) {
-      haul.is_urgent = true;
-      continue;
-    }
-    if (one.outcome->diverging || one.outcome->is_out_of_range) haul.is_urgent = true;
-    if (haul.bytes > 0 && one.outcome->batches.size() > left) one.outcome->batches.clear();
-    haul.bytes += one.outcome->batches.size();
+KafkaError error_of(const Services& services, const FetchSession::Entry& entry,
+                    const FetchReader::Found& found) {
+  if (found.outcome) {
+    return found.outcome->is_out_of_range ? KafkaError::offset_out_of_range : KafkaError::none;
   }
-  co_return haul;
-}
-
-// Reads until there is enough, something urgent, or the time is up.
-Task<void> read_patiently(Services& services, const FetchRequest& message,
-                          std::vector<Asked>& asked) {
-  constexpr std::int32_t wait_ms_max = 300'000;
-  const Time due = services.runtime.now() +
-                   std::chrono::milliseconds(std::clamp(message.max_wait_ms, 0, wait_ms_max));
-  const std::size_t enough = std::min(clamped(message.min_bytes), bytes_max_of(message));
-  const auto is_enough = [enough](const Haul& haul) {
-    return haul.is_urgent || haul.bytes >= enough;
-  };
-  const Haul first = co_await read_all(services, message, asked);
-  if (is_enough(first) || asked.empty()) co_return;
-
-  const auto wait = std::make_shared<FetchWait>(services.partitions);
-  for (const Asked& one : asked) services.partitions.watch(*one.key, wait, due);
-  // What changed before the watch began shows in this read.
-  while (true) {
-    const Haul haul = co_await read_all(services, message, asked);
-    if (is_enough(haul)) co_return;
-    if (services.partitions.is_closing() || services.runtime.now() >= due) co_return;
-    co_await wait->wait_until(due);
+  const bool by_id = entry.topic->name.empty();
+  if (by_id && services.cluster.image()->topic(entry.topic->id) == nullptr) {
+    return KafkaError::unknown_topic_id;
   }
+  return wire::kafka_error_of(found.outcome.error().code);
 }
 
-FetchResponse::Partition answer_of(const Asked& one, bool is_committed_only) {
+FetchResponse::Partition answer_of(const Services& services, const FetchSession::Entry& entry,
+                                   const FetchReader::Found& found, bool is_committed_only) {
   FetchResponse::Partition answer;
-  answer.partition_index = one.wanted->partition;
+  answer.partition_index = entry.wanted.partition;
   answer.records = ByteView{};
-  if (!one.outcome) {
-    answer.error_code = wire::kafka_error_of(one.outcome.error().code);
+  answer.error_code = error_of(services, entry, found);
+  if (!found.outcome) {
     answer.high_watermark = Offset{-1};
     return answer;
   }
-  const FetchOutcome& outcome = *one.outcome;
-  if (outcome.is_out_of_range) answer.error_code = KafkaError::offset_out_of_range;
+  const FetchOutcome& outcome = *found.outcome;
   answer.high_watermark = outcome.high_watermark;
   answer.last_stable_offset = outcome.high_watermark;  // There are no transactions.
   answer.log_start_offset = outcome.log_start;
@@ -124,8 +113,27 @@ FetchResponse::Partition answer_of(const Asked& one, bool is_committed_only) {
   if (outcome.diverging) {
     answer.diverging_epoch = {outcome.diverging->epoch, outcome.diverging->end};
   }
+  if (outcome.preferred_replica) answer.preferred_read_replica = *outcome.preferred_replica;
   answer.records = ByteView(outcome.batches);
   return answer;
+}
+
+// What the reader has to be told: all that was found, or what is news to it.
+void fill(const Services& services, const FetchSessions::Use& use, FetchReader& reader,
+          bool is_committed_only, FetchResponse& response) {
+  std::map<const replication::FetchTopic*, std::size_t> places;
+  for (auto& [slot, found] : reader.found()) {
+    FetchSession::Entry& entry = use.session->at(slot);
+    FetchResponse::Partition answer = answer_of(services, entry, found, is_committed_only);
+    if (!entry.tell(answer) && !use.is_full) continue;
+    const auto [at, is_new] = places.try_emplace(entry.topic, response.topics.size());
+    if (is_new) {
+      auto& topic = response.topics.emplace_back();
+      topic.topic = entry.topic->name;
+      topic.topic_id = entry.topic->id;
+    }
+    response.topics[at->second].partitions.push_back(answer);
+  }
 }
 
 }  // namespace
@@ -133,29 +141,29 @@ FetchResponse::Partition answer_of(const Asked& one, bool is_committed_only) {
 Task<Result<Bytes>> handle_fetch(Services& services, Request request) {
   CO_TRY(const auto message, decode_body<FetchRequest>(request));
   FetchResponse response;
-  if (message.session_id != 0) {
-    // Sessions (KIP-227) are not kept; the client goes on with full fetches.
-    response.error_code = KafkaError::fetch_session_id_not_found;
+  const bool by_id = request.header.api_version >= first_by_id;
+  const auto use = services.fetch_sessions.begin(message, by_id, services.runtime.now());
+  if (!use) {
+    response.error_code = use.error();
     co_return encode_answer(request, response);
   }
-  std::vector<Asked> asked;
-  for (const auto& topic : message.topics) {
-    for (const auto& partition : topic.partitions) {
-      asked.push_back(
-          {&partition, find_partition(services, topic.topic, partition.partition), FetchOutcome{}});
-    }
-  }
-  co_await read_patiently(services, message, asked);
-
-  auto one = asked.begin();
-  for (const auto& topic : message.topics) {
-    auto& answers = response.topics.emplace_back();
-    answers.topic = topic.topic;
-    for (std::size_t i = 0; i < topic.partitions.size(); ++i, ++one) {
-      answers.partitions.push_back(answer_of(*one, message.isolation_level == read_committed));
-    }
-  }
-  co_return encode_answer(request, response);
+  Reader who;
+  who.follower = replication::reader_of(message);
+  who.epoch = message.replica_state.replica_epoch;
+  FetchSession& session = *use->session;
+  FetchReader reader(
+      services.runtime, session, limits_of(message, services.runtime.now()),
+      [&services, &session, who](FetchSession::Slot slot, std::size_t bytes_max, bool listens) {
+        return look(services, session, who, slot, bytes_max, listens);
+      },
+      use->is_full, use->id != 0);
+  co_await reader.read([&services] { return services.fetch_sessions.is_closed(); });
+  fill(services, *use, reader, message.isolation_level == read_committed, response);
+  response.session_id = use->id;
+  auto answer = encode_answer(request, response);
+  reader.mark_unsettled();
+  services.fetch_sessions.end(*use);
+  co_return answer;
 }
 
 }  // namespace qlab::broker
