@@ -70,21 +70,21 @@ tl::expected<FetchSessions::Use, KafkaError> FetchSessions::go_on(const FetchReq
 }
 
 FetchSessions::Use FetchSessions::in_use(Use use) {
-  used_.insert(use.session.get());
+  use.number = ++last_number_;
+  used_.emplace(use.number, use.session.get());
   return use;
 }
 
 void FetchSessions::end(const Use& use) {
-  const auto at = used_.find(use.session.get());
-  CHECK(at != used_.end());
-  used_.erase(at);
+  const std::size_t ended = used_.erase(use.number);
+  CHECK(ended == 1);
   const auto kept = sessions_.find(use.id);
   if (kept != sessions_.end() && kept->second.session == use.session) kept->second.is_busy = false;
 }
 
 void FetchSessions::close() {
   closed_ = true;
-  for (FetchSession* session : used_) session->feed().wake();
+  for (const auto& [number, session] : used_) session->feed().wake();
 }
 
 bool FetchSessions::make_room(bool is_follower, std::size_t size, Time now) {

@@ -3,9 +3,8 @@
 //
 // Source: KIP-227; Kafka 3.9, FetchSessionCache and FetchManager.
 
+#include <map>
 #include <memory>
-#include <set>
-#include <unordered_map>
 
 #include "replication/fetch_session.h"
 #include "wire/kafka/errors.h"
@@ -27,8 +26,9 @@ class FetchSessions {
   // What one request works with.
   struct Use {
     std::shared_ptr<FetchSession> session;
-    std::int32_t id = 0;  // 0: it ends with the request.
-    bool is_full = true;  // The reader is to be told of all partitions.
+    std::int32_t id = 0;       // 0: it ends with the request.
+    bool is_full = true;       // The reader is to be told of all partitions.
+    std::uint64_t number = 0;  // Of the request.
   };
   // Finds or makes the session of a request, and takes in what that says; `by_id`: it names topics
   // so. A request that closes a session, and one for which there is no room, get one of their own.
@@ -54,7 +54,7 @@ class FetchSessions {
     Time made_at;
     Time used_at;
   };
-  using Map = std::unordered_map<std::int32_t, Kept>;
+  using Map = std::map<std::int32_t, Kept>;
 
   tl::expected<Use, wire::KafkaError> go_on(const wire::FetchRequest& request, bool by_id,
                                             Time now);
@@ -64,8 +64,9 @@ class FetchSessions {
 
   const std::vector<runtime::Runtime*> shards_;
   const SessionLimits limits_;
-  Map sessions_;                       // By id; at most slots_max.
-  std::multiset<FetchSession*> used_;  // By requests at work.
+  Map sessions_;                                 // By id; at most slots_max.
+  std::map<std::uint64_t, FetchSession*> used_;  // By requests at work, by their numbers.
+  std::uint64_t last_number_ = 0;
   bool closed_ = false;
 };
 
