@@ -24,7 +24,7 @@ void note_append(Follower& follower, Offset end, Time now) {
 Offset high_watermark(const Watermark& watermark, NodeId leader, const std::vector<NodeId>& isr,
                       const std::map<NodeId, Follower>& followers) {
   CHECK(std::find(isr.begin(), isr.end(), leader) != isr.end());
-  if (isr.size() < watermark.min_insync) return watermark.current;
+  if (watermark.committed_isr < watermark.min_insync) return watermark.current;
   Offset least = watermark.leader_acked;
   for (NodeId member : isr) {
     if (member == leader) continue;

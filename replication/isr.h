@@ -37,11 +37,14 @@ struct Watermark {
   Offset current;       // Never goes back.
   Offset leader_acked;  // What the leader itself counts as stored: its durable end, or its end.
   std::size_t min_insync = 1;
+  std::size_t committed_isr = 1;  // Members that the controller is known to have agreed to.
 };
 
 // Returns the offset before which every member of `isr` has everything, which is what a consumer
 // may read. `isr` is the maximal ISR: the committed one and whom the leader has asked to add. It
-// does not advance while fewer than min_insync are in it.
+// does not advance while fewer than min_insync are in the committed one: those whom the controller
+// keeps as eligible then have all that is committed (KIP-966), and who was only asked for does not
+// end that.
 //
 // Requires: `isr` contains `leader`.
 Offset high_watermark(const Watermark& watermark, NodeId leader, const std::vector<NodeId>& isr,

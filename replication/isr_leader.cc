@@ -265,8 +265,8 @@ void IsrReplicator::advance_watermark() {
   if (!is_leader()) return;
   const std::vector<NodeId> isr = maximal_isr();
   if (!contains(isr, context_.self)) return;
-  const Offset next = replication::high_watermark({watermark_, stored_end(), min_insync()},
-                                                  context_.self, isr, followers_);
+  const Offset next = replication::high_watermark(
+      {watermark_, stored_end(), min_insync(), state_.isr.size()}, context_.self, isr, followers_);
   if (next == watermark_) return;
   watermark_ = next;
   changed_.notify_all();

@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_SUITE(isr)
 BOOST_AUTO_TEST_CASE(the_watermark_is_what_every_member_has_including_the_leaders_own_disk) {
   const std::map<NodeId, Follower> followers{{two, acknowledged(7)}, {three, acknowledged(5)}};
   const auto mark = [&](std::int64_t leader, std::vector<NodeId> isr) {
-    return high_watermark({Offset{2}, Offset{leader}, 1}, one, isr, followers).value();
+    return high_watermark({Offset{2}, Offset{leader}, 1, 1}, one, isr, followers).value();
   };
   BOOST_TEST(mark(9, {one, two, three}) == 5);
   BOOST_TEST(mark(9, {one, two}) == 7);
@@ -35,13 +35,22 @@ BOOST_AUTO_TEST_CASE(the_watermark_is_what_every_member_has_including_the_leader
 
 BOOST_AUTO_TEST_CASE(the_watermark_waits_for_a_member_that_was_not_heard_of) {
   const std::map<NodeId, Follower> followers{{two, acknowledged(7)}};
-  BOOST_TEST(high_watermark({Offset{2}, Offset{9}, 1}, one, {one, two, three}, followers).value() ==
-             2);
+  BOOST_TEST(
+      high_watermark({Offset{2}, Offset{9}, 1, 3}, one, {one, two, three}, followers).value() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(the_watermark_stands_still_below_min_insync_replicas) {
-  BOOST_TEST(high_watermark({Offset{2}, Offset{9}, 2}, one, {one}, {}).value() == 2);
-  BOOST_TEST(high_watermark({Offset{2}, Offset{9}, 1}, one, {one}, {}).value() == 9);
+  BOOST_TEST(high_watermark({Offset{2}, Offset{9}, 2, 1}, one, {one}, {}).value() == 2);
+  BOOST_TEST(high_watermark({Offset{2}, Offset{9}, 1, 1}, one, {one}, {}).value() == 9);
+}
+
+BOOST_AUTO_TEST_CASE(a_member_that_was_only_asked_for_does_not_count_for_min_insync_replicas) {
+  const std::map<NodeId, Follower> followers{{two, acknowledged(9)}};
+  const auto mark = [&](std::size_t committed) {
+    return high_watermark({Offset{2}, Offset{9}, 2, committed}, one, {one, two}, followers).value();
+  };
+  BOOST_TEST(mark(1) == 2);
+  BOOST_TEST(mark(2) == 9);
 }
 
 BOOST_AUTO_TEST_CASE(the_watermark_never_goes_back_and_never_passes_a_member) {
@@ -51,6 +60,7 @@ BOOST_AUTO_TEST_CASE(the_watermark_never_goes_back_and_never_passes_a_member) {
     std::vector<NodeId> members{one};
     std::int64_t least = prng.between(0, 20);
     const Watermark before{Offset{prng.between(0, 20)}, Offset{least},
+                           static_cast<std::size_t>(prng.between(1, 3)),
                            static_cast<std::size_t>(prng.between(1, 3))};
     for (NodeId follower : {two, three}) {
       followers[follower] = acknowledged(prng.between(-1, 20));
