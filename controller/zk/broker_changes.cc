@@ -113,6 +113,7 @@ Task<Result<void>> Reign::on_replicas_offline(Replicas replicas) {
 Task<Result<std::vector<TopicPartition>>> Reign::shut_down(NodeId broker, BrokerEpoch epoch) {
   CO_TRY_VOID(known(broker, epoch));
   context_.shutting_down.insert(broker);
+  const std::int64_t before = states_written_;
   Partitions led;
   Replicas followed;
   for (const ReplicaRef& replica : context_.replicas_on({broker})) {
@@ -136,6 +137,11 @@ Task<Result<std::vector<TopicPartition>>> Reign::shut_down(NodeId broker, Broker
   std::vector<TopicPartition> left;
   for (const PartitionRef ref : led) {
     if (ref.get().leader == broker) left.push_back({ref.topic->name, ref.index});
+  }
+  if (left.empty()) {
+    runtime_.trace().emit(
+        "broker_handed_over",
+        {{"broker", broker.value()}, {"records", states_written_ - before}, {"offset", -1}});
   }
   co_return left;
 }

@@ -89,6 +89,7 @@ Task<Result<void>> Reign::create_states(Partitions partitions) {
     states.push_back(std::move(state));
     return false;
   });
+  if (partitions.empty()) co_return Result<void>{};
   std::vector<ZkTopic*> topics;
   for (const PartitionRef ref : partitions) {
     if (topics.empty() || topics.back() != ref.topic) topics.push_back(ref.topic);
@@ -107,6 +108,7 @@ Task<Result<void>> Reign::create_states(Partitions partitions) {
   };
   CO_TRY_VOID(co_await session_->call_all(partitions.size(), make_partition, ignore));
 
+  Batch batch = trace_decided(partitions, states);
   Partitions found;  // Their states are there: an answer was lost.
   Partitions created;
   const Session::Make make_state = [&](std::size_t i) {
@@ -128,10 +130,9 @@ Task<Result<void>> Reign::create_states(Partitions partitions) {
     return {};
   };
   CO_TRY_VOID(co_await session_->call_all(partitions.size(), make_state, take));
-  states_written_ += static_cast<std::int64_t>(created.size());
+  trace_committed(batch, created);
   CO_TRY_VOID(co_await read_states(found));
   created.insert(created.end(), found.begin(), found.end());
-  trace_leaders(created, "partition_change_committed");
   for (const PartitionRef ref : created) {
     if (!ref.get().has_state()) continue;
     ref.get().state = PartitionState::online;
@@ -200,12 +201,10 @@ Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
       chosen.push_back(ref);
       states.push_back({after->leader, before.leader_epoch.next(), office_.epoch, after->isr,
                         after->recovering});
-      trace_leader(ref, states.back(), "partition_change_decided");
     }
     Partitions written;
     Partitions outdated;
     CO_TRY_VOID(co_await write_states(chosen, std::move(states), written, outdated));
-    trace_leaders(written, "partition_change_committed");
     for (const PartitionRef ref : written) {
       ref.get().state = PartitionState::online;
       for (const NodeId node : context_.replicas(ref.get())) {
@@ -220,16 +219,20 @@ Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
 // Each by compare and swap of its znode; `outdated` are those that another write came before.
 Task<Result<void>> Reign::write_states(const Partitions& partitions, std::vector<StateValue> states,
                                        Partitions& written, Partitions& outdated) {
+  if (partitions.empty()) co_return Result<void>{};
+  Batch batch = trace_decided(partitions, states);
   const Session::Make make = [&](std::size_t i) {
     const PartitionRef ref = partitions[i];
-    return fence(set_request(znodes::state(ref.topic->name, ref.index),
-                             znodes::state_value(states[i]), ref.get().version));
+    const std::string value = znodes::state_value(states[i]);
+    batch.bytes += static_cast<std::int64_t>(value.size());
+    return fence(set_request(znodes::state(ref.topic->name, ref.index), value, ref.get().version));
   };
+  Partitions now;
   const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
     TRY(const FencedReply done, decode_fenced(reply));
     if (done.error == ErrorCode::ok) {
       context_.note_state(partitions[i], states[i], done.version);
-      written.push_back(partitions[i]);
+      now.push_back(partitions[i]);
     } else if (done.error == ErrorCode::bad_version) {
       outdated.push_back(partitions[i]);
     } else {
@@ -239,7 +242,8 @@ Task<Result<void>> Reign::write_states(const Partitions& partitions, std::vector
     return {};
   };
   CO_TRY_VOID(co_await session_->call_all(partitions.size(), make, take));
-  states_written_ += static_cast<std::int64_t>(written.size());
+  trace_committed(batch, now);
+  written.insert(written.end(), now.begin(), now.end());
   co_return Result<void>{};
 }
 

@@ -8,6 +8,13 @@ namespace qlab::controller {
 
 using wire::keeper::ErrorCode;
 
+namespace {
+
+// Of more changes at a time only their number is told.
+constexpr std::int64_t traced_leaders_max = 16;
+
+}  // namespace
+
 Reign::Reign(runtime::Runtime& runtime, std::shared_ptr<Session> session, const ZkOptions& options,
              Send send, Office office, Post post, runtime::Gate& gate)
     : runtime_(runtime),
@@ -73,22 +80,60 @@ Task<Result<void>> Reign::delete_all(std::vector<std::string> paths) {
   co_return co_await session_->call_all(paths.size(), make, take);
 }
 
-void Reign::trace_leader(PartitionRef ref, const znodes::StateValue& state,
-                         std::string_view event) const {
-  if (!runtime_.trace().enabled()) return;
-  runtime_.trace().emit(event, {{"topic", std::string_view(ref.topic->name)},
-                                {"partition", ref.index.value()},
-                                {"leader", state.leader.value()},
-                                {"leader_epoch", state.leader_epoch.value()}});
+void Reign::send_batch() {
+  const RequestCounts sent = batch_.send(channels_);
+  if (sent.requests() == 0) return;
+  sent_.add(sent);
+  runtime_.trace().emit("control_requests_sent",
+                        {{"leader_and_isr", sent.leader_and_isr},
+                         {"update_metadata", sent.update_metadata},
+                         {"stop_replica", sent.stop_replica},
+                         {"leader_and_isr_bytes", sent.leader_and_isr_bytes},
+                         {"update_metadata_bytes", sent.update_metadata_bytes}});
 }
 
-void Reign::trace_leaders(const Partitions& partitions, std::string_view event) const {
-  if (!runtime_.trace().enabled()) return;
-  for (const PartitionRef ref : partitions) {
-    runtime_.trace().emit(event, {{"topic", std::string_view(ref.topic->name)},
-                                  {"partition", ref.index.value()},
-                                  {"leader", ref.get().leader.value()},
-                                  {"leader_epoch", ref.get().leader_epoch.value()}});
+Reign::Batch Reign::trace_decided(const Partitions& partitions,
+                                  const std::vector<znodes::StateValue>& states) {
+  Batch batch;
+  batch.number = ++batches_;
+  batch.states = static_cast<std::int64_t>(states.size());
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    batch.leaders += states[i].leader != partitions[i].get().leader ? 1 : 0;
+  }
+  runtime_.trace().emit("metadata_decided", {{"epoch", office_.epoch},
+                                             {"batch", batch.number},
+                                             {"records", batch.states},
+                                             {"leaders", batch.leaders}});
+  if (batch.leaders > traced_leaders_max) return batch;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const PartitionRef ref = partitions[i];
+    if (states[i].leader == ref.get().leader) continue;
+    runtime_.trace().emit("partition_change_decided",
+                          {{"topic", std::string_view(ref.topic->name)},
+                           {"partition", ref.index.value()},
+                           {"leader", states[i].leader.value()},
+                           {"leader_epoch", states[i].leader_epoch.value()}});
+  }
+  return batch;
+}
+
+void Reign::trace_committed(const Batch& batch, const Partitions& written) {
+  const auto count = static_cast<std::int64_t>(written.size());
+  states_written_ += count;
+  runtime_.trace().emit("metadata_committed", {{"epoch", office_.epoch},
+                                               {"batch", batch.number},
+                                               {"records", count},
+                                               {"leaders", batch.leaders},
+                                               {"entries", count},
+                                               {"bytes", batch.bytes},
+                                               {"offset", -1}});
+  if (batch.leaders > traced_leaders_max || batch.leaders == 0) return;
+  for (const PartitionRef ref : written) {
+    runtime_.trace().emit("partition_change_committed",
+                          {{"topic", std::string_view(ref.topic->name)},
+                           {"partition", ref.index.value()},
+                           {"leader", ref.get().leader.value()},
+                           {"leader_epoch", ref.get().leader_epoch.value()}});
   }
 }
 

@@ -131,14 +131,13 @@ class Reign {
                                     const Partition& now) const;
 
   // TopicDeletionManager.
-  // Requires: the topic stays, which only complete_deletion() and on_topics_changed() end.
-  Task<Result<void>> begin_deletion(ZkTopic& topic);
-  Task<Result<void>> complete_deletion(std::string name);
+  Task<Result<void>> begin_deletions(std::vector<ZkTopic*> topics);
+  Task<Result<void>> complete_deletions(std::vector<std::string> names);
 
   Result<const LiveBroker*> known(NodeId broker, BrokerEpoch epoch) const;
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
-  void send_batch() { batch_.send(channels_); }
+  void send_batch();
   void note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response);
   KeeperRequest fence(KeeperRequest request) const {
     return fenced(office_.epoch_version, std::move(request));
@@ -146,9 +145,15 @@ class Reign {
   Eligible eligible() const {
     return [this](NodeId broker) { return context_.is_eligible(broker); };
   }
-  void trace_leader(PartitionRef ref, const znodes::StateValue& state,
-                    std::string_view event) const;
-  void trace_leaders(const Partitions& partitions, std::string_view event) const;
+  // A number of states that are about to be written, and that are.
+  struct Batch {
+    std::int64_t number = 0;
+    std::int64_t states = 0;
+    std::int64_t leaders = 0;  // That change.
+    std::int64_t bytes = 0;
+  };
+  Batch trace_decided(const Partitions& partitions, const std::vector<znodes::StateValue>& states);
+  void trace_committed(const Batch& batch, const Partitions& written);
 
   runtime::Runtime& runtime_;
   const std::shared_ptr<Session> session_;
@@ -159,7 +164,9 @@ class Reign {
   Context context_;
   RequestBatch batch_;
   std::int64_t read_bytes_ = 0;  // Of values, since it was told last.
+  std::int64_t batches_ = 0;
   std::int64_t states_written_ = 0;
+  RequestCounts sent_;            // Until it took office.
   std::size_t names_coming_ = 0;  // What names that are being written take in a list, in bytes.
   bool is_active_ = false;
   bool is_over_ = false;

@@ -114,9 +114,6 @@ Task<Result<void>> Reign::remove_from_isrs(Replicas replicas) {
       }
       changing.push_back(ref);
       states.push_back(without_members(before, nodes, office_.epoch));
-      if (states.back().leader != before.leader) {
-        trace_leader(ref, states.back(), "partition_change_decided");
-      }
     }
     Partitions outdated;
     CO_TRY_VOID(co_await write_states(changing, std::move(states), done, outdated));

@@ -44,7 +44,15 @@ void RequestBatch::add_update_metadata(const std::vector<NodeId>& brokers) {
   informed_.insert(brokers.begin(), brokers.end());
 }
 
-void RequestBatch::send(BrokerChannels& channels) {
+void RequestCounts::add(const RequestCounts& more) {
+  leader_and_isr += more.leader_and_isr;
+  update_metadata += more.update_metadata;
+  stop_replica += more.stop_replica;
+  leader_and_isr_bytes += more.leader_and_isr_bytes;
+  update_metadata_bytes += more.update_metadata_bytes;
+}
+
+RequestCounts RequestBatch::send(BrokerChannels& channels) {
   if (!leads_.empty()) add_update_metadata(context_.live_brokers());
   for (auto& [broker, leads] : std::exchange(leads_, {})) {
     if (channels.has(broker)) send_leader_and_isr(channels, broker, std::move(leads));
@@ -53,6 +61,7 @@ void RequestBatch::send(BrokerChannels& channels) {
   for (const auto& [broker, stops] : std::exchange(stops_, {})) {
     if (channels.has(broker)) send_stop_replica(channels, broker, stops);
   }
+  return std::exchange(counts_, {});
 }
 
 void RequestBatch::send_leader_and_isr(BrokerChannels& channels, NodeId broker,

@@ -21,6 +21,9 @@ struct RequestCounts {
   std::int64_t stop_replica = 0;
   std::int64_t leader_and_isr_bytes = 0;
   std::int64_t update_metadata_bytes = 0;
+
+  std::int64_t requests() const { return leader_and_isr + update_metadata + stop_replica; }
+  void add(const RequestCounts& more);
 };
 
 class RequestBatch {
@@ -44,9 +47,7 @@ class RequestBatch {
   void add_update_metadata(PartitionRef partition) { updated_.push_back(partition); }
 
   // Queues the requests and begins anew. Brokers without a channel are left out.
-  void send(BrokerChannels& channels);
-  // Since take_counts() was called last.
-  RequestCounts take_counts() { return std::exchange(counts_, {}); }
+  RequestCounts send(BrokerChannels& channels);
 
  private:
   struct Stop {

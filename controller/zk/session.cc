@@ -82,21 +82,10 @@ Task<Result<std::optional<Znode>>> Session::get(std::string path, bool watch) {
 }
 
 Task<Result<std::vector<std::string>>> Session::children(std::string path, bool watch) {
-  KeeperRequest request = path_request(OpCode::get_children, path);
-  request.watch = watch;
+  KeeperRequest request = children_request(path, watch);
   CO_TRY(const ClientReply reply, co_await call(std::move(request)));
-  if (reply.error == ErrorCode::no_node) co_return std::vector<std::string>();
-  if (reply.error != ErrorCode::ok) {
-    co_return fail(Errc::invalid, "children of {}: {}", path, wire::keeper::name_of(reply.error));
-  }
-  if (reply.body.size() > jute_bytes_max) {
-    co_return fail(Errc::out_of_range,
-                   "the list of the children of {} takes {} bytes, more than jute.maxbuffer={}",
-                   path, reply.body.size(), jute_bytes_max);
-  }
-  BytesReader in(reply.body);
-  std::vector<std::string> names = wire::keeper::get_strings(in);
-  CO_TRY_VOID(in.status());
+  auto names = decode_children(reply);
+  if (!names) co_return fail(names.error().code, "znode {}: {}", path, names.error().context);
   co_return names;
 }
 
@@ -142,6 +131,11 @@ Task<void> Session::walk(std::shared_ptr<Walk> walk) {
 
 KeeperRequest get_request(std::string path, bool watch) {
   KeeperRequest request = path_request(OpCode::get_data, std::move(path));
+  request.watch = watch;
+  return request;
+}
+KeeperRequest children_request(std::string path, bool watch) {
+  KeeperRequest request = path_request(OpCode::get_children, std::move(path));
   request.watch = watch;
   return request;
 }
@@ -214,6 +208,22 @@ Result<FencedReply> decode_fenced(const ClientReply& reply) {
     return fail(Errc::not_leader, "there is another controller: its epoch is not ours");
   }
   return parts[1];
+}
+
+Result<std::vector<std::string>> decode_children(const ClientReply& reply) {
+  if (reply.error == ErrorCode::no_node) return std::vector<std::string>();
+  if (reply.error != ErrorCode::ok) {
+    return fail(Errc::invalid, "{}", wire::keeper::name_of(reply.error));
+  }
+  if (reply.body.size() > Session::jute_bytes_max) {
+    return fail(Errc::out_of_range,
+                "the list of its children takes {} bytes, more than jute.maxbuffer={}",
+                reply.body.size(), Session::jute_bytes_max);
+  }
+  BytesReader in(reply.body);
+  std::vector<std::string> names = wire::keeper::get_strings(in);
+  TRY_VOID(in.status());
+  return names;
 }
 
 Result<Znode> decode_znode(const ClientReply& reply) {

@@ -57,8 +57,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Task<Result<ClientReply>> call(KeeperRequest request);
   // Nothing when there is no such znode; with `watch` its creation is watched then.
   Task<Result<std::optional<Znode>>> get(std::string path, bool watch);
-  // Names of the children; no such znode has none. Errors also: out_of_range, for a list of more
-  // than jute_bytes_max.
+  // Names of the children. Errors also: those of decode_children.
   Task<Result<std::vector<std::string>>> children(std::string path, bool watch);
 
   // Makes the requests 0..count-1, at most `in_flight` at a time, and hands each answer over in the
@@ -79,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
 };
 
 KeeperRequest get_request(std::string path, bool watch = false);
+KeeperRequest children_request(std::string path, bool watch = false);
 KeeperRequest create_request(std::string path, std::string_view data, bool ephemeral = false);
 KeeperRequest set_request(std::string path, std::string_view data, std::int32_t version = -1);
 KeeperRequest delete_request(std::string path);
@@ -90,6 +90,9 @@ KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request);
 Result<FencedReply> decode_fenced(const ClientReply& reply);
 // Of the parts of a multi, in order. Errors: corrupt.
 Result<std::vector<FencedReply>> decode_multi(const ClientReply& reply);
+// Of an answer to children_request; no such znode has none. Errors: invalid; out_of_range, for a
+// list of more than jute_bytes_max.
+Result<std::vector<std::string>> decode_children(const ClientReply& reply);
 // Of an answer to get_request. Errors: corrupt.
 Result<Znode> decode_znode(const ClientReply& reply);
 

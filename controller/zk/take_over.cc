@@ -38,14 +38,13 @@ Task<Result<void>> Reign::take_over() {
   CO_TRY_VOID(co_await start_replicas());
   CO_TRY_VOID(co_await start_partitions());
   runtime_.trace().emit("reload_decided", {{"states_written", states_written_}});
-  const RequestCounts sent = batch_.take_counts();
-  const std::int64_t requests = sent.leader_and_isr + sent.update_metadata + sent.stop_replica;
+  const RequestCounts sent = std::exchange(sent_, {});
   runtime_.trace().emit("reload_sent", {{"leader_and_isr", sent.leader_and_isr},
                                         {"update_metadata", sent.update_metadata},
                                         {"stop_replica", sent.stop_replica},
                                         {"leader_and_isr_bytes", sent.leader_and_isr_bytes},
                                         {"update_metadata_bytes", sent.update_metadata_bytes}});
-  channels_.when_drained([this, requests] {
+  channels_.when_drained([this, requests = sent.requests()] {
     runtime_.trace().emit("reload_answered", {{"requests", requests}});
   });
   if (is_over_) co_return fail(Errc::closed, "the reign has ended");

@@ -25,15 +25,13 @@ Task<Result<void>> Reign::on_deletions_changed() {
 }
 
 Task<Result<void>> Reign::resume_deletions() {
-  std::vector<std::string> names;
-  for (const auto& [name, topic] : context_.topics()) {
-    if (topic.to_be_deleted) names.push_back(name);
-  }
-  for (const std::string& name : names) {
-    ZkTopic* const topic = context_.topic(name);
+  std::vector<std::string> complete;
+  std::vector<ZkTopic*> eligible;
+  for (auto& [name, topic] : context_.topics()) {
+    if (!topic.to_be_deleted) continue;
     bool is_complete = true;
     bool is_under_way = false;
-    for (const PartitionRef ref : context_.partitions_of(*topic)) {
+    for (const PartitionRef ref : context_.partitions_of(topic)) {
       for (const ReplicaRef& replica : context_.replicas_of(ref)) {
         const ReplicaState state = context_.state_of(replica);
         is_complete = is_complete && state == ReplicaState::deletion_successful;
@@ -41,36 +39,35 @@ Task<Result<void>> Reign::resume_deletions() {
       }
     }
     if (is_complete) {
-      CO_TRY_VOID(co_await complete_deletion(name));
-    } else if (!is_under_way && !topic->deletion_ineligible) {
-      CO_TRY_VOID(co_await begin_deletion(*topic));
+      complete.push_back(name);
+    } else if (!is_under_way && !topic.deletion_ineligible) {
+      eligible.push_back(&topic);
     }
   }
-  co_return Result<void>{};
+  CO_TRY_VOID(co_await begin_deletions(std::move(eligible)));
+  co_return co_await complete_deletions(std::move(complete));
 }
 
 // Also of what is left, after some of the replicas' brokers were away.
-Task<Result<void>> Reign::begin_deletion(ZkTopic& topic) {
-  const Partitions partitions = context_.partitions_of(topic);
-  if (!topic.deletion_begun) {
-    log(LogLevel::info, "controller", "topic '{}' is being deleted", topic.name);
-    tell_all(partitions);
-    send_batch();
-    topic.deletion_begun = true;
-  }
+Task<Result<void>> Reign::begin_deletions(std::vector<ZkTopic*> topics) {
   Replicas live;
-  for (const PartitionRef ref : partitions) {
-    for (const ReplicaRef& replica : context_.replicas_of(ref)) {
-      ReplicaState& state = context_.state_of(replica);
-      if (state == ReplicaState::deletion_successful) continue;
-      if (context_.is_live(replica.broker)) {
-        live.push_back(replica);
-      } else {
-        state = ReplicaState::deletion_ineligible;
-        topic.deletion_ineligible = true;
+  for (ZkTopic* topic : topics) {
+    const Partitions partitions = context_.partitions_of(*topic);
+    if (!std::exchange(topic->deletion_begun, true)) tell_all(partitions);
+    for (const PartitionRef ref : partitions) {
+      for (const ReplicaRef& replica : context_.replicas_of(ref)) {
+        ReplicaState& state = context_.state_of(replica);
+        if (state == ReplicaState::deletion_successful) continue;
+        if (context_.is_live(replica.broker)) {
+          live.push_back(replica);
+        } else {
+          state = ReplicaState::deletion_ineligible;
+          topic->deletion_ineligible = true;
+        }
       }
     }
   }
+  send_batch();
   CO_TRY_VOID(co_await to_offline(live));
   to_deletion_started(live);
   co_return Result<void>{};
@@ -102,28 +99,36 @@ Task<Result<void>> Reign::on_replicas_deleted(NodeId broker, std::vector<TopicPa
 
 // From the leaves up: a topic that is half gone is still there and still to be deleted, for whoever
 // comes after us.
-Task<Result<void>> Reign::complete_deletion(std::string name) {
-  std::string above = znodes::partitions(name);
-  CO_TRY(const auto indexes, co_await session_->children(above, false));
+Task<Result<void>> Reign::complete_deletions(std::vector<std::string> names) {
   std::vector<std::string> states;
   std::vector<std::string> partitions;
-  for (const std::string& index : indexes) {
-    partitions.push_back(above + "/" + index);
-    states.push_back(partitions.back() + "/state");
-  }
+  const Session::Make make = [&names](std::size_t i) {
+    return children_request(znodes::partitions(names[i]));
+  };
+  const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
+    TRY(const auto indexes, decode_children(reply));
+    for (const std::string& index : indexes) {
+      partitions.push_back(fmt::format("{}/{}", znodes::partitions(names[i]), index));
+      states.push_back(partitions.back() + "/state");
+    }
+    return {};
+  };
+  CO_TRY_VOID(co_await session_->call_all(names.size(), make, take));
   CO_TRY_VOID(co_await delete_all(std::move(states)));
   CO_TRY_VOID(co_await delete_all(std::move(partitions)));
-  std::vector<std::string> rest;
-  rest.push_back(above);
-  rest.push_back(znodes::topic(name));
-  rest.push_back(znodes::topic_config(name));
-  rest.push_back(znodes::deletion(name));  // Last: until then a successor goes on.
-  for (std::string& path : rest) {
-    std::vector<std::string> paths(1, std::move(path));
+  // The request itself is last: until then a successor goes on.
+  using PathOf = std::string (*)(std::string_view name);
+  const std::vector<PathOf> rest{&znodes::partitions, &znodes::topic, &znodes::topic_config,
+                                 &znodes::deletion};
+  for (const PathOf path_of : rest) {
+    std::vector<std::string> paths;
+    for (const std::string& name : names) paths.push_back(path_of(name));
     CO_TRY_VOID(co_await delete_all(std::move(paths)));
   }
-  context_.remove_topic(name);
-  log(LogLevel::info, "controller", "topic '{}' is deleted", name);
+  for (const std::string& name : names) {
+    context_.remove_topic(name);
+    log(LogLevel::info, "controller", "topic '{}' is deleted", name);
+  }
   decided_->notify_all();
   co_return Result<void>{};
 }
