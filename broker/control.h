@@ -14,6 +14,7 @@ struct NodeView {
   const ControlPlane& plane;
   const metadata::Image& image;
   bool is_ready = false;
+  std::size_t replica_count = 0;
 };
 
 // Whether a StatusRequest wants the partitions as well. Errors: corrupt.

@@ -170,9 +170,10 @@ Task<Result<std::string>> Node::answer_call(std::string method, std::string requ
   CO_TRY(const bool with_partitions, wants_partitions(request));
   std::vector<Partitions::View> partitions;
   if (with_partitions) partitions = co_await partitions_.views();
+  const std::size_t count = co_await partitions_.count();
   const bool is_ready = ready_ && !stopping_ && (!config_.is_broker || is_let_in());
   const metadata::ImagePtr image = cluster_.image();
-  co_return encode_status({config_, *plane_, *image, is_ready}, partitions);
+  co_return encode_status({config_, *plane_, *image, is_ready, count}, partitions);
 }
 
 Task<Result<replication::IsrAnswer>> Node::propose_isr(replication::IsrProposal proposal) {

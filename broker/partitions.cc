@@ -1,5 +1,7 @@
 #include "broker/partitions.h"
 
+#include <type_traits>
+
 #include <boost/asio/post.hpp>
 
 #include "broker/modules.h"
@@ -40,7 +42,7 @@ Task<Result<replication::IsrAnswer>> propose_at_home(runtime::Runtime& home,
 }
 
 template <class Collect>
-Task<std::vector<Partitions::View>> collected(Collect collect) {
+Task<std::invoke_result_t<Collect>> collected(Collect collect) {
   co_return collect();
 }
 
@@ -132,6 +134,7 @@ bool Partitions::is_home(const Shard& shard) {
 Task<std::vector<Partitions::View>> Partitions::views() {
   std::vector<View> all;
   for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
     std::vector<View> some = co_await runtime::run_on(shard->runtime, [s = shard.get()] {
       return collected([s] {
         std::vector<View> found;
@@ -150,6 +153,17 @@ Task<std::vector<Partitions::View>> Partitions::views() {
 std::vector<replication::Replicas::Entry> Partitions::at_home() const {
   if (shards_.front() == nullptr) return {};
   return shards_.front()->replicas.all();
+}
+
+Task<std::size_t> Partitions::count() {
+  std::size_t all = 0;
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;  // Of a node that is no broker.
+    const auto size = [s = shard.get()] { return s->replicas.size(); };
+    const auto make_task = [&size] { return collected(size); };
+    all += co_await runtime::run_on(shard->runtime, make_task);
+  }
+  co_return all;
 }
 
 Task<void> Partitions::close_shard(Shard& shard) {

@@ -59,6 +59,8 @@ class Partitions {
     Offset high_watermark;
   };
   Task<std::vector<View>> views();  // Sorted by name.
+  // How many replicas are open here.
+  Task<std::size_t> count();
   // The replicas of the home shard, sorted by name.
   std::vector<replication::Replicas::Entry> at_home() const;
 

@@ -321,13 +321,13 @@ class LocalCluster:
         """Errors: control.ControlError when the node does not answer."""
         return (node if isinstance(node, Node) else self.nodes[node]).status()
 
-    def statuses(self) -> dict[int, control.NodeStatus]:
+    def statuses(self, *, partitions: bool = True) -> dict[int, control.NodeStatus]:
         """The answers of all nodes that answer; paused ones are not asked."""
         answers: dict[int, control.NodeStatus] = {}
         for node in self.nodes.values():
             if node.alive and not node.paused:
                 try:
-                    answers[node.id] = node.status()
+                    answers[node.id] = node.status(partitions=partitions)
                 except control.ControlError:
                     pass
         return answers
@@ -353,7 +353,7 @@ class LocalCluster:
         """The active controller's node. Waits for an election. Errors: waiting.WaitTimeout."""
 
         def active() -> Node | None:
-            claims = [(s.consensus.epoch, i) for i, s in self.statuses().items()
+            claims = [(s.consensus.epoch, i) for i, s in self.statuses(partitions=False).items()
                       if s.controller_active and s.consensus]
             return self.nodes[max(claims)[1]] if claims else None
 

@@ -86,6 +86,9 @@ class NodeStatus:
     metadata_offset: int
     brokers: tuple[BrokerStatus, ...]
     partitions: tuple[PartitionStatus, ...]
+    """Empty when they were not asked for."""
+    replica_count: int = 0
+    """Replicas that are open on the node."""
 
     def partition(self, topic: str, partition: int) -> PartitionStatus | None:
         """This node's copy of the partition, or None when it holds none."""
@@ -136,7 +139,8 @@ def _to_status(reply: Any) -> NodeStatus:
         tuple(PartitionStatus(p.topic, p.partition, p.leader, p.leader_epoch, p.partition_epoch,
                               tuple(p.isr), tuple(p.replicas), p.log_start, p.log_end,
                               p.durable_end, p.high_watermark)
-              for p in reply.partitions))
+              for p in reply.partitions),
+        reply.replica_count)
 
 
 @cache

@@ -35,6 +35,28 @@ Result<std::pair<std::int64_t, std::int64_t>> PartitionReader::ends_of(std::int3
   return ends;
 }
 
+Result<std::vector<std::int64_t>> PartitionReader::ends_of_all(std::int32_t partitions) {
+  const Partitions asked(rd_kafka_topic_partition_list_new(partitions));
+  for (std::int32_t partition = 0; partition < partitions; ++partition) {
+    auto* entry =
+        rd_kafka_topic_partition_list_add(asked.get(), options_->topic.c_str(), partition);
+    entry->offset = RD_KAFKA_OFFSET_END;  // In place of a time.
+  }
+  const rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(
+      client_.get(), asked.get(), static_cast<int>(options_->connect_timeout_ms));
+  std::vector<std::int64_t> ends(static_cast<std::size_t>(partitions));
+  for (int i = 0; i < asked->cnt; ++i) {
+    const rd_kafka_topic_partition_t& entry = asked->elems[i];
+    const rd_kafka_resp_err_t wrong = error != RD_KAFKA_RESP_ERR_NO_ERROR ? error : entry.err;
+    if (wrong != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return fail(Errc::timed_out, "the end of {}-{} is unknown: {}", options_->topic,
+                  entry.partition, rd_kafka_err2str(wrong));
+    }
+    ends[static_cast<std::size_t>(entry.partition)] = entry.offset;
+  }
+  return ends;
+}
+
 Result<void> PartitionReader::read_from(std::int32_t partition, std::int64_t offset) {
   if (rd_kafka_consume_start_queue(topic_.get(), partition, offset, queue_.get()) != 0) {
     return fail(Errc::io, "{}-{} cannot be read: {}", options_->topic, partition,
@@ -69,10 +91,11 @@ Result<std::unique_ptr<Consumer>> Consumer::start(const LoadOptions& options,
                                                               {"queued.min.messages", "10000"}}));
   std::unique_ptr<Consumer> self(
       new Consumer(std::move(reader), static_cast<std::size_t>(partitions), recorder));
+  TRY(const std::vector<std::int64_t> ends, self->reader_.ends_of_all(partitions));
   for (std::int32_t partition = 0; partition < partitions; ++partition) {
-    TRY(const auto ends, self->reader_.ends_of(partition));
-    self->read_[static_cast<std::size_t>(partition)] = ends.second;
-    TRY_VOID(self->reader_.read_from(partition, ends.second));
+    const std::int64_t end = ends[static_cast<std::size_t>(partition)];
+    self->read_[static_cast<std::size_t>(partition)] = end;
+    TRY_VOID(self->reader_.read_from(partition, end));
   }
   self->thread_ = std::thread([raw = self.get()] { raw->read_all(); });
   return self;

@@ -26,6 +26,9 @@ class PartitionReader {
   // The ends of a partition as its leader knows them: first offset, and high watermark.
   // Errors: timed_out.
   Result<std::pair<std::int64_t, std::int64_t>> ends_of(std::int32_t partition);
+  // The high watermarks of the first so many partitions, asked for together.
+  // Errors: timed_out.
+  Result<std::vector<std::int64_t>> ends_of_all(std::int32_t partitions);
   // Errors: io.
   Result<void> read_from(std::int32_t partition, std::int64_t offset);
   // The next message (or error in place of one), or null after `wait`.

@@ -27,6 +27,7 @@ using Client = Owned<rd_kafka_t, rd_kafka_destroy>;
 using Topic = Owned<rd_kafka_topic_t, rd_kafka_topic_destroy>;
 using Queue = Owned<rd_kafka_queue_t, rd_kafka_queue_destroy>;
 using Message = Owned<rd_kafka_message_t, rd_kafka_message_destroy>;
+using Partitions = Owned<rd_kafka_topic_partition_list_t, rd_kafka_topic_partition_list_destroy>;
 using Event = Owned<rd_kafka_event_t, rd_kafka_event_destroy>;
 
 using Properties = std::vector<std::pair<std::string, std::string>>;

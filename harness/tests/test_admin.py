@@ -169,3 +169,16 @@ def test_a_topic_of_more_partitions_than_an_entry_holds_appears_whole_and_outliv
     cluster.nodes[1].start()
     wait_for(lambda: all(p.leader == 1 for p in partitions(cluster, "large").values()), TIMEOUT,
              "leaders of all partitions")
+
+
+@pytest.mark.timeout(120)
+def test_a_status_counts_replicas_without_listing_them(tmp_path):
+    with LocalCluster(tmp_path, brokers=3, config=QUICK) as cluster:
+        create(cluster, "counted", [[1, 2], [1, 2], [2, 1], [1, 3]])
+
+        def counts() -> dict[int, int]:
+            return {i: s.replica_count for i, s in cluster.statuses(partitions=False).items()}
+
+        wait_for(lambda: counts() == {1: 4, 2: 3, 3: 1}, TIMEOUT, "every replica to be open")
+        assert cluster.status(1).replica_count == len(cluster.status(1).partitions)
+        assert cluster.nodes[1].status(partitions=False).partitions == ()
