@@ -19,8 +19,11 @@ namespace {
 using Replica = std::shared_ptr<IsrReplicator>;
 using ReplicaTable = PartitionTable<Replica>;
 
-// Looked at in one go; whoever else has work on this shard waits for no more.
-constexpr std::size_t replicas_at_once = 100;
+// Worked on in one go by each of those who do; whoever else has work on this shard waits for no
+// more, many times in the course of a request.
+constexpr std::size_t replicas_at_once = 4;
+// The same of those that are only looked at.
+constexpr std::size_t looked_at_once = 256;
 
 // The value of a numeric config: a topic's own, that of all brokers, or `otherwise`. The controller
 // has checked it.
@@ -390,10 +393,10 @@ class Replicas::Impl {
           co_await stopping_.wait_until(runtime_.now() + context_.options.lag_max / 2);
       if (stopped) co_return;
       ReplicaTable::Walk walk(table_);
-      for (auto some = walk.next(replicas_at_once); !some.empty() && !stopped_;) {
+      for (auto some = walk.next(looked_at_once); !some.empty() && !stopped_;) {
         for (const Replica& replica : some) replica->check_lag();
         co_await runtime::yield(runtime_);
-        some = walk.next(replicas_at_once);
+        some = walk.next(looked_at_once);
       }
     }
   }

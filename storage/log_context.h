@@ -1,6 +1,10 @@
 #pragma once
 // What the logs of one per_partition layout share.
 
+#include <optional>
+#include <string>
+#include <unordered_set>
+
 #include "storage/closed_logs.h"
 #include "storage/group_flusher.h"
 #include "storage/layout_options.h"
@@ -46,6 +50,9 @@ class LogContext {
   SharedSync root;  // Of the directory that the directories of the logs are in.
   GroupFlusher flusher;
   ClosedLogs closed;
+  // That the disk may have: what was there at the layout's start, and what its logs made since.
+  // Nothing while that is not known. A log whose directory is not here has none: nobody need look.
+  std::optional<std::unordered_set<std::string>> directories;
 
  private:
   static constexpr std::size_t syncing_max = 32;    // Logs that are flushed at a time, each by a

@@ -203,6 +203,7 @@ std::optional<Result<AppendResult>> PartitionLog::try_write(ByteView batches, Ap
 Task<Result<void>> PartitionLog::make_directory() {
   if (directory_state_ != DirectoryState::none) co_return Result<void>{};
   LogName name{directory_, topic_};
+  if (context_->directories) context_->directories->insert(directory_);
   const Result<void> made = co_await make_log_directory(runtime_.disk(), std::move(name));
   const bool for_good = !made && made.error().code != Errc::no_space;
   if (for_good) co_return fail(fail_for_good(made.error()));

@@ -54,7 +54,10 @@ class PerPartitionLayout final : public Layout {
     }
     CO_TRY_VOID(drop_other_shard_counts());
     CO_TRY_VOID(context_->closed.load(runtime_.disk(), closed_logs_));
-    co_return delete_what_was_set_aside(runtime_.disk());
+    CO_TRY_VOID(delete_what_was_set_aside(runtime_.disk()));
+    CO_TRY(const std::vector<std::string> names, runtime_.disk().list(""));
+    context_->directories.emplace(names.begin(), names.end());
+    co_return Result<void>{};
   }
   Task<Result<void>> stop() override {
     if (!engine_.is_persistent()) co_return Result<void>{};
@@ -77,6 +80,12 @@ class PerPartitionLayout final : public Layout {
     if (!engine_.is_persistent()) {
       co_return co_await open_partition_log(context_, std::move(name), options,
                                             DirectoryState::durable);
+    }
+    const auto& directories = context_->directories;
+    if (directories && !directories->contains(name.partition)) {
+      RecoveryReport nothing;
+      nothing.clean = true;
+      co_return new_partition_log(context_, std::move(name), options, std::move(nothing));
     }
     CO_TRY(FoundDirectory found, co_await find_log_directory(runtime_.disk(), name));
     if (found.state == DirectoryState::none) {

@@ -7,6 +7,15 @@
 #include "controller/quorum/topic_maker.h"
 
 namespace qlab::controller {
+namespace {
+
+// Of the time that many new partitions take, the cluster's clients get the larger part: every
+// entry of the metadata log is work for all brokers at once. A pause is so many times as long as
+// the entry took to commit, and bounded, so that a million partitions come within a minute.
+constexpr int creation_pauses = 3;
+constexpr Duration creation_pause_max = std::chrono::milliseconds(40);
+
+}  // namespace
 
 ActiveController::ActiveController(runtime::Runtime& runtime, const metadata::Publisher& publisher,
                                    ControllerOptions options)
@@ -123,6 +132,7 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
       co_return fail(is_begun ? Errc::unknown_outcome : Errc::not_leader,
                      "the controller leads epoch {} no longer", epoch);
     }
+    const Time begun_at = runtime_.now();
     auto records = maker.next(*decided_, records_per_entry_max, runtime_.random());
     if (validate_only || records.empty()) {
       co_await runtime::yield(runtime_);
@@ -134,6 +144,10 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
       co_return fail(Errc::unknown_outcome, "{}", committed.error().context);
     if (!committed) co_return fail(committed.error());
     is_begun = true;
+    if (!maker.done()) {
+      const Duration took = runtime_.now() - begun_at;
+      co_await runtime::sleep_for(runtime_, std::min(took * creation_pauses, creation_pause_max));
+    }
   }
   CO_TRY_VOID(co_await commit({}));
   co_return maker.take_outcomes();
