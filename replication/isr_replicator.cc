@@ -254,17 +254,17 @@ Task<Result<void>> IsrReplicator::begin_anew(LeaderEpoch leader_epoch, Offset le
 
 Task<void> IsrReplicator::sync_loop() {
   while (!closed_) {
-    if (log_->durable_end() >= log_->end()) {
-      co_await dirty_.wait();
-      continue;
+    if (log_->durable_end() < log_->end()) {
+      const auto synced = co_await log_->sync();
+      if (!synced) {
+        if (!closed_) fail_for_good(synced.error());
+        co_return;
+      }
     }
-    const auto synced = co_await log_->sync();
-    if (!synced) {
-      if (!closed_) fail_for_good(synced.error());
-      co_return;
-    }
+    // Also without a sync of its own: in a shared layout that of another log may have been enough.
     advance_watermark();
     changed_.notify_all();
+    if (!closed_ && log_->durable_end() >= log_->end()) co_await dirty_.wait();
   }
 }
 
