@@ -37,6 +37,7 @@ FAULTS = ("killed", "frozen")
 NODES = 3
 REQUEST_PARTITIONS = 10_000  # In one CreateTopics; many small ones would measure round trips.
 CREATE_TIMEOUT = 300.0
+GROWTH_TRIES = 5
 RESTART_TIMEOUT = 400.0  # Seconds; a node opens 333,000 partitions and replays the metadata.
 SETTLE_TIMEOUT = 400.0
 QUIET_S = 0.3  # Without news, a cluster whose brokers have applied all is settled.
@@ -167,16 +168,32 @@ class Plane:
         """Makes topics until there are so many partitions, beside those that probes have made.
         Returns when all brokers have them. Errors: FAILURES."""
         self.trial.say(f"{self.profile}: growing to {partitions} partitions")
-        first_ns, before = time.monotonic_ns(), self.partitions
+        first_ns, before, refused = time.monotonic_ns(), self.partitions, 0
         mark = self.mark()
         while self.partitions < partitions:
             batch = self.next_topics(min(REQUEST_PARTITIONS, partitions - self.partitions))
-            kafka_calls.create(self.alive[0].endpoint, batch, CREATE_TIMEOUT)
+            refused += self._make(batch)
             self.partitions += sum(t.partitions for t in batch)
         acked_ns = time.monotonic_ns()
         self.settle()
         return {"asked_ns": first_ns, "acked_ns": acked_ns, "made": self.partitions - before,
-                **self.since(mark)}
+                "refused": refused, **self.since(mark)}
+
+    def _make(self, batch: Sequence[Topic]) -> int:
+        """Makes them, those again that are refused because brokers are fenced, which a busy
+        machine may do to them; returns how many were refused. Errors: FAILURES."""
+        left, refused = list(batch), 0
+        for _ in range(GROWTH_TRIES):
+            codes = kafka_calls.try_create(self.alive[0].endpoint, left, CREATE_TIMEOUT)
+            left = [t for t in left if codes[t.name] == kafka_calls.INVALID_REPLICATION_FACTOR]
+            kafka_calls.check({n: c for n, c in codes.items() if n not in {t.name for t in left}})
+            if not left:
+                return refused
+            refused += len(left)
+            self.trial.say(f"{self.profile}: brokers are fenced; {len(left)} topics again")
+            self.wait_whole()
+        raise kafka_calls.CallError(f"brokers were fenced {GROWTH_TRIES} times while topics were "
+                                    "made")
 
     def next_topics(self, partitions: int) -> list[Topic]:
         """New names for so many partitions."""

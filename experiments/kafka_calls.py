@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import struct
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic_ns
 from types import TracebackType
@@ -19,7 +19,7 @@ from types import TracebackType
 from harness.raw import request, string
 
 METADATA, CREATE_TOPICS, DELETE_TOPICS, ELECT_LEADERS = 3, 19, 20, 43
-NONE = 0  # The error code of a success.
+NONE, INVALID_REPLICATION_FACTOR = 0, 38  # Error codes.
 ANSWER_BYTES_MAX = 1 << 28
 
 
@@ -117,14 +117,21 @@ def call(endpoint: str, api_key: int, version: int, body: bytes, timeout: float)
 
 def create(endpoint: str, topics: Sequence[Topic], timeout: float) -> None:
     """Returns when all are made. Errors: CallError, naming the first that is not."""
+    check(try_create(endpoint, topics, timeout))
+
+
+def try_create(endpoint: str, topics: Sequence[Topic], timeout: float) -> dict[str, int]:
+    """The error code of each. Errors: CallError, without a whole answer."""
     body = encode_creation(topics, int(timeout * 1000))
-    _check(creation_errors(call(endpoint, CREATE_TOPICS, 4, body, timeout + 5)), len(topics))
+    answer = call(endpoint, CREATE_TOPICS, 4, body, timeout + 5)
+    return _of_all(creation_errors(answer), len(topics))
 
 
 def delete(endpoint: str, names: Sequence[str], timeout: float) -> None:
     """Returns when all are gone. Errors: CallError, naming the first that is not."""
     body = encode_deletion(names, int(timeout * 1000))
-    _check(deletion_errors(call(endpoint, DELETE_TOPICS, 3, body, timeout + 5)), len(names))
+    answer = call(endpoint, DELETE_TOPICS, 3, body, timeout + 5)
+    check(_of_all(deletion_errors(answer), len(names)))
 
 
 def elect_preferred(endpoint: str, timeout: float) -> int:
@@ -199,12 +206,17 @@ class _Fields:
         return self._answer[self.at - length:self.at].decode()
 
 
-def _check(errors: dict[str, int], wanted: int) -> None:
-    if len(errors) != wanted:
-        raise CallError(f"{wanted} topics were asked for, {len(errors)} answered")
+def check(errors: Mapping[str, int]) -> None:
+    """Errors: CallError, naming the first topic with an error code."""
     for name, code in errors.items():
         if code != NONE:
             raise CallError(f"topic {name}: error {code}")
+
+
+def _of_all(errors: dict[str, int], wanted: int) -> dict[str, int]:
+    if len(errors) != wanted:
+        raise CallError(f"{wanted} topics were asked for, {len(errors)} answered")
+    return errors
 
 
 @dataclass
