@@ -55,7 +55,9 @@ def node_config(profile: str, parameters: Mapping[str, Any], design: str) -> dic
                    "controller.quorum.election.timeout.ms": str(detection),
                    "controller.quorum.heartbeat.interval.ms": str(detection // 5)}
         if design == "zk":
-            config["zookeeper.session.timeout.ms"] = str(detection)
+            # A session lasts for 2 ticks at least, and its end is found at a tick.
+            config |= {"zookeeper.session.timeout.ms": str(detection),
+                       "keeper.tick.ms": str(detection // 5)}
     return config
 
 

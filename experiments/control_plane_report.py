@@ -57,8 +57,25 @@ def counts(line: Line) -> dict[str, float]:
     found: dict[str, float] = {f"consensus {name.replace('_', ' ')}": value
                                for name, value in line["traffic"].items()}
     committed = [e for e in line["events"] if e["event"] == "metadata_committed"]
-    for name in ("records", "entries", "bytes"):
+    for name in ("records", "entries", "bytes") if committed else ():
         found[f"metadata {name}"] = sum(e[name] for e in committed)
+    reloads = {"topics read": "reload_topics_read", "states read": "reload_states_read"}
+    for what, name in reloads.items():
+        read = [e for e in line["events"] if e["event"] == name]
+        if read:
+            found[f"{what} back"] = sum(e["topics" if "topics" in e else "partitions"]
+                                        for e in read)
+            found[f"bytes of {what} back"] = sum(e["bytes"] for e in read)
+    requests = ("leader_and_isr", "update_metadata", "stop_replica")
+    told = [e for e in line["events"] if e["event"] in ("controller_event", "reload_sent")]
+    if told:
+        for name in requests:
+            found[f"{name} requests"] = sum(e[name] for e in told)
+        found["request bytes"] = sum(
+            e.get("bytes", 0) + e.get("leader_and_isr_bytes", 0)
+            + e.get("update_metadata_bytes", 0) for e in told)
+        for name in ("keeper_calls", "states_written"):
+            found[name.replace("_", " ")] = sum(e.get(name, 0) for e in told)
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 PHASES = ("detect", "elect", "commit", "propagate", "first_ack")
-FAILOVER = ("detect", "elect", "load", "announce", "first_ack")
+FAILOVER = ("detect", "elect", "topics", "states", "decide", "activate", "announce", "first_ack")
 MOVE = ("detect", "decide", "commit", "propagate", "apply", "ack")
 RESTART = ("recover", "register", "unfence", "open", "in_sync")
 CHANGE = ("decide", "commit", "propagate", "apply")
@@ -25,7 +25,11 @@ TRACE_EVENTS = frozenset({
     "broker_fenced", "partition_change_decided", "partition_change_committed",
     "partition_leader_started", "broker_registered", "broker_unfenced", "broker_removed",
     "broker_handed_over", "metadata_decided", "metadata_committed", "metadata_published",
-    "metadata_applied", "replica_started"})
+    "metadata_applied", "replica_started", "controller_vacant", "controller_elected",
+    "reload_brokers_read", "reload_topics_read", "reload_states_read", "reload_decided",
+    "reload_sent", "reload_answered", "controller_event"})
+RELOAD = {"topics": "reload_topics_read", "states": "reload_states_read",
+          "decide": "reload_decided"}
 
 Event = Mapping[str, Any]
 Phases = dict[str, float | None]
@@ -90,19 +94,37 @@ def controller_failover(trace: Sequence[Event], *, fault_ns: int, hit: int,
     """Seconds of each phase of FAILOVER and `total`, after the active controller was killed or
     frozen."""
     later = [e for e in trace if e["t_ns"] >= fault_ns and e["node"] != hit]
-    answered = [answer for sent, answer in asked_ns if sent > fault_ns]
-    ack_ns = min(answered, default=None)
+    ack_ns = min((answer for sent, answer in asked_ns if sent > fault_ns), default=None)
     active = _first(later, "controller_active", lambda e: ack_ns is None or e["t_ns"] <= ack_ns)
+    if any(e["event"] == "controller_elected" for e in later):
+        ends = _zk_failover(later, active)
+    else:
+        ends = _quorum_failover(later, active)
+    return lengths(fault_ns, ends, ack_ns)
+
+
+def _quorum_failover(later: Sequence[Event], active: Event | None) -> dict[str, int | None]:
     epoch = active["epoch"] if active else None
     known: dict[int, int] = {}
     for event in later:
         if event["event"] == "leader_known" and event["epoch"] == epoch:
             known.setdefault(event["node"], event["t_ns"])
     elected = _first(later, "became_leader", lambda e: epoch is None or e["epoch"] == epoch)
-    ends = {"detect": _time(_first(later, "election_started", lambda _: True)),
-            "elect": _time(elected), "load": _time(active),
+    return {"detect": _time(_first(later, "election_started", lambda _: True)),
+            "elect": _time(elected), "activate": _time(active),
             "announce": max(known.values(), default=None)}
-    return lengths(fault_ns, ends, ack_ns)
+
+
+def _zk_failover(later: Sequence[Event], active: Event | None) -> dict[str, int | None]:
+    """Of the last that was elected before one was active: an earlier one may have failed."""
+    each = [e for e in later if e["event"] == "controller_elected"]
+    elected, *_ = [e for e in each if active is None or e["t_ns"] <= active["t_ns"]][-1:] or each
+    own = [e for e in later if e["node"] == elected["node"] and e["t_ns"] >= elected["t_ns"]]
+    return {"detect": _time(_first(later, "controller_vacant", lambda _: True)),
+            "elect": _time(elected),
+            **{phase: _time(_first(own, name, lambda _: True)) for phase, name in RELOAD.items()},
+            "activate": _time(active),
+            "announce": _time(_first(own, "reload_answered", lambda _: True))}
 
 
 def leaders_moved(trace: Sequence[Event], *, fault_ns: int, hit: int, survivors: Sequence[int],
@@ -114,18 +136,21 @@ def leaders_moved(trace: Sequence[Event], *, fault_ns: int, hit: int, survivors:
     later = [e for e in trace if e["t_ns"] >= fault_ns]
     fenced = _first(later, "broker_fenced", lambda e: e["broker"] == hit)
     until = _time(_first(later, moved, lambda e: e["broker"] == hit))
-    decided, committed = (
-        [e for e in later if e["event"] == name and e["leaders"] > 0
-         and (until is None or e["t_ns"] <= until)]
-        for name in ("metadata_decided", "metadata_committed"))
-    ends = {"decide": max((e["t_ns"] for e in decided), default=None),
-            "commit": max((e["t_ns"] for e in committed), default=None)}
-    if moved == "broker_removed":
-        ends = {"detect": _time(fenced), **ends}
-    if committed:
-        offset = max(e["offset"] for e in committed)
-        ends["propagate"] = reached(later, "metadata_published", offset, survivors)
-        ends["apply"] = reached(later, "metadata_applied", offset, survivors)
+    ends = {"detect": _time(fenced)} if moved == "broker_removed" else {}
+    if any(e["event"] == "metadata_committed" for e in later):
+        decided, committed = (
+            [e for e in later if e["event"] == name and e["leaders"] > 0
+             and (until is None or e["t_ns"] <= until)]
+            for name in ("metadata_decided", "metadata_committed"))
+        ends |= {"decide": max((e["t_ns"] for e in decided), default=None),
+                 "commit": max((e["t_ns"] for e in committed), default=None)}
+        if committed:
+            offset = max(e["offset"] for e in committed)
+            ends["propagate"] = reached(later, "metadata_published", offset, survivors)
+            ends["apply"] = reached(later, "metadata_applied", offset, survivors)
+    else:
+        ends |= {"commit": until, "propagate": _last(later, "metadata_published", survivors),
+                 "apply": _last(later, "metadata_applied", survivors)}
     return lengths(fault_ns, ends, max(acks_ns, default=None), MOVE[-1])
 
 
@@ -148,9 +173,14 @@ def change(trace: Sequence[Event], *, asked_ns: int, brokers: Sequence[int]) -> 
     later = [e for e in trace if e["t_ns"] >= asked_ns]
     decided = [e["t_ns"] for e in later if e["event"] == "metadata_decided"]
     committed = [e for e in later if e["event"] == "metadata_committed"]
-    offset = max((e["offset"] for e in committed), default=None)
-    published, applied = (None if offset is None else reached(later, name, offset, brokers)
-                          for name in ("metadata_published", "metadata_applied"))
+    if committed:
+        offset = max(e["offset"] for e in committed)
+        published, applied = (reached(later, name, offset, brokers)
+                              for name in ("metadata_published", "metadata_applied"))
+    else:  # A zk controller writes znodes and tells each broker of them.
+        committed = [e for e in later if e["event"] == "controller_event"]
+        published, applied = (_last(later, name, brokers)
+                              for name in ("metadata_published", "metadata_applied"))
     return lengths(asked_ns, {"decide": max(decided, default=None),
                               "commit": max((e["t_ns"] for e in committed), default=None),
                               "propagate": published}, applied, CHANGE[-1])
@@ -158,22 +188,30 @@ def change(trace: Sequence[Event], *, asked_ns: int, brokers: Sequence[int]) -> 
 
 def propagation(trace: Sequence[Event], brokers: Sequence[int]) -> dict[str, list[float]]:
     """Of each batch, the seconds from its commit until the last of the brokers knew it (`publish`)
-    and had applied it (`apply`). A batch that not all came to is left out."""
+    and had applied it (`apply`). A batch that not all came to is left out. With a zk controller, of
+    each event that told all brokers something: until the next that each of them published and
+    applied."""
     seen: dict[str, dict[int, list[Event]]] = {}
     for event in trace:
         seen.setdefault(event["event"], {}).setdefault(event["node"], []).append(event)
     lags: dict[str, list[float]] = {"publish": [], "apply": []}
-    for batch in (e for e in trace if e["event"] == "metadata_committed"):
+    by_offset = "metadata_committed" in seen
+    for batch in trace:
+        if batch["event"] != ("metadata_committed" if by_offset else "controller_event"):
+            continue
+        if not by_offset and batch["update_metadata"] < len(brokers):
+            continue
+        key, value = ("offset", batch["offset"]) if by_offset else ("t_ns", batch["t_ns"])
         for lag, name in (("publish", "metadata_published"), ("apply", "metadata_applied")):
-            times = [_when_at(seen.get(name, {}).get(b, []), batch["offset"]) for b in brokers]
+            times = [_when_at(seen.get(name, {}).get(b, []), key, value) for b in brokers]
             if all(t is not None for t in times):
                 lags[lag].append(max(0, max(times) - batch["t_ns"]) / 1e9)
     return lags
 
 
-def _when_at(events: Sequence[Event], offset: int) -> int | None:
-    """When one broker's events came to that offset; they are in its order."""
-    at = bisect.bisect_left(events, offset, key=lambda e: e["offset"])
+def _when_at(events: Sequence[Event], key: str, value: int) -> int | None:
+    """When one broker's events came to that value; they are in its order."""
+    at = bisect.bisect_left(events, value, key=lambda e: e[key])
     return events[at]["t_ns"] if at < len(events) else None
 
 
@@ -209,6 +247,12 @@ def after_detection(phases: Phases) -> float | None:
     """Seconds of all but `detect`."""
     total, detect = phases["total"], phases["detect"]
     return None if total is None or detect is None else total - detect
+
+
+def _last(trace: Iterable[Event], name: str, brokers: Sequence[int]) -> int | None:
+    """When the last of the brokers told the event last; None: one never did."""
+    last = {e["node"]: e["t_ns"] for e in trace if e["event"] == name}
+    return max(last[b] for b in brokers) if all(b in last for b in brokers) else None
 
 
 def _time(event: Event | None) -> int | None:

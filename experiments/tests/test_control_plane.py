@@ -38,7 +38,7 @@ def failover(trace, *asked):
 
 def test_a_failover_ends_with_a_request_that_was_sent_after_the_fault():
     found = failover(FAILOVER, (-10, 5), (20, 160), (40, 150))
-    assert found == pytest.approx({"detect": 0.1, "elect": 0.01, "load": 0.02, "announce": 0.01,
+    assert found == pytest.approx({"detect": 0.1, "elect": 0.01, "activate": 0.02, "announce": 0.01,
                                    "first_ack": 0.01, "total": 0.15})
     assert phases.after_detection(found) == pytest.approx(0.05)
 
@@ -52,6 +52,37 @@ def test_a_failover_without_an_acknowledgement_has_no_total():
     found = failover(FAILOVER, (-10, 5))
     assert found["total"] is None
     assert phases.after_detection(found) is None
+
+
+ZK = [event(100, 2, "controller_vacant"), event(101, 3, "controller_vacant"),
+      event(105, 3, "controller_elected", epoch=5), event(106, 3, "controller_inactive", epoch=5),
+      event(110, 2, "controller_elected", epoch=6), event(150, 2, "reload_topics_read", topics=3,
+                                                          partitions=9, bytes=100),
+      event(250, 2, "reload_states_read", partitions=9, bytes=400),
+      event(260, 2, "reload_decided", states_written=3), event(270, 2, "controller_active",
+                                                               epoch=6),
+      event(300, 2, "reload_answered", requests=4)]
+
+
+def test_a_zk_controller_reads_everything_back_before_it_serves():
+    found = failover(ZK, (20, 310))
+    assert found == pytest.approx({
+        "detect": 0.1, "elect": 0.01, "topics": 0.04, "states": 0.1, "decide": 0.01,
+        "activate": 0.01, "announce": 0.03, "first_ack": 0.01, "total": 0.31})
+    assert set(found) == {*phases.FAILOVER, "total"}
+
+
+def test_a_change_of_a_zk_controller_ends_when_the_last_broker_told_of_it_last():
+    trace = [event(20, 1, "controller_event", epoch=1, update_metadata=2, leader_and_isr=1),
+             event(25, 1, "metadata_published", offset=3), event(27, 2, "metadata_published",
+                                                                 offset=9),
+             event(40, 1, "metadata_applied", offset=2), event(22, 2, "metadata_applied",
+                                                               offset=8)]
+    found = phases.change(trace, asked_ns=T0, brokers=[1, 2])
+    assert found == pytest.approx({"decide": None, "commit": 0.02, "propagate": 0.007,
+                                   "apply": 0.013, "total": 0.04})
+    lags = phases.propagation(sorted(trace, key=lambda e: e["t_ns"]), [1, 2])
+    assert lags == {"publish": pytest.approx([0.007]), "apply": pytest.approx([0.02])}
 
 
 def test_service_takes_several_requests_of_after_the_fault():
