@@ -67,15 +67,12 @@ def counts(line: Line) -> dict[str, float]:
                                         for e in read)
             found[f"bytes of {what} back"] = sum(e["bytes"] for e in read)
     requests = ("leader_and_isr", "update_metadata", "stop_replica")
-    told = [e for e in line["events"] if e["event"] in ("controller_event", "reload_sent")]
+    told = [e for e in line["events"] if e["event"] in ("control_requests_sent", "reload_sent")]
     if told:
         for name in requests:
             found[f"{name} requests"] = sum(e[name] for e in told)
-        found["request bytes"] = sum(
-            e.get("bytes", 0) + e.get("leader_and_isr_bytes", 0)
-            + e.get("update_metadata_bytes", 0) for e in told)
-        for name in ("keeper_calls", "states_written"):
-            found[name.replace("_", " ")] = sum(e.get(name, 0) for e in told)
+        found["request bytes"] = sum(e["leader_and_isr_bytes"] + e["update_metadata_bytes"]
+                                     for e in told)
     return found
 
 

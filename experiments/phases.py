@@ -27,7 +27,7 @@ TRACE_EVENTS = frozenset({
     "broker_handed_over", "metadata_decided", "metadata_committed", "metadata_published",
     "metadata_applied", "replica_started", "controller_vacant", "controller_elected",
     "reload_brokers_read", "reload_topics_read", "reload_states_read", "reload_decided",
-    "reload_sent", "reload_answered", "controller_event"})
+    "reload_sent", "reload_answered", "control_requests_sent"})
 RELOAD = {"topics": "reload_topics_read", "states": "reload_states_read",
           "decide": "reload_decided"}
 
@@ -137,20 +137,13 @@ def leaders_moved(trace: Sequence[Event], *, fault_ns: int, hit: int, survivors:
     fenced = _first(later, "broker_fenced", lambda e: e["broker"] == hit)
     until = _time(_first(later, moved, lambda e: e["broker"] == hit))
     ends = {"detect": _time(fenced)} if moved == "broker_removed" else {}
-    if any(e["event"] == "metadata_committed" for e in later):
-        decided, committed = (
-            [e for e in later if e["event"] == name and e["leaders"] > 0
-             and (until is None or e["t_ns"] <= until)]
-            for name in ("metadata_decided", "metadata_committed"))
-        ends |= {"decide": max((e["t_ns"] for e in decided), default=None),
-                 "commit": max((e["t_ns"] for e in committed), default=None)}
-        if committed:
-            offset = max(e["offset"] for e in committed)
-            ends["propagate"] = reached(later, "metadata_published", offset, survivors)
-            ends["apply"] = reached(later, "metadata_applied", offset, survivors)
-    else:
-        ends |= {"commit": until, "propagate": _last(later, "metadata_published", survivors),
-                 "apply": _last(later, "metadata_applied", survivors)}
+    decided, committed = (
+        [e for e in later if e["event"] == name and e["leaders"] > 0
+         and (until is None or e["t_ns"] <= until)]
+        for name in ("metadata_decided", "metadata_committed"))
+    ends |= {"decide": max((e["t_ns"] for e in decided), default=None),
+             "commit": max((e["t_ns"] for e in committed), default=None)}
+    ends |= _arrivals(later, _offset(committed), survivors)
     return lengths(fault_ns, ends, max(acks_ns, default=None), MOVE[-1])
 
 
@@ -173,31 +166,39 @@ def change(trace: Sequence[Event], *, asked_ns: int, brokers: Sequence[int]) -> 
     later = [e for e in trace if e["t_ns"] >= asked_ns]
     decided = [e["t_ns"] for e in later if e["event"] == "metadata_decided"]
     committed = [e for e in later if e["event"] == "metadata_committed"]
-    if committed:
-        offset = max(e["offset"] for e in committed)
-        published, applied = (reached(later, name, offset, brokers)
-                              for name in ("metadata_published", "metadata_applied"))
-    else:  # A zk controller writes znodes and tells each broker of them.
-        committed = [e for e in later if e["event"] == "controller_event"]
-        published, applied = (_last(later, name, brokers)
-                              for name in ("metadata_published", "metadata_applied"))
+    told = [e for e in later if e["event"] == "control_requests_sent"]
+    arrivals = _arrivals(later, _offset(committed), brokers)
     return lengths(asked_ns, {"decide": max(decided, default=None),
-                              "commit": max((e["t_ns"] for e in committed), default=None),
-                              "propagate": published}, applied, CHANGE[-1])
+                              "commit": max((e["t_ns"] for e in [*committed, *told]), default=None),
+                              "propagate": arrivals["propagate"]}, arrivals["apply"], CHANGE[-1])
+
+
+def _offset(committed: Iterable[Event]) -> int:
+    """Of the last of the batches in the log; -1: a zk controller has none."""
+    return max((e["offset"] for e in committed), default=-1)
+
+
+def _arrivals(trace: Sequence[Event], offset: int, brokers: Sequence[int]) -> dict[str, int | None]:
+    """When the last of the brokers knew of it and had applied it. Without an offset: when it told
+    so last, which takes a trace that ends when all is quiet."""
+    def arrived(name: str) -> int | None:
+        return (reached(trace, name, offset, brokers) if offset >= 0
+                else _last(trace, name, brokers))
+    return {"propagate": arrived("metadata_published"), "apply": arrived("metadata_applied")}
 
 
 def propagation(trace: Sequence[Event], brokers: Sequence[int]) -> dict[str, list[float]]:
     """Of each batch, the seconds from its commit until the last of the brokers knew it (`publish`)
     and had applied it (`apply`). A batch that not all came to is left out. With a zk controller, of
-    each event that told all brokers something: until the next that each of them published and
+    each step that told all brokers something: until the next that each of them published and
     applied."""
     seen: dict[str, dict[int, list[Event]]] = {}
     for event in trace:
         seen.setdefault(event["event"], {}).setdefault(event["node"], []).append(event)
     lags: dict[str, list[float]] = {"publish": [], "apply": []}
-    by_offset = "metadata_committed" in seen
+    by_offset = _offset(e for e in trace if e["event"] == "metadata_committed") >= 0
     for batch in trace:
-        if batch["event"] != ("metadata_committed" if by_offset else "controller_event"):
+        if batch["event"] != ("metadata_committed" if by_offset else "control_requests_sent"):
             continue
         if not by_offset and batch["update_metadata"] < len(brokers):
             continue

@@ -74,13 +74,21 @@ Task<Result<void>> Reign::on_brokers_started(std::set<NodeId> started) {
 }
 
 Task<Result<void>> Reign::on_brokers_failed(std::set<NodeId> failed) {
+  const std::int64_t before = states_written_;
+  std::map<NodeId, std::string_view> reasons;
   for (const NodeId id : failed) {
     const bool in_order = context_.shutting_down.erase(id) > 0;
-    runtime_.trace().emit(
-        "broker_fenced", {{"broker", id.value()},
-                          {"reason", std::string_view(in_order ? "shutdown" : "session_timeout")}});
+    reasons[id] = in_order ? "shutdown" : "session_timeout";
+    runtime_.trace().emit("broker_fenced", {{"broker", id.value()}, {"reason", reasons[id]}});
   }
-  co_return co_await on_replicas_offline(context_.replicas_on(failed));
+  CO_TRY_VOID(co_await on_replicas_offline(context_.replicas_on(failed)));
+  for (const auto& [id, reason] : reasons) {
+    runtime_.trace().emit("broker_removed", {{"broker", id.value()},
+                                             {"reason", reason},
+                                             {"records", states_written_ - before},
+                                             {"offset", -1}});
+  }
+  co_return Result<void>{};
 }
 
 Task<Result<void>> Reign::on_replicas_offline(Replicas replicas) {

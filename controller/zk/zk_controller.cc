@@ -161,6 +161,7 @@ Task<Result<bool>> ZkController::try_elect(std::shared_ptr<Session> session) {
     co_return true;
   }
   active_.reset();
+  runtime_.trace().emit("controller_vacant", {});
   if (reign_) co_await resign();
   CO_TRY(const auto epoch, co_await session->get(epoch_path, false));
   if (!epoch) {

@@ -73,13 +73,14 @@ def test_a_zk_controller_reads_everything_back_before_it_serves():
 
 
 def test_a_change_of_a_zk_controller_ends_when_the_last_broker_told_of_it_last():
-    trace = [event(20, 1, "controller_event", epoch=1, update_metadata=2, leader_and_isr=1),
+    trace = [batch(10, "metadata_decided", 1, 0, -1), batch(18, "metadata_committed", 1, 0, -1),
+             event(20, 1, "control_requests_sent", update_metadata=2, leader_and_isr=1),
              event(25, 1, "metadata_published", offset=3), event(27, 2, "metadata_published",
                                                                  offset=9),
              event(40, 1, "metadata_applied", offset=2), event(22, 2, "metadata_applied",
                                                                offset=8)]
     found = phases.change(trace, asked_ns=T0, brokers=[1, 2])
-    assert found == pytest.approx({"decide": None, "commit": 0.02, "propagate": 0.007,
+    assert found == pytest.approx({"decide": 0.01, "commit": 0.01, "propagate": 0.007,
                                    "apply": 0.013, "total": 0.04})
     lags = phases.propagation(sorted(trace, key=lambda e: e["t_ns"]), [1, 2])
     assert lags == {"publish": pytest.approx([0.007]), "apply": pytest.approx([0.02])}
@@ -200,6 +201,15 @@ def test_traces_are_settled_when_what_is_known_is_applied(tmp_path):
     assert traces.is_settled([1], -1.0)
     assert [e["event"] for e in traces.take()] == ["metadata_published", "metadata_applied"]
     assert traces.take() == []
+
+
+def test_traces_of_two_series_are_settled_when_they_are_quiet(tmp_path):
+    path = tmp_path / "trace.ndjson"
+    path.write_text(json.dumps(event(1, 1, "metadata_published", offset=4)) + "\n")
+    traces = control_plane.Traces({1: path}, one_series=False)
+    assert not traces.is_settled([1], 0.0)
+    traces.news_at -= control_plane.ZK_QUIET_S
+    assert traces.is_settled([1], 0.0)
 
 
 def test_every_experiment_has_the_measures_that_it_gives():
