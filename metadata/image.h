@@ -38,6 +38,7 @@ struct Broker {
 
   // May lead partitions and be shown to clients.
   bool is_active() const { return !fenced && !shutting_down; }
+  bool operator==(const Broker&) const = default;
 };
 
 struct Topic {
@@ -107,7 +108,9 @@ class Image {
   ProducerId next_producer_id() const { return next_producer_id_; }
 
  private:
-  friend class Replayer;  // replay.cc: changes a copy that nobody else has seen yet.
+  // Change a copy that nobody else has seen yet: replay.cc, editor.h.
+  friend class Replayer;
+  friend class Editor;
 
   std::map<NodeId, Broker> brokers_;
   std::map<NodeId, Configs> broker_configs_;

@@ -59,8 +59,10 @@ Task<CreateTopicsResponse::Topic> answer_for(Services& services, controller::Top
     co_return refused(outcome.name, outcome.error, outcome.message);
   }
   if (validate_only) co_return made(outcome);
-  const ClusterView::Holds is_known = [id = outcome.id](const metadata::Image& image) {
-    return image.topic(id) != nullptr;
+  const auto count = static_cast<std::size_t>(outcome.partitions);
+  const ClusterView::Holds is_known = [id = outcome.id, count](const metadata::Image& image) {
+    const metadata::TopicPtr topic = image.topic(id);
+    return topic != nullptr && topic->partitions.size() >= count;
   };
   const bool is_here = co_await services.cluster.wait_for(is_known, deadline);
   if (is_here) co_return made(outcome);

@@ -35,7 +35,9 @@ MetadataResponse::Topic describe(const metadata::Image& image, const metadata::T
   answer.topic_id = topic.id;
   for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
     const PartitionIndex index{static_cast<std::int32_t>(i)};
-    answer.partitions.push_back(describe(image, *topic.partitions[i], index));
+    const metadata::Partition& partition = *topic.partitions[i];
+    if (partition.replicas.empty()) continue;  // Nobody has told of it yet (metadata/editor.h).
+    answer.partitions.push_back(describe(image, partition, index));
   }
   return answer;
 }
