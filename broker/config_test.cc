@@ -85,7 +85,13 @@ const std::vector<Bad> bad_values{
     {"controller.quorum.voters", "1@127.0.0.1:0", "id@host:port"},
     {"controller.quorum.voters", "", "id@host:port"},
     {"engine", "papyrus", "buffered"},
-    {"consensus.module", "paxos", "raft, kraft, zab"},
+    {"consensus.module", "paxos", "plane, raft, kraft, zab"},
+    {"controller.design", "oracle", "plane, quorum, zk"},
+    {"plane", "astral", "raft, kraft, zk"},
+    {"keeper.listener", "nowhere", "host:port"},
+    {"keeper.connect", "127.0.0.1:2181,", "host:port[,host:port...]"},
+    {"keeper.connect", "127.0.0.1:0", "host:port[,host:port...]"},
+    {"zookeeper.session.timeout.ms", "99", "[100, 300000]"},
     {"durability", "sometimes", "none, group, sync"},
     {"durability.group.ms", "0", "[1, 1000]"},
     {"log.segment.bytes", "1048575", "[1048576, 1073741824]"},
@@ -121,6 +127,52 @@ BOOST_AUTO_TEST_CASE(a_key_that_must_be_given_is_named_when_it_is_missing) {
     BOOST_REQUIRE(!config.has_value());
     BOOST_TEST(config.error().context.starts_with(fmt::format("{} is missing", key)));
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_plane_is_a_preset_of_its_two_parts_each_of_which_may_be_another) {
+  struct Case {
+    std::vector<Setting> given;
+    const char* design;
+    const char* module;
+  };
+  const std::vector<Case> cases{
+      {{}, "quorum", "raft"},
+      {{given("plane", "kraft")}, "quorum", "kraft"},
+      {{given("plane", "zk")}, "zk", "zab"},
+      {{given("plane", "zk"), given("consensus.module", "raft")}, "zk", "raft"},
+      {{given("controller.design", "zk"), given("plane", "kraft")}, "zk", "kraft"},
+      {{given("controller.design", "quorum"), given("consensus.module", "zab")}, "quorum", "zab"}};
+  for (const Case& each : cases) {
+    auto overrides = each.given;
+    overrides.push_back(given("keeper.listener", "127.0.0.1:2181"));
+    overrides.push_back(given("keeper.connect", "127.0.0.1:2181,127.0.0.1:2182"));
+    const auto config = make_config(minimal(), overrides);
+    BOOST_REQUIRE_MESSAGE(config.has_value(), runtime::why(config));
+    BOOST_TEST(config->design == each.design);
+    BOOST_TEST(config->consensus_module == each.module);
+    // One word says how long a broker may be silent, whoever listens.
+    const auto timeout =
+        config->design == "zk" ? std::chrono::seconds(18) : std::chrono::seconds(9);
+    BOOST_TEST((config->controller.session_timeout == timeout));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_zk_node_lacks_is_named) {
+  const std::vector<Setting> zk{given("plane", "zk"), given("keeper.listener", "127.0.0.1:2181"),
+                                given("keeper.connect", "127.0.0.1:2181")};
+  const auto words_of = [](const std::vector<Setting>& overrides) {
+    const auto config = make_config(minimal(), overrides);
+    return config ? std::string() : config.error().context;
+  };
+  BOOST_TEST(words_of(zk).empty());
+  BOOST_TEST(words_of({zk[0], zk[2]}).starts_with("keeper.listener is missing"));
+  BOOST_TEST(words_of({zk[0], zk[1]}).starts_with("keeper.connect is missing"));
+  auto short_tick = zk;
+  short_tick.push_back(given("keeper.tick.ms", "100"));
+  BOOST_TEST(words_of(short_tick).starts_with("zookeeper.session.timeout.ms=18000"));
+  auto slow_heart = zk;
+  slow_heart.push_back(given("broker.heartbeat.interval.ms", "18000"));
+  BOOST_TEST(words_of(slow_heart).find("zookeeper.session.timeout.ms") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_key_that_is_there_twice_is_refused_with_both_places) {

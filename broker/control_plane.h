@@ -38,14 +38,22 @@ class ControlPlane : public runtime::TransportHandler {
 struct ControlPlaneContext {
   const NodeConfig& config;
   DirectoryId directory;
-  runtime::Runtime& runtime;       // The home shard's, and
-  storage::Engine& engine;         // its engine for the metadata log.
-  metadata::Publisher& publisher;  // Gets each committed image.
+  runtime::Runtime& runtime;                     // The home shard's, and
+  storage::Engine& engine;                       // its engine for the metadata log.
+  metadata::Publisher& publisher;                // Gets each image that clients may be told of, and
+  metadata::Publisher& replicas;                 // each that says what replicas here are to do.
+  std::function<Task<void>()> replicas_settled;  // Returns when they do what they were told so far.
   std::function<void(Error)> on_fatal;
 };
 
 // The event-sourced controller over a consensus group of the voters; others observe.
 Task<Result<std::unique_ptr<ControlPlane>>> open_quorum_plane(ControlPlaneContext context,
                                                               consensus::ModuleFactory module);
+
+// ZooKeeper's design: every broker is a client of the keeper, which lives on the controllers, over
+// a consensus group of theirs; one of those decides. Errors also: exists, for a port in use, naming
+// keeper.listener.
+Task<Result<std::unique_ptr<ControlPlane>>> open_zk_plane(ControlPlaneContext context,
+                                                          consensus::ModuleFactory module);
 
 }  // namespace qlab::broker

@@ -11,7 +11,8 @@
 namespace qlab::broker {
 namespace {
 
-constexpr std::array planes{Plane{"raft", "quorum", "raft"}, Plane{"kraft", "quorum", "kraft"}};
+constexpr std::array planes{Plane{"raft", "quorum", "raft"}, Plane{"kraft", "quorum", "kraft"},
+                            Plane{"zk", "zk", "zab"}};
 
 consensus::ModuleFactory consensus_module(std::string_view name) {
   if (name == "kraft") return raft::kraft::make_kraft;
@@ -35,7 +36,7 @@ std::vector<std::string_view> consensus_modules() {
 }
 
 std::vector<std::string_view> controller_designs() {
-  return {"quorum"};
+  return {"quorum", "zk"};
 }
 
 std::vector<std::string_view> plane_names() {
@@ -72,6 +73,9 @@ Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& 
 
 Task<Result<std::unique_ptr<ControlPlane>>> open_control_plane(ControlPlaneContext context) {
   auto module = consensus_module(context.config.consensus_module);
+  if (context.config.design == "zk") {
+    co_return co_await open_zk_plane(std::move(context), std::move(module));
+  }
   CHECK(context.config.design == "quorum");  // The config admits no other word.
   co_return co_await open_quorum_plane(std::move(context), std::move(module));
 }

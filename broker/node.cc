@@ -76,12 +76,21 @@ Task<Result<void>> Node::open() {
     CO_TRY_VOID(co_await partitions_.open());
     publisher_.subscribe([this](const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
       tell_of(*image, *delta);
-      partitions_.on_metadata(image, delta);
     });
+    replica_publisher_.subscribe(
+        [this](const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
+          partitions_.on_metadata(image, delta);
+        });
   }
   CO_TRY(metadata_engine_, make_metadata_engine(config_, home_));
-  ControlPlaneContext context{config_,           directory,  home_,
-                              *metadata_engine_, publisher_, [this](Error e) { give_up(e); }};
+  ControlPlaneContext context{config_,
+                              directory,
+                              home_,
+                              *metadata_engine_,
+                              publisher_,
+                              replica_publisher_,
+                              [this] { return partitions_.settled(); },
+                              [this](Error e) { give_up(e); }};
   CO_TRY(plane_, co_await open_control_plane(std::move(context)));
   if (config_.is_broker) start_broker(directory);
   co_return Result<void>{};

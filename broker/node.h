@@ -73,7 +73,8 @@ class Node {
   std::optional<runtime::Endpoint> kafka_endpoint_;
   std::unique_ptr<runtime::Listener> listener_;  // Until the node is ready.
   std::unique_ptr<storage::Engine> metadata_engine_;
-  metadata::Publisher publisher_;
+  metadata::Publisher publisher_;          // What clients may be told of.
+  metadata::Publisher replica_publisher_;  // What replicas here are to do.
   ClusterView cluster_;
   Partitions partitions_;
   std::unique_ptr<ControlPlane> plane_;

@@ -22,7 +22,13 @@ class QuorumPlane final : public ControlPlane {
         router_(
             context_.runtime, context_.config.node,
             [this](std::int16_t api_key, Bytes body) { return serve(api_key, std::move(body)); }),
-        routed_(context_.runtime, router_, local_) {}
+        routed_(context_.runtime, router_, local_) {
+    // What is committed is one image for all.
+    context_.publisher.subscribe(
+        [&replicas = context_.replicas](const auto& image, const auto& delta) {
+          replicas.publish(image, delta);
+        });
+  }
 
   Task<Result<void>> open(consensus::ModuleFactory module) {
     const NodeConfig& config = context_.config;

@@ -66,11 +66,15 @@ Task<void> CallRouter::answer(NodeId to, Call call) {
   runtime_.transport().send(to, runtime::Channel::controller_reply, encode_reply(reply));
 }
 
-Task<void> CallRouter::stop() {
+void CallRouter::end_calls() {
   stopped_ = true;
   while (!pending_.empty()) {
     finish(pending_.begin()->first, fail(Errc::closed, "this node is stopping"));
   }
+}
+
+Task<void> CallRouter::stop() {
+  end_calls();
   co_await gate_.close();
 }
 

@@ -31,7 +31,9 @@ class CallRouter {
   void on_reply(NodeId from, Bytes payload);
   void on_link_down(NodeId peer);
 
-  // Ends all calls with closed and waits for those that it is answering.
+  // Ends all calls with closed, those to come too.
+  void end_calls();
+  // The same, and waits for those that it is answering.
   Task<void> stop();
   bool is_stopped() const { return stopped_; }
 

@@ -30,7 +30,7 @@ BUILD = Path(os.environ.get("QLAB_BUILD_DIR", control.REPOSITORY / "build"))  # 
 BINARY = BUILD / "broker" / "qlab-node"
 BROKERS_MAX = 99
 # Presets of the controller's design and of the consensus module beneath it.
-PLANES = {"raft": ("quorum", "raft"), "kraft": ("quorum", "kraft")}
+PLANES = {"raft": ("quorum", "raft"), "kraft": ("quorum", "kraft"), "zk": ("zk", "zab")}
 READY_TIMEOUT = 30.0  # Seconds; generous, since a loaded machine elects slowly.
 STOP_TIMEOUT = 30.0  # Seconds that a controlled shutdown may take.
 
@@ -67,6 +67,11 @@ class Node:
     def peer_endpoint(self) -> str:
         """host:port of the calls between nodes and of the control service."""
         return self.config["peer.listener"]
+
+    @property
+    def keeper_endpoint(self) -> str | None:
+        """host:port of this node's server of the keeper, on the zk design's controllers."""
+        return self.config.get("keeper.listener")
 
     @property
     def data(self) -> Path:
@@ -205,7 +210,9 @@ class LocalCluster:
         self.module = module or PLANES[plane][1]
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.overrides = dict(config or {})
-        ports = self.host.free_ports(2 * brokers)
+        ports = self.host.free_ports(2 * brokers + controllers)
+        keepers = {i: f"{self.host.address}:{ports[2 * brokers + i - 1]}"
+                   for i in range(1, controllers + 1)} if self.controller_design == "zk" else {}
         peers = {i: f"{self.host.address}:{ports[2 * i - 1]}" for i in range(1, brokers + 1)}
         voters = ",".join(f"{i}@{peers[i]}" for i in range(1, controllers + 1))
         self.nodes: dict[int, Node] = {}
@@ -218,6 +225,8 @@ class LocalCluster:
                 "controller.design": self.controller_design, "consensus.module": self.module,
                 "listener": f"{self.host.address}:{ports[2 * i - 2]}", "peer.listener": peers[i],
                 "controller.quorum.voters": voters,
+                **({"keeper.connect": ",".join(keepers.values())} if keepers else {}),
+                **({"keeper.listener": keepers[i]} if i in keepers else {}),
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}
             self.nodes[i] = Node(self.host, i, directory, Path(binary or BINARY), properties)
 

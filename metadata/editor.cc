@@ -34,7 +34,8 @@ void Editor::open_topic(TopicId id, const std::string& name) {
 
 void Editor::set_partition(TopicId id, PartitionIndex index,
                            std::shared_ptr<const Partition> partition) {
-  CHECK(index.value() >= 0 && index.value() < partitions_max);
+  CHECK(index.value() >= 0);
+  CHECK(index.value() < partitions_max);
   Open& open = open_.at(id);
   auto& partitions = open.topic.partitions;
   const auto position = static_cast<std::size_t>(index.value());

@@ -30,7 +30,6 @@ def test_every_command_explains_itself_with_an_example(name):
     ["compare", "a", "b"], ["serve"], ["fault", "pause", "2", "--for", "10s"],
     ["topic", "create", "t"], ["check", "run"],
     ["bench", "wire"], ["peer", "list"],
-    ["cluster", "up", "--plane", "zk"],
 ])
 def test_what_is_not_there_says_what_will_come_and_fails(words):
     result = call(*words)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import click
 
 from qlab import builder, paths
-from qlab.command import Command, Group, not_there, parse_settings
+from qlab.command import Command, Group, parse_settings
 
 _ENGINES = ["buffered", "mmap", "uring", "direct", "memory"]
-_PLANES = ["raft", "kraft"]
-_CONTROLLERS = ["quorum"]
+_PLANES = ["raft", "kraft", "zk"]
+_CONTROLLERS = ["quorum", "zk"]
 _MODULES = ["raft", "kraft", "zab"]
-_PLANES_LATER = {
-    "zk": "the ZooKeeper-style controller over a keeper on ZAB",
-}
 _LAYOUTS = ["per_partition", "shared"]
 
 
@@ -29,7 +26,7 @@ def cluster() -> None:
               help="How many of them vote on the metadata.  [default: 3, or 1 of fewer]")
 @click.option("--engine", type=click.Choice(_ENGINES),
               help="How a segment's bytes reach the disk.  [default: buffered]")
-@click.option("--plane", type=click.Choice([*_PLANES, *_PLANES_LATER]),
+@click.option("--plane", type=click.Choice(_PLANES),
               help="Preset of the next two.  [default: raft]")
 @click.option("--controller", type=click.Choice(_CONTROLLERS),
               help="The controller's design.  [default: the plane's]")
@@ -50,8 +47,6 @@ def up(*, brokers: int | None, controllers: int | None, engine: str | None, plan
     if brokers and controllers and controllers > brokers:
         raise click.BadParameter(f"{controllers} of {brokers} brokers; at most all of them",
                                  param_hint="--controllers")
-    if plane in _PLANES_LATER:
-        not_there(f"--plane {plane}", f"it will be {_PLANES_LATER[plane]}")
     overrides = parse_settings(settings)
     if layout is not None:
         overrides["log.layout"] = layout
