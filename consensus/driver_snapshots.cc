@@ -9,6 +9,11 @@ namespace {
 
 constexpr std::size_t piece_bytes = 1u << 20;
 
+// An image is taken in the background, in pieces that hold up nobody, and with pauses so many
+// times as long: all nodes of a group take theirs at about the same time.
+constexpr std::size_t taken_bytes = 32u << 10;
+constexpr int taking_pauses = 3;
+
 }  // namespace
 
 const Config& DriverImpl::config_at(LogIndex index) const {
@@ -80,9 +85,12 @@ Task<Result<void>> DriverImpl::write_snapshot(std::unique_ptr<SnapshotSource> so
                                               SnapshotMeta meta) {
   CO_TRY(auto writer, co_await snapshots_->begin(std::move(meta), "taken"));
   while (true) {
-    auto piece = std::make_shared<const Bytes>(source->next(piece_bytes));
+    const Time begun_at = runtime_.now();
+    auto piece = std::make_shared<const Bytes>(source->next(taken_bytes));
+    const Duration took = runtime_.now() - begun_at;
     if (piece->empty()) break;
     CO_TRY_VOID(co_await writer->add(std::move(piece)));
+    co_await runtime::sleep_for(runtime_, took * taking_pauses);
     if (phase_ != Phase::running) co_return fail(Errc::aborted, "the consensus group was stopped");
   }
   co_return co_await snapshots_->finish(std::move(writer));
