@@ -1,0 +1,1 @@
+"""The experiment partition-scaling; experiment.toml says what it asks."""
