@@ -57,6 +57,7 @@ std::string encode_status(const NodeView& view, const std::vector<Partitions::Vi
   reply.set_ready(view.is_ready);
   if (view.config.is_controller) describe(view.plane.consensus(), *reply.mutable_consensus());
   reply.set_controller_active(view.plane.is_active());
+  reply.set_controller_epoch(view.plane.active_epoch().value_or(Epoch{0}).value());
   reply.set_metadata_offset(view.plane.applied().value());
   reply.set_replica_count(static_cast<std::int64_t>(view.replica_count));
   for (const auto& [id, broker] : view.image.brokers()) describe(broker, *reply.add_brokers());

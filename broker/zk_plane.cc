@@ -164,6 +164,7 @@ class ZkPlane final : public ControlPlane {
     controller::ZkOptions options;
     options.self = config.node;
     options.keepers = config.keeper.connect;
+    options.competes = config.is_controller;
     options.session_timeout = config.keeper.session_timeout;
     options.controller = config.controller;
     return options;

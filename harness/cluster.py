@@ -362,8 +362,8 @@ class LocalCluster:
         """The active controller's node. Waits for an election. Errors: waiting.WaitTimeout."""
 
         def active() -> Node | None:
-            claims = [(s.consensus.epoch, i) for i, s in self.statuses(partitions=False).items()
-                      if s.controller_active and s.consensus]
+            claims = [(s.controller_epoch, i) for i, s in self.statuses(partitions=False).items()
+                      if s.controller_active]
             return self.nodes[max(claims)[1]] if claims else None
 
         return self.wait_for(active, timeout, "an active controller")

@@ -89,6 +89,8 @@ class NodeStatus:
     """Empty when they were not asked for."""
     replica_count: int = 0
     """Replicas that are open on the node."""
+    controller_epoch: int = 0
+    """While the node is the active controller: the epoch of that."""
 
     def partition(self, topic: str, partition: int) -> PartitionStatus | None:
         """This node's copy of the partition, or None when it holds none."""
@@ -140,7 +142,7 @@ def _to_status(reply: Any) -> NodeStatus:
                               tuple(p.isr), tuple(p.replicas), p.log_start, p.log_end,
                               p.durable_end, p.high_watermark)
               for p in reply.partitions),
-        reply.replica_count)
+        reply.replica_count, reply.controller_epoch)
 
 
 @cache

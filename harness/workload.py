@@ -261,10 +261,11 @@ class Topic:
             ends = self.settle()
             views = self.cluster.statuses().values()
             for partition, end in ends.items():
-                copies = [p for s in views if (p := s.partition(self.name, partition))]
-                whole = [p for p in copies if p.log_end == p.high_watermark == end
-                         and len(p.isr) == self.replication_factor]
-                if len(whole) != self.replication_factor:
+                copies = {s.node_id: p for s in views if (p := s.partition(self.name, partition))}
+                whole = [p for p in copies.values() if p.log_end == p.high_watermark == end]
+                # Its leader knows the ISR; with the zk controller nobody tells the followers.
+                in_sync = max((len(p.isr) for i, p in copies.items() if i == p.leader), default=0)
+                if len(whole) != self.replication_factor or in_sync != self.replication_factor:
                     return None
             return ends
 

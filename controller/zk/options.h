@@ -14,6 +14,7 @@ struct ZkOptions {
   std::vector<runtime::Endpoint> keepers;  // zookeeper.connect; not empty.
   Duration session_timeout =
       std::chrono::milliseconds(18000);  // zookeeper.session.timeout.ms, [100, 300000].
+  bool competes = true;                  // For /controller: a node that is linked to all others.
   std::size_t in_flight = 10;            // zookeeper.max.in.flight.requests, [1, 1000].
   Duration retry_backoff = std::chrono::milliseconds(100);  // Of a control request.
   Duration request_timeout = std::chrono::seconds(30);      // controller.socket.timeout.ms

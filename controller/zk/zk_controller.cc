@@ -163,6 +163,7 @@ Task<Result<bool>> ZkController::try_elect(std::shared_ptr<Session> session) {
   active_.reset();
   runtime_.trace().emit("controller_vacant", {});
   if (reign_) co_await resign();
+  if (!options_.competes) co_return true;
   CO_TRY(const auto epoch, co_await session->get(epoch_path, false));
   if (!epoch) {
     KeeperRequest create = create_request(epoch_path, "0");

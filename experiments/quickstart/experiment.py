@@ -46,6 +46,7 @@ def node_config(parameters: dict[str, Any]) -> dict[str, str]:
     return {"durability": str(parameters["durability"]),
             "broker.session.timeout.ms": str(session),
             "broker.heartbeat.interval.ms": str(session // 5),
+            "zookeeper.session.timeout.ms": str(session), "keeper.tick.ms": str(session // 10),
             "controller.quorum.election.timeout.ms": str(election),
             "controller.quorum.heartbeat.interval.ms": str(election // 10),
             "replica.fetch.wait.max.ms": "100"}

@@ -1,0 +1,90 @@
+"""What every control plane owes its users, and what the zk plane shows to clients of ZooKeeper."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness import checkers, faults
+from harness.workload import Topic
+
+SERVICE_TIMEOUT = 30.0  # Seconds; generous, since a loaded machine elects slowly.
+# A dead node is missed after 2 s, by whoever it is that misses it.
+QUICK = {"broker.heartbeat.interval.ms": "400", "broker.session.timeout.ms": "2000",
+         "zookeeper.session.timeout.ms": "2000", "keeper.tick.ms": "200",
+         "min.insync.replicas": "2"}
+
+
+@pytest.mark.all_planes
+@pytest.mark.cluster(config=QUICK)
+def test_a_dead_leader_is_replaced_and_comes_back_into_the_isr(cluster, history):
+    topic = Topic(cluster, "leader", partitions=3).create()
+    topic.produce(300, history=history)
+    old = cluster.leader(topic)
+    with faults.kill(old, history=history):
+        cluster.wait_for(lambda: cluster.leader(topic) is not old, SERVICE_TIMEOUT,
+                         "another leader")
+        topic.produce(300, history=history)
+    topic.settle_replicas()
+    checkers.require(history, topic.read_all())
+
+
+@pytest.mark.all_planes
+@pytest.mark.cluster(config=QUICK)
+def test_a_dead_controller_is_replaced_by_one_that_decides(cluster, history):
+    before = Topic(cluster, "before").create()
+    old = cluster.controller()
+    epoch = old.status().controller_epoch
+    with faults.kill(old, history=history):
+        new = cluster.controller()
+        assert new is not old and new.status().controller_epoch > epoch
+        meanwhile = Topic(cluster, "meanwhile", replication_factor=2).create()
+        meanwhile.produce(100, history=history)
+    before.produce(100, history=history)
+    for topic in (before, meanwhile):
+        topic.settle_replicas()
+    read = checkers.ReadBack({**before.read_all().partitions, **meanwhile.read_all().partitions})
+    checkers.require(history, read)
+
+
+@pytest.mark.all_planes
+@pytest.mark.cluster(config=QUICK)
+def test_a_cluster_that_was_shut_down_knows_everything_when_it_is_started_again(cluster, history):
+    topic = Topic(cluster, "kept", partitions=3).create()
+    topic.produce(100, history=history)
+    cluster.stop()
+    assert [node.exit_status for node in cluster.nodes.values()] == [0, 0, 0]
+    cluster.start()
+    topic.produce(100, history=history)
+    topic.settle_replicas()
+    checkers.require(history, topic.read_all())
+
+
+@pytest.mark.cluster(plane="zk", config=QUICK)
+def test_the_znodes_of_a_cluster_are_laid_out_as_kafkas(cluster):
+    kazoo = pytest.importorskip("kazoo.client")
+    topic = Topic(cluster, "orders", partitions=2).create()
+    endpoints = [node.keeper_endpoint for node in cluster.nodes.values()]
+    client = kazoo.KazooClient(hosts=",".join(endpoints))
+    client.start(timeout=SERVICE_TIMEOUT)
+    try:
+        def read(path):
+            return json.loads(client.get(path)[0])
+
+        assert read("/controller")["brokerid"] == cluster.controller().id
+        assert read("/controller_epoch") == cluster.controller().status().controller_epoch
+        assert sorted(client.get_children("/brokers/ids")) == ["1", "2", "3"]
+        for id_, node in cluster.nodes.items():
+            broker = read(f"/brokers/ids/{id_}")
+            assert f"{broker['host']}:{broker['port']}" == node.endpoint
+            stat = client.exists(f"/brokers/ids/{id_}")
+            assert stat.ephemeralOwner != 0
+            own = [b for b in node.status().brokers if b.id == id_]
+            assert own[0].epoch == stat.czxid
+        assert set(read("/brokers/topics/orders")["partitions"]) == {"0", "1"}
+        state = read("/brokers/topics/orders/partitions/0/state")
+        assert state["leader"] == cluster.leader(topic).id
+        assert sorted(state["isr"]) == [1, 2, 3]
+    finally:
+        client.stop()
