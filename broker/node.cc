@@ -21,19 +21,6 @@ Error name_key(std::string_view key, const runtime::Endpoint& endpoint, const Er
                                   key, endpoint.to_string(), error.context)};
 }
 
-// What a refused proposal of another ISR means to the partition that made it.
-Errc isr_refusal(KafkaError error) {
-  switch (error) {
-    case KafkaError::ineligible_replica:
-    case KafkaError::invalid_request:
-      return Errc::invalid;  // Certainly not done; another proposal may be.
-    case KafkaError::not_controller:
-      return Errc::not_leader;  // The controller knows less than we do, for now.
-    default:
-      return Errc::fenced;  // Newer metadata is on its way to us.
-  }
-}
-
 }  // namespace
 
 Node::Node(runtime::Shards& shards, NodeConfig config, NodeEvents events)
@@ -42,9 +29,15 @@ Node::Node(runtime::Shards& shards, NodeConfig config, NodeEvents events)
       config_(std::move(config)),
       events_(std::move(events)),
       cluster_(home_, publisher_),
+      isr_proposals_(home_,
+                     [this](std::vector<replication::IsrProposal> proposals) {
+                       return alter_isrs(std::move(proposals));
+                     }),
       partitions_(
           shards_, config_,
-          [this](replication::IsrProposal proposal) { return propose_isr(std::move(proposal)); },
+          [this](replication::IsrProposal proposal) {
+            return isr_proposals_.propose(std::move(proposal));
+          },
           [this](Error error) { give_up(std::move(error)); }),
       gate_(home_) {
   CHECK(shards.count() == config_.shards);
@@ -185,39 +178,27 @@ Task<Result<std::string>> Node::answer_call(std::string method, std::string requ
   co_return encode_status({config_, *plane_, *image, is_ready, count}, partitions);
 }
 
-Task<Result<replication::IsrAnswer>> Node::propose_isr(replication::IsrProposal proposal) {
+Task<Result<IsrProposals::Outcomes>> Node::alter_isrs(
+    std::vector<replication::IsrProposal> proposals) {
   if (lifecycle_ == nullptr || !lifecycle_->epoch()) {
     co_return fail(Errc::overloaded, "this broker is not registered yet");
   }
   controller::AlterPartition request;
   request.broker = config_.node;
   request.epoch = *lifecycle_->epoch();
-  controller::PartitionAlteration wanted{proposal.topic_id, proposal.partition,
-                                         proposal.leader_epoch, proposal.partition_epoch,
-                                         std::move(proposal.isr)};
-  for (const NodeId member : wanted.new_isr) {
-    const metadata::Broker* known = cluster_.image()->broker(member);
-    wanted.isr_epochs.push_back(known == nullptr ? BrokerEpoch{-1} : known->epoch);
-  }
-  request.partitions.push_back(std::move(wanted));
-  auto outcomes =
-      co_await plane_->controller().alter_partition(std::move(request), home_.now() + isr_patience);
-  if (!outcomes) {
-    // Of the broker, not of the partition: it registers anew, and this may be asked again.
-    const Errc code = outcomes.error().code;
-    if (code == Errc::fenced || code == Errc::invalid) {
-      co_return fail(Errc::overloaded, "{}", outcomes.error().context);
+  const metadata::ImagePtr image = cluster_.image();
+  for (replication::IsrProposal& proposal : proposals) {
+    controller::PartitionAlteration wanted{proposal.topic_id, proposal.partition,
+                                           proposal.leader_epoch, proposal.partition_epoch,
+                                           std::move(proposal.isr)};
+    for (const NodeId member : wanted.new_isr) {
+      const metadata::Broker* known = image->broker(member);
+      wanted.isr_epochs.push_back(known == nullptr ? BrokerEpoch{-1} : known->epoch);
     }
-    co_return fail(std::move(outcomes).error());
+    request.partitions.push_back(std::move(wanted));
   }
-  if (outcomes->size() != 1)
-    co_return fail(Errc::corrupt, "one proposal, another number of answers");
-  controller::AlterationOutcome& outcome = outcomes->front();
-  if (outcome.error != KafkaError::none) {
-    co_return fail(isr_refusal(outcome.error), "the controller refused: {}",
-                   name_of(outcome.error));
-  }
-  co_return replication::IsrAnswer{outcome.partition_epoch, std::move(outcome.isr)};
+  co_return co_await plane_->controller().alter_partition(std::move(request),
+                                                          home_.now() + isr_patience);
 }
 
 void Node::give_up(Error error) {
@@ -238,6 +219,7 @@ Task<void> Node::stop(bool controlled) {
   if (fetch_sessions_ != nullptr) fetch_sessions_->close();
   if (plane_ != nullptr) co_await plane_->stop();
   co_await partitions_.close();
+  co_await isr_proposals_.stop();
   if (server_ != nullptr) co_await server_->stop();
   fetch_sessions_.reset();  // No request is at work any more.
   if (lifecycle_ != nullptr) co_await lifecycle_->stop();

@@ -11,6 +11,7 @@
 #include "broker/config.h"
 #include "broker/connection.h"
 #include "broker/dispatch.h"
+#include "broker/isr_proposals.h"
 #include "broker/lifecycle.h"
 #include "broker/modules.h"
 #include "broker/partitions.h"
@@ -54,7 +55,7 @@ class Node {
   void start_broker(DirectoryId directory);
   Task<void> announce();
   Task<Result<std::string>> answer_call(std::string method, std::string request);
-  Task<Result<replication::IsrAnswer>> propose_isr(replication::IsrProposal proposal);
+  Task<Result<IsrProposals::Outcomes>> alter_isrs(std::vector<replication::IsrProposal> proposals);
   bool is_let_in() const;
   // In the trace: newer metadata has come.
   void tell_of(const metadata::Image& image, const metadata::Delta& delta) const;
@@ -76,6 +77,7 @@ class Node {
   metadata::Publisher publisher_;          // What clients may be told of.
   metadata::Publisher replica_publisher_;  // What replicas here are to do.
   ClusterView cluster_;
+  IsrProposals isr_proposals_;
   Partitions partitions_;
   std::unique_ptr<ControlPlane> plane_;
 
