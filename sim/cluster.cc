@@ -157,7 +157,9 @@ std::optional<std::string> Cluster::what_is_missing() {
 
 std::optional<std::string> Cluster::missing_of(NodeId id, const metadata::Image& expected) {
   const broker::Node& program = node(id)->node();
-  if (digest_of(*program.image()) != digest_of(expected)) {
+  const bool shares_a_log = swarm_.promises.images_share_a_log;
+  if (shares_a_log ? digest_of(*program.image()) != digest_of(expected)
+                   : digest_of_topics(*program.image()) != digest_of_topics(expected)) {
     return fmt::format("node {} has the image at {}, not that at {}", id, program.image()->offset(),
                        expected.offset());
   }

@@ -89,6 +89,24 @@ std::uint64_t digest_of(const metadata::Image& image) {
   return digest.value();
 }
 
+std::uint64_t digest_of_topics(const metadata::Image& image) {
+  std::uint64_t topics = 0;
+  image.topics().for_each([&topics](const std::string& name, const metadata::TopicPtr& topic) {
+    Digest digest;
+    digest.add(topic->id);
+    digest.add(std::string_view(name));
+    for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
+      const metadata::Partition& partition = *topic->partitions[p];
+      digest.add(partition.replicas);
+      digest.add(partition.isr);
+      digest.add(std::int64_t{partition.leader.value()});
+      digest.add(std::int64_t{partition.leader_epoch.value()});
+    }
+    topics += digest.value();
+  });
+  return topics;
+}
+
 Offset ClusterHistory::watermark(const TopicPartition& partition, LeaderEpoch epoch) const {
   const auto fate = partitions.find(partition);
   if (fate == partitions.end()) return Offset{0};

@@ -143,5 +143,7 @@ struct ClusterHistory {
 
 // Everything that an image says, but for where it stands.
 std::uint64_t digest_of(const metadata::Image& image);
+// Its topics alone, without what only a controller needs to know of them.
+std::uint64_t digest_of_topics(const metadata::Image& image);
 
 }  // namespace qlab::sim

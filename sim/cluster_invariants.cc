@@ -98,6 +98,7 @@ void learn(ClusterHistory& history, const ClusterFresh::Published& published) {
     for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
       const metadata::Partition& partition = *topic->partitions[p];
       const PartitionIndex index{static_cast<std::int32_t>(p)};
+      if (!history.promises.images_share_a_log && partition.leader == no_node) continue;
       history.appointed.try_emplace({topic->id, index, partition.leader_epoch}, partition.leader);
     }
   });
@@ -190,6 +191,8 @@ Finding one_partition_leader_per_epoch(const ClusterHistory& history) {
     for_each_changed_topic(published, [&](const metadata::TopicPtr& topic) {
       for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
         const metadata::Partition& partition = *topic->partitions[p];
+        // Whose nodes are told of some partitions before others makes room for those.
+        if (!history.promises.images_share_a_log && partition.leader == no_node) continue;
         const LeadershipKey key{topic->id, PartitionIndex{static_cast<std::int32_t>(p)},
                                 partition.leader_epoch};
         const NodeId first = appointed.of(key, partition.leader);

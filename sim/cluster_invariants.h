@@ -20,7 +20,7 @@ Finding images_are_equal_at_equal_offsets(const ClusterHistory& history);
 // where they share a log.
 Finding deleted_topics_stay_deleted(const ClusterHistory& history);
 // No partition is led by two brokers in one leader epoch: neither as images say, nor as the
-// replicas themselves behave. Source: KIP-101.
+// replicas themselves behave. That nobody leads counts where images share a log. Source: KIP-101.
 Finding one_partition_leader_per_epoch(const ClusterHistory& history);
 // At most one node decides in an epoch of the controller.
 Finding one_controller_per_epoch(const ClusterHistory& history);

