@@ -106,6 +106,7 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
     tell_all(written);
     send_batch();
   }
+  CO_TRY_VOID(co_await finish_moves(written));
   co_return outcomes;
 }
 

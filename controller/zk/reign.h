@@ -8,12 +8,14 @@
 //
 // The parts: take_over.cc (failover), partition_machine.cc and replica_machine.cc (Kafka's state
 // machines), broker_changes.cc, topic_changes.cc, topic_creation.cc, topic_deletion.cc,
-// isr_changes.cc. Source: Kafka 3.9, KafkaController and what it is made of.
+// isr_changes.cc, reassignment.cc, administration.cc, config_changes.cc. Source: Kafka 3.9,
+// KafkaController and what it is made of.
 
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "controller/config_rules.h"
 #include "controller/controller.h"
 #include "controller/election.h"
 #include "controller/topic_rules.h"
@@ -22,13 +24,18 @@
 #include "controller/zk/options.h"
 #include "controller/zk/request_batch.h"
 #include "controller/zk/session.h"
-#include "wire/kafka/controlled_shutdown.h"
+#include "wire/kafka/alter_configs.h"
+#include "wire/kafka/alter_partition_reassignments.h"
+#include "wire/kafka/create_partitions.h"
+#include "wire/kafka/elect_leaders.h"
+#include "wire/kafka/incremental_alter_configs.h"
+#include "wire/kafka/list_partition_reassignments.h"
 #include "wire/kafka/stop_replica.h"
 
 namespace qlab::controller {
 
 // How a leader is found (Kafka's PartitionLeaderElectionStrategy).
-enum class Election : std::uint8_t { offline, unclean, preferred, controlled_shutdown, reassign };
+enum class Election : std::uint8_t { offline, unclean, preferred, controlled_shutdown };
 
 class Reign {
  public:
@@ -129,6 +136,45 @@ class Reign {
   Task<Result<void>> until_settled(const std::vector<TopicPlan>& plans, Time deadline);
   wire::KafkaError check_alteration(NodeId leader, const PartitionAlteration& wanted,
                                     const Partition& now) const;
+
+  std::optional<Refusal> check_size(const std::string& topic, std::size_t value_bytes) const;
+  std::vector<NodeId> eligible_brokers() const;
+
+  // Administration.
+  std::optional<PartitionRef> find(const std::string& topic, PartitionIndex index);
+  Task<Result<wire::ElectLeadersResponse>> elect_leaders(wire::ElectLeadersRequest request);
+  std::optional<Refusal> check_election(PartitionRef ref, bool unclean) const;
+  Task<Result<wire::CreatePartitionsResponse>> create_partitions(
+      wire::CreatePartitionsRequest request);
+  std::optional<Refusal> plan_growth(const wire::CreatePartitionsRequest::Topic& wanted,
+                                     znodes::TopicValue& value);
+  Task<Result<wire::AlterConfigsResponse>> alter_configs(wire::AlterConfigsRequest request);
+  Task<Result<wire::IncrementalAlterConfigsResponse>> alter_configs(
+      wire::IncrementalAlterConfigsRequest request);
+  template <class Response, class Request>
+  Task<Result<Response>> alter_all_configs(Request request, bool replaces_all);
+  Task<Result<std::optional<Refusal>>> alter_config(std::string entity,
+                                                    std::vector<ConfigEdit> edits,
+                                                    bool replaces_all, bool validate_only);
+  tl::expected<std::string, Refusal> entity_of(std::int8_t type, const std::string& name);
+
+  // Reassignments.
+  struct PartitionMove {
+    PartitionRef partition;
+    Partition after;
+  };
+  Task<Result<wire::AlterPartitionReassignmentsResponse>> reassign(
+      wire::AlterPartitionReassignmentsRequest request);
+  wire::ListPartitionReassignmentsResponse list_moves(
+      const wire::ListPartitionReassignmentsRequest& request) const;
+  // Returns those that are done: not what another wrote at the same moment.
+  Task<Result<Partitions>> move(std::vector<PartitionMove> moves);
+  void note_move(PartitionRef ref, const Partition& after);
+  Task<Result<void>> finish_moves(Partitions partitions);
+  Task<Result<void>> resume_moves();
+  znodes::TopicValue value_of(const ZkTopic& topic) const;
+  Task<Result<void>> write_topics(std::vector<std::pair<ZkTopic*, znodes::TopicValue>> topics);
+  ElectionRules move_rules() const;
 
   // TopicDeletionManager.
   Task<Result<void>> begin_deletions(std::vector<ZkTopic*> topics);

@@ -146,6 +146,11 @@ KeeperRequest create_request(std::string path, std::string_view data, bool ephem
   request.flags = ephemeral ? 1 : 0;
   return request;
 }
+KeeperRequest notification_request(std::string_view parent, std::string_view data) {
+  KeeperRequest request = create_request(fmt::format("{}/config_change_", parent), data);
+  request.flags = static_cast<std::int32_t>(wire::keeper::CreateMode::persistent_sequential);
+  return request;
+}
 KeeperRequest set_request(std::string path, std::string_view data, std::int32_t version) {
   KeeperRequest request = path_request(OpCode::set_data, std::move(path));
   request.data = data_of(data);

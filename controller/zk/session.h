@@ -80,6 +80,8 @@ class Session : public std::enable_shared_from_this<Session> {
 KeeperRequest get_request(std::string path, bool watch = false);
 KeeperRequest children_request(std::string path, bool watch = false);
 KeeperRequest create_request(std::string path, std::string_view data, bool ephemeral = false);
+// A child with the next number in its name: PARENT/config_change_0000000007.
+KeeperRequest notification_request(std::string_view parent, std::string_view data);
 KeeperRequest set_request(std::string path, std::string_view data, std::int32_t version = -1);
 KeeperRequest delete_request(std::string path);
 KeeperRequest multi_request(std::vector<KeeperRequest> parts);

@@ -52,6 +52,7 @@ Task<Result<void>> Reign::take_over() {
   runtime_.trace().emit("controller_active", {{"epoch", office_.epoch}});
   log(LogLevel::info, "controller", "active with epoch {}: {} brokers, {} topics, {} partitions",
       office_.epoch, context_.brokers.size(), context_.topics().size(), context_.partition_count());
+  post_("reassignments", [](Reign& reign) { return reign.resume_moves(); });
   post_("deletions", [](Reign& reign) { return reign.resume_deletions(); });
   co_return Result<void>{};
 }

@@ -80,9 +80,7 @@ std::optional<Refusal> Reign::plan_topic(const NewTopic& topic, TopicPlan& plan)
     value.replicas = topic.assignment;
   } else {
     PlacementRequest placement;
-    for (const auto& [id, broker] : context_.brokers) {
-      if (context_.is_eligible(id)) placement.brokers.push_back(id);
-    }
+    placement.brokers = eligible_brokers();
     placement.partitions =
         topic.partitions == -1 ? options_.controller.num_partitions : topic.partitions;
     placement.replication_factor = topic.replication_factor == -1
@@ -102,14 +100,22 @@ std::optional<Refusal> Reign::plan_topic(const NewTopic& topic, TopicPlan& plan)
   plan.outcome.replication_factor = static_cast<std::int16_t>(value.replicas.front().size());
   plan.value = znodes::topic_value(value);
   plan.config = znodes::config_value(configs_of(topic));
-  const std::size_t bytes = std::max(plan.value.size(), plan.config.size()) + request_overhead;
-  if (bytes > Session::jute_bytes_max) {
-    return Refusal{KafkaError::policy_violation,
-                   fmt::format("the znode of topic '{}' with {} partitions would take {} bytes, "
-                               "more than jute.maxbuffer={}",
-                               topic.name, value.replicas.size(), bytes, Session::jute_bytes_max)};
-  }
-  return std::nullopt;
+  return check_size(topic.name, std::max(plan.value.size(), plan.config.size()));
+}
+
+std::optional<Refusal> Reign::check_size(const std::string& topic, std::size_t value_bytes) const {
+  const std::size_t bytes = value_bytes + request_overhead;
+  if (bytes <= Session::jute_bytes_max) return std::nullopt;
+  return Refusal{KafkaError::policy_violation,
+                 fmt::format("the znode of topic '{}' would take {} bytes, more than "
+                             "jute.maxbuffer={}",
+                             topic, bytes, Session::jute_bytes_max)};
+}
+
+std::vector<NodeId> Reign::eligible_brokers() const {
+  std::vector<NodeId> brokers = context_.live_brokers();
+  std::erase_if(brokers, [&](NodeId id) { return !context_.is_eligible(id); });
+  return brokers;
 }
 
 Task<Result<std::vector<TopicOutcome>>> Reign::create_topics(std::vector<NewTopic> topics,

@@ -139,9 +139,6 @@ std::string deletion(std::string_view topic_name) {
 std::string topic_config(std::string_view name) {
   return under(topic_configs, name);
 }
-std::string broker_config(std::string_view entity) {
-  return under(broker_configs, entity);
-}
 
 std::string controller_value(NodeId id, WallMillis now) {
   return fmt::format(R"({{"version":2,"brokerid":{},"timestamp":"{}","kraftControllerEpoch":-1}})",
@@ -247,6 +244,15 @@ Result<metadata::Configs> decode_config(std::string_view path, ByteView value) {
     configs[key] = text.get<std::string>();
   }
   return configs;
+}
+
+std::string config_change_value(std::string_view entity) {
+  const Json path = std::string(entity);
+  return fmt::format(R"({{"version":2,"entity_path":{}}})", path.dump());
+}
+Result<std::string> decode_config_change(ByteView value) {
+  TRY(const Json json, parse_object(config_changes, value));
+  return text_in(config_changes, json, "entity_path");
 }
 
 std::string producer_ids_value(const ProducerIdsValue& block) {

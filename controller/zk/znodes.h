@@ -20,9 +20,8 @@ inline constexpr std::string_view controller_epoch = "/controller_epoch";
 inline constexpr std::string_view broker_ids = "/brokers/ids";
 inline constexpr std::string_view topics = "/brokers/topics";
 inline constexpr std::string_view deletions = "/admin/delete_topics";
-inline constexpr std::string_view reassignments = "/admin/reassign_partitions";
 inline constexpr std::string_view topic_configs = "/config/topics";
-inline constexpr std::string_view broker_configs = "/config/brokers";
+inline constexpr std::string_view config_changes = "/config/changes";
 inline constexpr std::string_view producer_ids = "/latest_producer_id_block";
 // Of all brokers that say nothing themselves.
 inline constexpr std::string_view default_entity = "<default>";
@@ -37,7 +36,6 @@ std::string partition(std::string_view topic_name, PartitionIndex index);
 std::string state(std::string_view topic_name, PartitionIndex index);
 std::string deletion(std::string_view topic_name);
 std::string topic_config(std::string_view name);
-std::string broker_config(std::string_view entity);
 
 // /controller
 std::string controller_value(NodeId id, WallMillis now);
@@ -82,6 +80,10 @@ Result<StateValue> decode_state(std::string_view path, ByteView value);
 // /config/.../NAME, version 1.
 std::string config_value(const metadata::Configs& configs);
 Result<metadata::Configs> decode_config(std::string_view path, ByteView value);
+
+// /config/changes/config_change_N, version 2: whose configs changed, as their path below /config.
+std::string config_change_value(std::string_view entity);
+Result<std::string> decode_config_change(ByteView value);
 
 // /latest_producer_id_block, version 1. The end belongs to the block.
 struct ProducerIdsValue {
