@@ -70,6 +70,7 @@ def _values(line: Line, found: phases.Phases) -> reports.Values:
         "moved_after_detection_s": None if None in moved else sum(moved),
         "first_ack_after_detection_s":
             None if first is None or after_ns is None else (first - after_ns) / 1e9,
+        "led": line["led"],
         "stall_s": max(line["stalls_s"], default=None),
         "never_acknowledged": line["led"] - len(line["first_acks"])}
 

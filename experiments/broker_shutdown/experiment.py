@@ -62,6 +62,7 @@ def _phases(line: Line) -> phases.Phases:
 def _values(line: Line, found: phases.Phases) -> reports.Values:
     handed_over = any(e["event"] == "broker_handed_over" for e in line["events"])
     return {"stall_s": max(line["stalls_s"], default=None), "left_behind": int(not handed_over),
+            "led": line["led"],
             "unacknowledged": line["unacknowledged"]}
 
 
