@@ -35,6 +35,8 @@ void draw_nodes(Prng& random, ClusterSwarm& swarm) {
   for (int id = 1; id <= brokers; ++id) swarm.brokers.emplace_back(id);
   const int voters = random.chance(0.1) ? 1 : random.chance(0.15) && brokers == 5 ? 5 : 3;
   swarm.is_combined = random.chance(0.7);
+  // A zk controller is a broker that serves the keeper as well.
+  if (swarm.design == "zk") swarm.is_combined = true;
   for (int i = 1; i <= voters; ++i) swarm.voters.emplace_back(swarm.is_combined ? i : brokers + i);
 }
 
@@ -95,8 +97,8 @@ void draw_replication(Prng& random, ClusterSwarm& swarm) {
 ClusterSwarm draw_cluster_swarm(Prng& random, const ClusterPlane& plane) {
   ClusterSwarm swarm;
   swarm.world = draw_world(random);
-  draw_nodes(random, swarm);
   swarm.design = plane.design;
+  draw_nodes(random, swarm);
   set(swarm, "controller.design", plane.design);
   set(swarm, "consensus.module", plane.module);
   draw_controllers(random, swarm);
