@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
 #include "common/check.h"
 
 namespace qlab::sim {
@@ -15,6 +17,33 @@ bool same_members(std::vector<NodeId> a, std::vector<NodeId> b) {
   std::sort(a.begin(), a.end());
   std::sort(b.begin(), b.end());
   return a == b;
+}
+
+std::string words_of(const metadata::Partition& partition) {
+  return fmt::format("leader {} of epoch {}, in sync {}", partition.leader, partition.leader_epoch,
+                     fmt::join(partition.isr, "+"));
+}
+
+// A topic that the images do not agree on.
+std::optional<std::string> difference_of(const metadata::Image& image,
+                                         const metadata::Image& expected) {
+  std::optional<std::string> words;
+  image.topics().for_each([&](const std::string& name, const metadata::TopicPtr& topic) {
+    if (expected.topic(topic->id) == nullptr) words = fmt::format("{} is there", name);
+  });
+  expected.topics().for_each([&](const std::string& name, const metadata::TopicPtr& topic) {
+    const metadata::TopicPtr other = image.topic(topic->id);
+    if (other == nullptr || other->partitions.size() != topic->partitions.size()) {
+      words = fmt::format("{} is not there as a whole", name);
+      return;
+    }
+    for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
+      const std::string is = words_of(*other->partitions[p]);
+      const std::string wanted = words_of(*topic->partitions[p]);
+      if (is != wanted) words = fmt::format("{}-{} has {}, and not {}", name, p, is, wanted);
+    }
+  });
+  return words;
 }
 
 }  // namespace
@@ -160,8 +189,9 @@ std::optional<std::string> Cluster::missing_of(NodeId id, const metadata::Image&
   const bool shares_a_log = swarm_.promises.images_share_a_log;
   if (shares_a_log ? digest_of(*program.image()) != digest_of(expected)
                    : digest_of_topics(*program.image()) != digest_of_topics(expected)) {
-    return fmt::format("node {} has the image at {}, not that at {}", id, program.image()->offset(),
-                       expected.offset());
+    return fmt::format("node {} has the image at {}, and not that at {}: {}", id,
+                       program.image()->offset(), expected.offset(),
+                       difference_of(*program.image(), expected).value_or("topics are the same"));
   }
   std::map<TopicPartition, TopicId> wanted;
   std::optional<std::string> missing;
