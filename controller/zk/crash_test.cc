@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_topic_whose_deletion_was_cut_short_is_deleted_and_never_b
     bool is_gone = false;
     cluster.ensemble.until([&] {
       is_gone = asked->value.has_value() && cluster.zxid() >= before + 1 &&
-                !cluster.has("/admin/delete_topics/t");
+                !cluster.has("/admin/delete_topics/t") && !cluster.has("/brokers/topics/t");
       return is_gone || cluster.zxid() >= before + writes;
     });
     goes_on = cluster.zxid() < before + writes ? false : !is_gone;
