@@ -1,6 +1,8 @@
 #include "broker/control_plane.h"
+#include "controller/administer.h"
 #include "controller/routed_controller.h"
 #include "controller/serve_call.h"
+#include "controller/zk/config_follower.h"
 #include "controller/zk/metadata_cache.h"
 #include "controller/zk/zk_controller.h"
 #include "keeper/server.h"
@@ -101,7 +103,8 @@ class ZkPlane final : public ControlPlane {
               return router_.call(node, static_cast<std::int16_t>(api), std::move(request),
                                   deadline);
             }),
-        own_(context_.runtime, router_, zk_, cache_) {}
+        own_(context_.runtime, router_, zk_, cache_),
+        configs_(context_.runtime, options_of(context_.config), cache_) {}
 
   Task<Result<void>> open(consensus::ModuleFactory module) {
     if (!context_.config.is_controller) co_return Result<void>{};
@@ -111,13 +114,18 @@ class ZkPlane final : public ControlPlane {
 
   void start() override {
     if (keeper_ != nullptr) keeper_->start();
-    if (context_.config.is_broker) zk_.start();
+    if (!context_.config.is_broker) return;
+    zk_.start();
+    configs_.start();
   }
 
   // The session ends while the keeper still takes that, and what the controller sent before it.
   Task<void> stop() override {
     router_.end_calls();
-    if (context_.config.is_broker) co_await zk_.stop();
+    if (context_.config.is_broker) {
+      co_await configs_.stop();
+      co_await zk_.stop();
+    }
     co_await router_.stop();
     if (keeper_ != nullptr) co_await keeper_->stop();
   }
@@ -172,6 +180,11 @@ class ZkPlane final : public ControlPlane {
 
   Task<Result<Bytes>> serve(std::int16_t api_key, Bytes body) {
     if (controller::MetadataCache::takes(api_key)) {
+      if (wire::ApiKey{api_key} == wire::ApiKey::leader_and_isr) {
+        // A log is opened with the configs of its topic.
+        CO_TRY(auto request, controller::decode_newest<wire::LeaderAndIsrRequest>(body));
+        co_await configs_.follow(std::move(request.topic_states));
+      }
       CO_TRY(Bytes answer, cache_.handle(api_key, body));
       // The controller is answered when the replicas do what it said, as Kafka's brokers do.
       co_await context_.replicas_settled();
@@ -189,6 +202,7 @@ class ZkPlane final : public ControlPlane {
   controller::CallRouter router_;
   controller::ZkController zk_;
   OwnSession own_;
+  controller::ConfigFollower configs_;
   std::unique_ptr<KeeperMember> keeper_;  // Of a controller.
 };
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from harness import checkers, faults
 from harness.workload import Topic
@@ -58,6 +59,27 @@ def test_a_cluster_that_was_shut_down_knows_everything_when_it_is_started_again(
     cluster.start()
     topic.produce(100, history=history)
     topic.settle_replicas()
+    checkers.require(history, topic.read_all())
+
+
+@pytest.mark.all_planes
+@pytest.mark.cluster(brokers=1)
+def test_configs_of_topics_reach_the_replicas(cluster, history):
+    """Those that a topic is made with and those that are changed later."""
+    topic = Topic(cluster, "strict").create({"min.insync.replicas": "2"})
+    impatient = {"message.timeout.ms": 1000}
+    topic.produce(3, history=history, config=impatient)
+    assert history.count("ok") == 0
+    resource = ConfigResource(ConfigResource.Type.TOPIC, "strict",
+                              set_config={"min.insync.replicas": "1"})
+    client = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    client.alter_configs([resource])[resource].result(SERVICE_TIMEOUT)
+
+    def accepts():
+        topic.produce(1, history=history, config=impatient)
+        return history.count("ok") > 0
+
+    cluster.wait_for(accepts, SERVICE_TIMEOUT, "the new minimum")
     checkers.require(history, topic.read_all())
 
 
