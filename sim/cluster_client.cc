@@ -15,8 +15,8 @@ using runtime::Task;
 using std::chrono::milliseconds;
 using wire::KafkaError;
 
-constexpr Duration patience = milliseconds(1500);
-constexpr std::int32_t timeout_ms = 1000;
+constexpr Duration patience = milliseconds(2500);
+constexpr std::int32_t timeout_ms = 2000;
 constexpr std::uint64_t values_per_client = 1'000'000'000;
 constexpr int churn_names = 3;  // Topics without data, whose names are used again and again.
 

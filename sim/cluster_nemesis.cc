@@ -124,6 +124,7 @@ void ClusterNemesis::doom_the_controller(Duration within) {
   cluster_.world().after(at, [this] {
     const auto controller = cluster_.a_controller();
     if (!striking_ || !controller) return;
+    if (random_.chance(0.3)) return isolate(*controller);
     if (cluster_.swarm().loses_unsynced && random_.chance(0.5)) {
       crash_in_the_middle(*controller);
     } else {

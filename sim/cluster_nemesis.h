@@ -48,7 +48,8 @@ class ClusterNemesis {
   void isolate(NodeId lonely);
   void crash(NodeId id);
   void crash_in_the_middle(NodeId id);
-  // The active controller goes down soon: at one of its next writes, or within `within`.
+  // The active controller is lost soon, within `within`: it goes down, then or at one of its next
+  // writes, or hears of nobody while its clients still reach it.
   void doom_the_controller(Duration within);
 
   Cluster& cluster_;
