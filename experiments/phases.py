@@ -205,8 +205,11 @@ def propagation(trace: Sequence[Event], brokers: Sequence[int]) -> dict[str, lis
         key, value = ("offset", batch["offset"]) if by_offset else ("t_ns", batch["t_ns"])
         for lag, name in (("publish", "metadata_published"), ("apply", "metadata_applied")):
             times = [_when_at(seen.get(name, {}).get(b, []), key, value) for b in brokers]
-            if all(t is not None for t in times):
-                lags[lag].append(max(0, max(times) - batch["t_ns"]) / 1e9)
+            known = sorted(t for t in times if t is not None)
+            # A zk controller tells replicas of changes to those brokers alone that have them.
+            wanted = len(brokers) if by_offset or lag == "publish" else batch["leader_and_isr"]
+            if 0 < wanted <= len(known):
+                lags[lag].append(max(0, known[wanted - 1] - batch["t_ns"]) / 1e9)
     return lags
 
 
