@@ -73,7 +73,15 @@ Task<Result<void>> IsrReplicator::read_producers() {
 
 Task<Result<void>> IsrReplicator::apply(PartitionState state) {
   const auto alone = co_await writes_.enter_alone();
-  if (closed_ || !is_newer(state, state_)) co_return Result<void>{};
+  if (closed_) co_return Result<void>{};
+  if (!is_newer(state, state_)) {
+    // Configs change without an epoch, and what comes last is the newest of them.
+    state_.min_insync_replicas = state.min_insync_replicas;
+    state_.cleanup_policy = state.cleanup_policy;
+    advance_watermark();
+    changed_.notify_all();
+    co_return Result<void>{};
+  }
   const bool new_epoch = state.leader_epoch != state_.leader_epoch;
   // What a follower asks its leader for tells that leader what is stored here (position()).
   if (new_epoch && state.leader != context_.self) co_await stored_up_to(log_->end());

@@ -63,11 +63,18 @@ def test_a_cluster_that_was_shut_down_knows_everything_when_it_is_started_again(
 
 
 @pytest.mark.all_planes
-@pytest.mark.cluster(brokers=1)
+@pytest.mark.cluster(brokers=2, config={**QUICK, "min.insync.replicas": "1"})
 def test_configs_of_topics_reach_the_replicas(cluster, history):
     """Those that a topic is made with and those that are changed later."""
     topic = Topic(cluster, "strict").create({"min.insync.replicas": "2"})
     impatient = {"message.timeout.ms": 1000}
+    cluster.nodes[2].kill()
+
+    def is_alone():
+        view = cluster.nodes[1].status().partition(topic.name, 0)
+        return view.leader == 1 and view.isr == (1,)
+
+    cluster.wait_for(is_alone, SERVICE_TIMEOUT, "an ISR of one")
     topic.produce(3, history=history, config=impatient)
     assert history.count("ok") == 0
     resource = ConfigResource(ConfigResource.Type.TOPIC, "strict",
@@ -80,6 +87,7 @@ def test_configs_of_topics_reach_the_replicas(cluster, history):
         return history.count("ok") > 0
 
     cluster.wait_for(accepts, SERVICE_TIMEOUT, "the new minimum")
+    cluster.nodes[2].start()
     checkers.require(history, topic.read_all())
 
 
