@@ -129,6 +129,20 @@ std::vector<Key> server_keys() {
       millis("connections.max.idle.ms", {600'000, 100, int32_max},
              "A connection without requests is closed after it.",
              [](NodeConfig& c) -> Duration& { return c.server.connection_idle_max; }),
+      {"broker.rack", "", "a name, or nothing", "Where the broker stands, for consumers nearby.",
+       [](NodeConfig& c, const std::string& text) {
+         c.server.rack = text;
+         return true;
+       }},
+      word(
+          "replica.selector.class", "leader",
+          {"leader", "rack-aware", "org.apache.kafka.common.replica.LeaderSelector",
+           "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
+          "Whom a consumer that names its rack reads from: the leader, or a replica in sync there.",
+          [](NodeConfig& c, const std::string& text) {
+            c.server.rack_aware_reads =
+                text == "rack-aware" || text.ends_with("RackAwareReplicaSelector");
+          }),
       number("max.incremental.fetch.session.cache.slots", {1000, 0, 1'000'000},
              "Of fetch sessions that are kept; who finds no room fetches without one.",
              [](NodeConfig& c, std::int64_t v) {

@@ -29,6 +29,8 @@ struct ServerOptions {
   std::size_t request_bytes_max = 104'857'600;              // socket.request.max.bytes
   std::size_t connections_max = 10'000;                     // max.connections
   Duration connection_idle_max = std::chrono::minutes(10);  // connections.max.idle.ms
+  std::string rack;                                         // broker.rack; empty: none.
+  bool rack_aware_reads = false;                            // replica.selector.class
   std::size_t fetch_sessions_max = 1000;  // max.incremental.fetch.session.cache.slots
   Duration heartbeat_interval = std::chrono::milliseconds(2000);  // broker.heartbeat.interval.ms
 };

@@ -48,6 +48,7 @@ Task<void> Lifecycle::register_until_done() {
     const auto epoch = co_await controller_.register_broker(context_.registration, call_deadline());
     if (epoch) {
       epoch_ = *epoch;
+      if (context_.on_registered) context_.on_registered(*epoch);
       fenced_ = true;
       last_complaint_.clear();
       runtime_.trace().emit("broker_registered", {{"broker_epoch", epoch->value()}});

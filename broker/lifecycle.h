@@ -19,6 +19,7 @@ struct LifecycleContext {
   Duration heartbeat_interval{};
   std::function<LogIndex()> applied;  // Last metadata entry applied by this broker.
   std::function<void()> on_unfenced;  // Each time the controller lets it in.
+  std::function<void(BrokerEpoch)> on_registered = {};
 };
 
 // Thread: the home shard.

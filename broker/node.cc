@@ -1,5 +1,6 @@
 #include "broker/node.h"
 
+#include "broker/clean_shutdown.h"
 #include "broker/control.h"
 #include "broker/data_directory.h"
 #include "common/check.h"
@@ -61,6 +62,7 @@ Task<Result<void>> Node::open() {
   CO_TRY(const DirectoryId directory,
          open_data_directory(home_.disk(), {config_.node, config_.cluster_id}, config_.log_dir,
                              home_.random()));
+  CO_TRY(const BrokerEpoch previous, take_clean_shutdown(home_.disk()));
   if (config_.is_broker) {
     auto listener = co_await home_.network().listen(config_.listener);
     if (!listener) co_return fail(name_key("listener", config_.listener, listener.error()));
@@ -85,22 +87,25 @@ Task<Result<void>> Node::open() {
                               [this] { return partitions_.settled(); },
                               [this](Error e) { give_up(e); }};
   CO_TRY(plane_, co_await open_control_plane(std::move(context)));
-  if (config_.is_broker) start_broker(directory);
+  if (config_.is_broker) start_broker(directory, previous);
   co_return Result<void>{};
 }
 
-void Node::start_broker(DirectoryId directory) {
+void Node::start_broker(DirectoryId directory, BrokerEpoch previous) {
   LifecycleContext context;
   context.registration.broker = config_.node;
   context.registration.directory = directory;
   const std::uint64_t high = home_.random().next();
   context.registration.incarnation = Uuid::from_random(high, home_.random().next());
   context.registration.endpoint = *kafka_endpoint_;
+  context.registration.rack = config_.server.rack;
+  context.registration.previous_epoch = previous;
   context.heartbeat_interval = config_.server.heartbeat_interval;
   context.applied = [this] { return plane_->applied(); };
   context.on_unfenced = [this] {
     if (!ready_ && !stopping_) gate_.start([this] { return announce(); });
   };
+  context.on_registered = [this](BrokerEpoch epoch) { partitions_.set_broker_epoch(epoch); };
   controller::Controller& controller = plane_->controller();
   lifecycle_ = std::make_unique<Lifecycle>(home_, controller, std::move(context));
   producer_ids_ = std::make_unique<ProducerIds>(controller, *lifecycle_, config_.node);
@@ -186,14 +191,13 @@ Task<Result<IsrProposals::Outcomes>> Node::alter_isrs(
   controller::AlterPartition request;
   request.broker = config_.node;
   request.epoch = *lifecycle_->epoch();
-  const metadata::ImagePtr image = cluster_.image();
   for (replication::IsrProposal& proposal : proposals) {
-    controller::PartitionAlteration wanted{proposal.topic_id, proposal.partition,
-                                           proposal.leader_epoch, proposal.partition_epoch,
-                                           std::move(proposal.isr)};
-    for (const NodeId member : wanted.new_isr) {
-      const metadata::Broker* known = image->broker(member);
-      wanted.isr_epochs.push_back(known == nullptr ? BrokerEpoch{-1} : known->epoch);
+    controller::PartitionAlteration wanted{proposal.topic_id,       proposal.partition,
+                                           proposal.leader_epoch,   proposal.partition_epoch,
+                                           std::move(proposal.isr), std::move(proposal.isr_epochs)};
+    CHECK(wanted.isr_epochs.size() == wanted.new_isr.size());
+    for (std::size_t m = 0; m < wanted.new_isr.size(); ++m) {
+      if (wanted.new_isr[m] == config_.node) wanted.isr_epochs[m] = request.epoch;
     }
     request.partitions.push_back(std::move(wanted));
   }
@@ -208,6 +212,13 @@ void Node::give_up(Error error) {
   events_.on_fatal(std::move(error));
 }
 
+void Node::leave_in_order() {
+  if (lifecycle_ == nullptr || !lifecycle_->epoch()) return;
+  const auto left = leave_clean_shutdown(home_.disk(), *lifecycle_->epoch());
+  if (left) return;
+  log(LogLevel::warn, "node", "{}; the next start counts as after a crash", left.error().message());
+}
+
 Task<void> Node::stop(bool controlled) {
   CHECK(!stopping_);
   if (controlled && lifecycle_ != nullptr) co_await lifecycle_->shut_down(controlled_shutdown_max);
@@ -218,11 +229,12 @@ Task<void> Node::stop(bool controlled) {
   cluster_.close();
   if (fetch_sessions_ != nullptr) fetch_sessions_->close();
   if (plane_ != nullptr) co_await plane_->stop();
-  co_await partitions_.close();
+  const bool is_durable = co_await partitions_.close();
   co_await isr_proposals_.stop();
   if (server_ != nullptr) co_await server_->stop();
   fetch_sessions_.reset();  // No request is at work any more.
   if (lifecycle_ != nullptr) co_await lifecycle_->stop();
+  if (is_durable && !fatal_) leave_in_order();
   co_await gate_.close();
   if (transport_started_) co_await home_.transport().stop();
   co_await partitions_.destroy();

@@ -52,7 +52,7 @@ class Node {
  private:
   Task<Result<void>> open();
   Task<Result<void>> join_peers();
-  void start_broker(DirectoryId directory);
+  void start_broker(DirectoryId directory, BrokerEpoch previous);
   Task<void> announce();
   Task<Result<std::string>> answer_call(std::string method, std::string request);
   Task<Result<IsrProposals::Outcomes>> alter_isrs(std::vector<replication::IsrProposal> proposals);
@@ -60,6 +60,7 @@ class Node {
   // In the trace: newer metadata has come.
   void tell_of(const metadata::Image& image, const metadata::Delta& delta) const;
   void become_ready();
+  void leave_in_order();
   void give_up(Error error);
 
   runtime::Shards& shards_;

@@ -72,6 +72,7 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
   context.shard_count = shards_.size();
   context.propose_isr = propose_isr_;
   context.on_fatal = on_fatal_;
+  context.broker_epoch = [this] { return BrokerEpoch{broker_epoch_.load()}; };
   if (shard == 0) return context;
   runtime::Runtime& home = world_.shard(0);
   context.propose_isr = [&home, propose = propose_isr_](replication::IsrProposal proposal) {
@@ -166,22 +167,29 @@ Task<std::size_t> Partitions::count() {
   co_return all;
 }
 
-Task<void> Partitions::close_shard(Shard& shard) {
-  co_await shard.replicas.stop();
+Task<bool> Partitions::close_shard(Shard& shard) {
+  const bool is_closed = co_await shard.replicas.stop();
   const Result<void> stopped = co_await shard.store.layout->stop();
   co_await shard.store.engine->stop();
   if (!stopped) {
     log(LogLevel::warn, "partitions", "stopping the layout of shard {}: {}, ignoring", shard.index,
         stopped.error().message());
   }
+  co_return is_closed&& stopped&& shard.store.engine->is_persistent();
 }
 
-Task<void> Partitions::close() {
+Task<bool> Partitions::close() {
   closing_ = true;
+  bool is_durable = true;
   for (const auto& shard : shards_) {
-    if (shard == nullptr) continue;
-    co_await runtime::run_on(shard->runtime, [s = shard.get()] { return close_shard(*s); });
+    bool is_closed = false;
+    if (shard != nullptr) {
+      is_closed =
+          co_await runtime::run_on(shard->runtime, [s = shard.get()] { return close_shard(*s); });
+    }
+    is_durable = is_durable && is_closed;
   }
+  co_return is_durable;
 }
 
 Task<void> Partitions::destroy_shard(std::unique_ptr<Shard>& shard) {

@@ -1,6 +1,7 @@
 #pragma once
 // The partition replicas of a node, over all its shards, as handlers on the home shard reach them.
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -37,6 +38,8 @@ class Partitions {
   // make_partition_store and Layout::start.
   Task<Result<void>> open();
 
+  // Of this broker's registration, for its fetches; they begin once it is known.
+  void set_broker_epoch(BrokerEpoch epoch) { broker_epoch_ = epoch.value(); }
   // Hands newer metadata to every shard.
   void on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta);
   // Returns when every shard has acted on what was handed in so far.
@@ -64,8 +67,9 @@ class Partitions {
   // The replicas of the home shard, sorted by name.
   std::vector<replication::Replicas::Entry> at_home() const;
 
-  // Stops fetching, closes the logs. Handlers that are under way see errors.
-  Task<void> close();
+  // Stops fetching, closes the logs. Handlers that are under way see errors. Returns whether all
+  // there was is durable.
+  Task<bool> close();
   bool is_closing() const { return closing_; }
   // Requires: close() has returned, and no handler is under way.
   Task<void> destroy();
@@ -75,7 +79,7 @@ class Partitions {
 
   replication::ReplicasContext context_of(std::size_t shard) const;
   Task<Result<void>> open_shard(std::size_t index);
-  static Task<void> close_shard(Shard& shard);
+  static Task<bool> close_shard(Shard& shard);
   static Task<void> destroy_shard(std::unique_ptr<Shard>& shard);
   Shard& shard_of(const PartitionKey& key);
   template <class T>
@@ -88,6 +92,7 @@ class Partitions {
   const NodeConfig& config_;
   replication::ProposeIsr propose_isr_;
   std::function<void(Error)> on_fatal_;
+  std::atomic<std::int64_t> broker_epoch_ = -1;  // Read by all shards.
   bool closing_ = false;
   std::vector<std::unique_ptr<Shard>> shards_;
 };

@@ -66,6 +66,8 @@ Bytes encode_registration(const Registration& registration) {
   message.directory_id = registration.directory;
   message.host = registration.endpoint.host;
   message.port = registration.endpoint.port;
+  message.rack = registration.rack;
+  message.previous_broker_epoch = registration.previous_epoch;
   return encode_newest(message);
 }
 
@@ -76,6 +78,8 @@ Result<Registration> decode_registration(ByteView body) {
   registration.incarnation = message.incarnation_id;
   registration.directory = message.directory_id;
   registration.endpoint = {message.host, message.port};
+  registration.rack = message.rack;
+  registration.previous_epoch = message.previous_broker_epoch;
   return registration;
 }
 

@@ -27,6 +27,10 @@ struct Registration {
   DirectoryId directory;       // Of the data directory: another one is another incarnation's disk.
   Uuid incarnation;            // One per process life.
   runtime::Endpoint endpoint;  // Of the Kafka protocol, as clients reach it.
+  std::string rack;            // broker.rack; empty: none.
+  // Of the registration before it, when that one's process stopped in order and left all of its
+  // logs durable; else -1 (KIP-966).
+  BrokerEpoch previous_epoch{-1};
 };
 
 struct Heartbeat {

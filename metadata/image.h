@@ -31,6 +31,7 @@ struct Broker {
   DirectoryId directory;
   std::string host;
   std::uint16_t port = 0;
+  std::string rack;  // Empty: none.
   bool fenced = true;
   bool shutting_down = false;
   LogIndex registered_at;  // Metadata log index of the registration; it is unfenced once it has

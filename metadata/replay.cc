@@ -149,6 +149,7 @@ void Replayer::apply(const RegisterBrokerRecord& record) {
   broker.directory = record.directory;
   broker.host = record.host;
   broker.port = record.port;
+  broker.rack = record.rack;
   broker.fenced = !record.unfenced;
   broker.shutting_down = record.shutting_down;
   broker.registered_at = record.registered_at.value() < 0 ? at_ : record.registered_at;

@@ -29,6 +29,7 @@ RegisterBrokerRecord record_of(const Broker& broker) {
   record.directory = broker.directory;
   record.host = broker.host;
   record.port = broker.port;
+  record.rack = broker.rack;
   record.registered_at = broker.registered_at;
   record.unfenced = !broker.fenced;
   record.shutting_down = broker.shutting_down;

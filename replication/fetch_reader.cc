@@ -62,7 +62,9 @@ Task<void> FetchReader::look_at(Slot slot) {
     co_return;
   }
   FetchOutcome& outcome = *found.outcome;
-  if (outcome.diverging || outcome.is_out_of_range) is_urgent_ = true;
+  if (outcome.diverging || outcome.is_out_of_range || outcome.preferred_replica) {
+    is_urgent_ = true;
+  }
   if (bytes_ > 0 && outcome.batches.size() > left) {
     outcome.batches.clear();  // A batch may be longer than what it was read for.
     found.is_cut = true;
@@ -76,7 +78,8 @@ void FetchReader::mark_unsettled() {
   }
   for (const auto& [slot, found] : found_) {
     const bool is_settled = found.outcome && found.outcome->batches.empty() &&
-                            !found.outcome->diverging && !found.outcome->is_out_of_range;
+                            !found.outcome->diverging && !found.outcome->is_out_of_range &&
+                            !found.outcome->preferred_replica;
     if (!is_settled) session_.feed().mark(slot);
   }
 }

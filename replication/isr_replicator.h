@@ -87,6 +87,7 @@ class IsrReplicator : public Replicator {
   void reconsider();
 
   const TopicPartition& partition() const { return partition_; }
+  bool has_failed() const { return failed_.has_value(); }  // Its log takes no more.
 
  private:
   IsrReplicator(runtime::Runtime& runtime, TopicPartition partition,

@@ -115,7 +115,7 @@ class Replicas::Impl {
     return looks;
   }
 
-  Task<void> stop() {
+  Task<bool> stop() {
     stopped_ = true;
     changed_.notify_all();
     stopping_.notify_all();
@@ -128,14 +128,17 @@ class Replicas::Impl {
       if (replica) open.push_back(*replica);
     }
     opened_.clear();
+    bool is_durable = true;
     for (const Replica& replica : open) {
       const auto closed = co_await replica->close();
+      is_durable = is_durable && closed && !replica->has_failed();
       if (!closed) {
         log(LogLevel::warn, "replicas", "closing {}: {}, ignoring", replica->partition().name(),
             closed.error().message());
       }
     }
     co_await cleaning_.close();
+    co_return is_durable;
   }
 
  private:
@@ -478,7 +481,7 @@ std::uint64_t Replicas::fetch_looks() const {
   return impl_->fetch_looks();
 }
 
-Task<void> Replicas::stop() {
+Task<bool> Replicas::stop() {
   return impl_->stop();
 }
 

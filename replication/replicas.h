@@ -84,8 +84,8 @@ class Replicas {
   // How often its fetchers looked at a partition to make their requests, so far.
   std::uint64_t fetch_looks() const;
 
-  // Stops fetching, syncs and closes all logs.
-  Task<void> stop();
+  // Stops fetching, syncs and closes all logs. Returns whether all of them are durable.
+  Task<bool> stop();
 
  private:
   class Impl;

@@ -19,7 +19,7 @@ Task<Result<Bytes>> handle_describe_cluster(Services& services, Request request)
   response.controller_id = controller_for_clients(services);
   for (const auto& [id, broker] : services.cluster.image()->brokers()) {
     if (!broker.is_active()) continue;
-    response.brokers.push_back({id, broker.host, broker.port, std::nullopt});
+    response.brokers.push_back({id, broker.host, broker.port, rack_of(broker)});
   }
   co_return encode_answer(request, response);
 }

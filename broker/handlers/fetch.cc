@@ -16,6 +16,7 @@ using wire::FetchResponse;
 using wire::KafkaError;
 
 constexpr std::int8_t read_committed = 1;
+constexpr std::int16_t first_with_rack = 11;
 constexpr std::int16_t first_by_id = 13;  // From here on topics are named by their ids.
 // Kafka's fetch.max.bytes of a broker: what a client asks for is held in memory.
 constexpr std::size_t fetch_bytes_max = 57'671'680;
@@ -25,6 +26,8 @@ constexpr std::int32_t wait_ms_max = 300'000;
 struct Reader {
   NodeId follower = no_node;  // no_node: a consumer.
   BrokerEpoch epoch;
+  bool takes_followers = false;
+  std::vector<NodeId> near = {};
 };
 
 Task<Result<FetchOutcome>> read_here(Partitions::ReplicaPtr replica, FetchRequest::Partition wanted,
@@ -36,6 +39,8 @@ Task<Result<FetchOutcome>> read_here(Partitions::ReplicaPtr replica, FetchReques
     replication::ConsumerFetch fetch;
     fetch.offset = wanted.fetch_offset;
     fetch.current = wanted.current_leader_epoch;
+    fetch.takes_followers = reader.takes_followers;
+    fetch.near = std::move(reader.near);
     co_return co_await replica->fetch_as_consumer(std::move(fetch), bytes_max);
   }
   replication::ReplicaFetch fetch;
@@ -136,6 +141,20 @@ void fill(const Services& services, const FetchSessions::Use& use, FetchReader& 
   }
 }
 
+// KIP-392.
+Reader reader_of(const Services& services, const FetchRequest& message, std::int16_t version) {
+  Reader reader;
+  reader.follower = replication::reader_of(message);
+  reader.epoch = message.replica_state.replica_epoch;
+  reader.takes_followers = reader.follower == no_node && version >= first_with_rack &&
+                           services.config.server.rack_aware_reads;
+  if (!reader.takes_followers || message.rack_id.empty()) return reader;
+  for (const auto& [id, broker] : services.cluster.image()->brokers()) {
+    if (broker.is_active() && broker.rack == message.rack_id) reader.near.push_back(id);
+  }
+  return reader;
+}
+
 }  // namespace
 
 Task<Result<Bytes>> handle_fetch(Services& services, Request request) {
@@ -147,9 +166,7 @@ Task<Result<Bytes>> handle_fetch(Services& services, Request request) {
     response.error_code = use.error();
     co_return encode_answer(request, response);
   }
-  Reader who;
-  who.follower = replication::reader_of(message);
-  who.epoch = message.replica_state.replica_epoch;
+  const Reader who = reader_of(services, message, request.header.api_version);
   FetchSession& session = *use->session;
   FetchReader reader(
       services.runtime, session, limits_of(message, services.runtime.now()),

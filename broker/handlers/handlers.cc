@@ -20,6 +20,11 @@ Result<PartitionKey> find_partition(const Services& services, const std::string&
   return PartitionKey{topic, found->id, partition};
 }
 
+std::optional<std::string> rack_of(const metadata::Broker& broker) {
+  if (broker.rack.empty()) return std::nullopt;
+  return broker.rack;
+}
+
 NodeId controller_for_clients(const Services& services) {
   const std::optional<NodeId> active = services.controller.active();
   return active && services.cluster.image()->is_active(*active) ? *active : services.config.node;

@@ -55,6 +55,9 @@ Time client_deadline(const Services& services, std::int32_t timeout_ms);
 Result<PartitionKey> find_partition(const Services& services, const std::string& topic,
                                     PartitionIndex partition);
 
+// As clients are told; nothing when it has none.
+std::optional<std::string> rack_of(const metadata::Broker& broker);
+
 // Whom to name as the controller: any broker passes calls on, so one that clients can reach.
 NodeId controller_for_clients(const Services& services);
 

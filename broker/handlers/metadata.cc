@@ -102,7 +102,7 @@ Task<Result<Bytes>> handle_metadata(Services& services, Request request) {
   response.controller_id = controller_for_clients(services);
   for (const auto& [id, broker] : image->brokers()) {
     if (!broker.is_active()) continue;
-    response.brokers.push_back({id, broker.host, broker.port, std::nullopt});
+    response.brokers.push_back({id, broker.host, broker.port, rack_of(broker)});
   }
   if (is_all) {
     image->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {

@@ -48,6 +48,7 @@ Result<Decision<BrokerEpoch>> decide_registration(const Image& image,
   record.directory = registration.directory;
   record.host = registration.endpoint.host;
   record.port = registration.endpoint.port;
+  record.rack = registration.rack;
   return Decision<BrokerEpoch>{{record}, record.broker_epoch};
 }
 
@@ -56,12 +57,19 @@ LongDecision decide_fence(const Image& image, NodeId broker, const ControllerOpt
                removal_walk(image, broker, false, options));
 }
 
-LongDecision decide_farewell(const Image& image, NodeId broker, const ControllerOptions& options) {
+LongDecision decide_farewell(const Image& image, NodeId broker, const ControllerOptions& options,
+                             bool kept_log) {
   const metadata::Broker* known = image.broker(broker);
   CHECK(known != nullptr);
   Records records;
   if (!known->fenced) records = record_for<metadata::FenceBrokerRecord>(image, broker);
-  return begin(image, std::move(records), removal_walk(image, broker, true, options));
+  return begin(image, std::move(records), removal_walk(image, broker, !kept_log, options));
+}
+
+bool has_kept_log(const Image& image, const Registration& registration) {
+  const metadata::Broker* known = image.broker(registration.broker);
+  return known != nullptr && known->epoch == registration.previous_epoch &&
+         known->directory == registration.directory;
 }
 
 LongDecision decide_unfence(const Image& image, NodeId broker, const ControllerOptions& options) {

@@ -12,7 +12,7 @@ Task<Result<BrokerEpoch>> ActiveController::register_broker(Registration registr
   CO_TRY(auto decision, decide_registration(*decided_, registration, is_heard_of));
   sessions_.touch(id, runtime_.now());
   if (!decision.records.empty() && decided_->broker(id) != nullptr) {
-    auto farewell = decide_farewell(*decided_, id, options_);
+    auto farewell = decide_farewell(*decided_, id, options_, has_kept_log(*decided_, registration));
     CO_TRY_VOID(co_await remove(id, std::move(farewell)));
     if (!epoch_)
       co_return fail(Errc::not_leader, "this node is not the active controller any more");

@@ -40,10 +40,14 @@ Result<Decision<BrokerEpoch>> decide_registration(const metadata::Image& image,
 LongDecision decide_fence(const metadata::Image& image, NodeId broker,
                           const ControllerOptions& options);
 
-// The same before another process takes the broker's place, fenced or not: what a restarted process
-// still has of its logs is not known, so it leaves the ELRs as well.
+// The same before another process takes the broker's place, fenced or not: unless it has kept its
+// logs, what it still has of them is not known, so it leaves the ELRs as well.
 LongDecision decide_farewell(const metadata::Image& image, NodeId broker,
-                             const ControllerOptions& options);
+                             const ControllerOptions& options, bool kept_log = false);
+
+// Whether a process still has all that its predecessor had: that one stopped in order, as the
+// registration of which the image knows, and on the same data directory (KIP-966).
+bool has_kept_log(const metadata::Image& image, const Registration& registration);
 
 // Unfences a broker and gives partitions without a leader one, where it can lead.
 // Requires: the broker is registered.

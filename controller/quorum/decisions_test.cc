@@ -45,6 +45,34 @@ BOOST_AUTO_TEST_CASE(a_restarted_leader_loses_its_leadership_before_it_registers
   BOOST_TEST(image.broker(NodeId{1})->fenced);
 }
 
+BOOST_AUTO_TEST_CASE(a_process_has_kept_its_log_when_the_one_before_it_stopped_in_order) {
+  bring_up(1);
+  Registration next = registration_of(1, 2);
+  BOOST_TEST(!has_kept_log(image, next));
+  next.previous_epoch = image.broker(NodeId{1})->epoch;
+  BOOST_TEST(has_kept_log(image, next));
+  next.directory = DirectoryId{9, 9};
+  BOOST_TEST(!has_kept_log(image, next), "another disk");
+  next = registration_of(1, 2);
+  next.previous_epoch = BrokerEpoch{image.broker(NodeId{1})->epoch.value() - 1};
+  BOOST_TEST(!has_kept_log(image, next), "a process in between may have lost something");
+}
+
+BOOST_AUTO_TEST_CASE(a_broker_that_kept_its_log_stays_eligible_and_one_that_may_not_have_does_not) {
+  for (const bool kept_log : {true, false}) {
+    image = {};
+    for (std::int32_t id : {1, 2}) bring_up(id);
+    NewTopic topic = topic_of("orders", -1, -1);
+    topic.assignment = {{NodeId{1}, NodeId{2}}};
+    topic.configs = {{"min.insync.replicas", "2"}};
+    create(topic);
+    fence(1);
+    BOOST_REQUIRE((partition("orders").elr == std::vector<NodeId>{NodeId{1}}));
+    carry_out(decide_farewell(image, NodeId{1}, options, kept_log));
+    BOOST_TEST(partition("orders").elr.empty() == !kept_log);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(when_all_brokers_go_the_last_one_in_sync_leads_again_on_its_return) {
   for (std::int32_t id : {1, 2}) bring_up(id);
   NewTopic topic = topic_of("orders", -1, -1);
