@@ -30,7 +30,7 @@ inline runtime::Endpoint endpoint_of(NodeId node) {
   return {SimulatedNode::host_name(node), kafka_port};
 }
 
-inline NodeConfig config_of(NodeId node, int nodes) {
+inline NodeConfig config_of(NodeId node, int nodes, const std::string& more) {
   std::string voters;
   for (int id = 1; id <= nodes; ++id) {
     voters += fmt::format("{}{}@{}:{}", id > 1 ? "," : "", id, SimulatedNode::host_name(NodeId{id}),
@@ -39,8 +39,8 @@ inline NodeConfig config_of(NodeId node, int nodes) {
   const std::string host = SimulatedNode::host_name(node);
   const auto settings = parse_properties(
       fmt::format("node.id={}\ncluster.id=AAECAwQFBgcICQoLDA0ODw\nlog.dir={}\nlistener={}:{}\n"
-                  "peer.listener={}:{}\ncontroller.quorum.voters={}\n",
-                  node, host, host, kafka_port, host, peer_port, voters),
+                  "peer.listener={}:{}\ncontroller.quorum.voters={}\n{}",
+                  node, host, host, kafka_port, host, peer_port, voters, more),
       "test");
   auto config = make_config(settings.value(), {});
   BOOST_REQUIRE_MESSAGE(config.has_value(), runtime::why(config));
@@ -95,7 +95,12 @@ inline wire::ProduceRequest produce_request(ByteView batch, std::int16_t acks = 
 
 class Cluster {
  public:
-  explicit Cluster(std::uint64_t seed, int nodes) : nodes_(nodes), world_(seed) {
+  // What a node's properties say besides the least.
+  using More = std::function<std::string(NodeId)>;
+
+  explicit Cluster(
+      std::uint64_t seed, int nodes, More more = [](NodeId) { return ""; })
+      : nodes_(nodes), more_(std::move(more)), world_(seed) {
     for (int id = 1; id <= nodes; ++id) boot(NodeId{id});
     for (int id = 1; id <= nodes; ++id) wait_ready(NodeId{id});
   }
@@ -192,11 +197,11 @@ class Cluster {
 
  private:
   struct Program {
-    Program(runtime::SimulatedWorld& world, NodeId id, int nodes) : gate(world.node(id)) {
+    Program(runtime::SimulatedWorld& world, NodeId id, NodeConfig config) : gate(world.node(id)) {
       NodeEvents events;
       events.on_ready = [this] { ready = true; };
       events.on_fatal = [](const Error& error) { CHECK_MSG(false, error.message()); };
-      node = std::make_unique<Node>(world.shards(id), config_of(id, nodes), std::move(events));
+      node = std::make_unique<Node>(world.shards(id), std::move(config), std::move(events));
       gate.start([this] { return start(); });
     }
     Task<void> start() {
@@ -209,13 +214,14 @@ class Cluster {
   };
   runtime::Boot boot_of(NodeId id) {
     return [this, id](runtime::Runtime&) {
-      const auto program = std::make_shared<Program>(world_, id, nodes_);
+      const auto program = std::make_shared<Program>(world_, id, config_of(id, nodes_, more_(id)));
       programs_[id] = program;
       return program;
     };
   }
 
   const int nodes_;
+  const More more_;
   std::map<NodeId, std::weak_ptr<Program>> programs_;
   runtime::SimulatedWorld world_;
 };

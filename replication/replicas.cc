@@ -225,9 +225,12 @@ class Replicas::Impl {
     }
   }
 
+  // A zk controller tells nobody the epochs of others.
   bool may_join(NodeId broker, BrokerEpoch epoch) const {
+    constexpr BrokerEpoch unknown{-1};
     const metadata::Broker* known = image_ == nullptr ? nullptr : image_->broker(broker);
-    return known != nullptr && known->is_active() && (epoch.value() == -1 || epoch == known->epoch);
+    if (known == nullptr || !known->is_active()) return false;
+    return epoch == unknown || known->epoch == unknown || epoch == known->epoch;
   }
 
   Fetcher& fetcher_from(NodeId leader) {

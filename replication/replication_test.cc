@@ -205,6 +205,24 @@ BOOST_AUTO_TEST_CASE(a_follower_of_an_idle_partition_stays_in_sync_when_it_is_wr
   BOOST_TEST(cluster.isr().size() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(a_leader_proposes_the_incarnations_that_have_fetched) {
+  TestCluster cluster(13, quick());
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE(cluster.produce("a", Acks::all));
+  cluster.crash(three, {});
+  cluster.world().run_for(milliseconds(100));
+  BOOST_REQUIRE((cluster.isr() == std::vector<NodeId>{one, two}));
+  // The leader hears of the next process long before that can fetch, and has all the first one had.
+  cluster.world().fabric().block(three, one);
+  cluster.restart(three);
+  cluster.world().run_for(seconds(5));
+  BOOST_TEST((cluster.isr() == std::vector<NodeId>{one, two}));
+  cluster.world().fabric().heal();
+  const auto is_whole = [&] { return cluster.isr().size() == 3; };
+  BOOST_TEST(cluster.world().run_until(is_whole, seconds(60)).has_value());
+  BOOST_TEST(cluster.stale_members() == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_follower_whose_session_is_lost_begins_another) {
   TestCluster cluster(12, quick());
   cluster.world().run_for(milliseconds(100));

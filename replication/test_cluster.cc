@@ -18,7 +18,7 @@ constexpr std::uint16_t port = 9092;
 
 // What runs on a node: an engine, the replicas, and the server of their fetches.
 struct TestCluster::Program {
-  Program(runtime::Runtime& world, NodeId self, TestCluster& test)
+  Program(runtime::Runtime& world, NodeId self, BrokerEpoch epoch, TestCluster& test)
       : runtime(world),
         cluster(test),
         engine(storage::make_engine("buffered", world).value()),
@@ -27,7 +27,7 @@ struct TestCluster::Program {
                 [&test, self](IsrProposal proposal) {
                   return test.alter_isr(self, std::move(proposal));
                 },
-                [](Error error) { CHECK_MSG(false, error.message()); }},
+                [](Error error) { CHECK_MSG(false, error.message()); }, [epoch] { return epoch; }},
         replicas(world, *layout, context),
         sessions({&world}, {}),
         gate(world) {
@@ -150,6 +150,18 @@ struct TestCluster::Program {
   runtime::Gate gate;
 };
 
+metadata::Records TestCluster::registration_of(NodeId node, BrokerEpoch epoch) {
+  metadata::RegisterBrokerRecord broker;
+  broker.broker_id = node;
+  broker.broker_epoch = epoch;
+  broker.host = runtime::SimulatedNode::host_name(node);
+  broker.port = port;
+  metadata::UnfenceBrokerRecord let_in;
+  let_in.broker_id = node;
+  let_in.broker_epoch = epoch;
+  return {broker, let_in};
+}
+
 TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options, std::int32_t partitions)
     : options_(options), world_(seed) {
   metadata::TopicRecord made;
@@ -165,16 +177,7 @@ TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options, std::in
     records.emplace_back(born);
   }
   for (NodeId node : nodes) {
-    metadata::RegisterBrokerRecord broker;
-    broker.broker_id = node;
-    broker.broker_epoch = BrokerEpoch{node.value()};
-    broker.host = runtime::SimulatedNode::host_name(node);
-    broker.port = port;
-    records.emplace_back(broker);
-    metadata::UnfenceBrokerRecord let_in;
-    let_in.broker_id = node;
-    let_in.broker_epoch = broker.broker_epoch;
-    records.emplace_back(let_in);
+    for (auto& record : registration_of(node, BrokerEpoch{node.value()})) records.push_back(record);
     up_[node] = false;
   }
   decide(records);
@@ -188,7 +191,7 @@ TestCluster::~TestCluster() = default;
 
 runtime::Boot TestCluster::boot_of(NodeId node) {
   return [this, node](runtime::Runtime& runtime) {
-    auto program = std::make_shared<Program>(runtime, node, *this);
+    auto program = std::make_shared<Program>(runtime, node, image_->broker(node)->epoch, *this);
     programs_[node] = program;
     // What a node learns from the metadata log after its start: everything.
     auto delta = std::make_shared<metadata::Delta>();
@@ -227,8 +230,14 @@ Task<Result<IsrAnswer>> TestCluster::alter_isr(NodeId from, IsrProposal proposal
       now.partition_epoch != proposal.partition_epoch) {
     co_return fail(Errc::fenced, "stale");
   }
-  for (NodeId member : proposal.isr) {
+  for (std::size_t m = 0; m < proposal.isr.size(); ++m) {
+    const NodeId member = proposal.isr[m];
     if (!up_[member]) co_return fail(Errc::invalid, "node {} is down", member);
+    const BrokerEpoch epoch = proposal.isr_epochs.at(m);
+    if (epoch.value() != -1 && epoch != image_->broker(member)->epoch) {
+      ++stale_members_;
+      co_return fail(Errc::invalid, "node {} has restarted", member);
+    }
   }
   metadata::PartitionChangeRecord change;
   change.topic_id = topic_id;
@@ -266,6 +275,7 @@ void TestCluster::move_leadership(NodeId to) {
 
 void TestCluster::restart(NodeId node) {
   up_[node] = true;
+  decide(registration_of(node, image_->last_broker_epoch().next()));
   world_.boot(node, boot_of(node));
   const auto& isr = partition().isr;
   if (partition().leader != no_node || std::find(isr.begin(), isr.end(), node) == isr.end()) return;

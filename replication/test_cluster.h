@@ -43,6 +43,8 @@ class TestCluster {
   void set_mute(NodeId node, bool is_mute) { mute_[node] = is_mute; }
   // The node keeps none of the fetch sessions that it has.
   void forget_sessions(NodeId node);
+  // Proposals so far with a member that has restarted since it fetched.
+  int stale_members() const { return stale_members_; }
   bool is_up(NodeId node) const { return up_.at(node); }
 
   // Runs until all nodes that are up have the leader's log and watermark. Errors: timed_out.
@@ -65,6 +67,7 @@ class TestCluster {
  private:
   struct Program;
   const metadata::Partition& partition() const { return *image_->partition(topic_id, index); }
+  static metadata::Records registration_of(NodeId node, BrokerEpoch epoch);
   runtime::Boot boot_of(NodeId node);
   void decide(metadata::Records records);
   Task<Result<IsrAnswer>> alter_isr(NodeId from, IsrProposal proposal);
@@ -74,6 +77,7 @@ class TestCluster {
   std::map<NodeId, bool> mute_;
   metadata::ImagePtr image_ = std::make_shared<const metadata::Image>();
   std::int64_t entries_ = 0;
+  int stale_members_ = 0;
   std::map<NodeId, Time> news_due_;
   std::map<NodeId, std::weak_ptr<Program>> programs_;
   runtime::SimulatedWorld
