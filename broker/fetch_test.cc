@@ -57,24 +57,6 @@ BOOST_AUTO_TEST_CASE(a_consumer_is_sent_to_the_replica_in_its_rack_and_served_th
   BOOST_TEST((old.error_code == KafkaError::not_leader_or_follower));
 }
 
-BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_says_so_to_its_next_start_and_one_that_dies_does_not) {
-  Cluster cluster(1, 3);
-  cluster.create_topic(one, 3);
-  cluster.produce(one, "a");
-  const auto is_left = [&](NodeId node) {
-    return cluster.world().node(node).disk().exists(".kafka_cleanshutdown").value();
-  };
-  cluster.stop(NodeId{3});
-  BOOST_TEST(is_left(NodeId{3}));
-  cluster.crash(NodeId{2});
-  BOOST_TEST(!is_left(NodeId{2}));
-  for (const NodeId node : {NodeId{2}, NodeId{3}}) {
-    cluster.boot(node);
-    cluster.wait_ready(node);
-    BOOST_TEST(!is_left(node));
-  }
-}
-
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
