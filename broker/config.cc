@@ -203,6 +203,11 @@ const std::vector<Key>& keys() {
 
 Result<void> check_keeper(const NodeConfig& config) {
   const KeeperOptions& keeper = config.keeper;
+  if (!config.is_broker) {
+    return fail(Errc::invalid,
+                "process.roles=controller leaves nobody to be elected with controller.design=zk; "
+                "allowed: broker,controller or broker, as its controllers are brokers");
+  }
   if (config.is_controller && !keeper.listener) {
     return fail(Errc::invalid,
                 "keeper.listener is missing; allowed: host:port, as a controller of "

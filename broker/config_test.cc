@@ -167,6 +167,9 @@ BOOST_AUTO_TEST_CASE(what_a_zk_node_lacks_is_named) {
   BOOST_TEST(words_of(zk).empty());
   BOOST_TEST(words_of({zk[0], zk[2]}).starts_with("keeper.listener is missing"));
   BOOST_TEST(words_of({zk[0], zk[1]}).starts_with("keeper.connect is missing"));
+  auto no_broker = zk;
+  no_broker.push_back(given("process.roles", "controller"));
+  BOOST_TEST(words_of(no_broker).starts_with("process.roles=controller"));
   auto short_tick = zk;
   short_tick.push_back(given("keeper.tick.ms", "100"));
   BOOST_TEST(words_of(short_tick).starts_with("zookeeper.session.timeout.ms=18000"));

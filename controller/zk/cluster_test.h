@@ -29,6 +29,8 @@ struct Listener {
   std::map<TopicPartition, Told> replicas;  // LeaderAndIsr, less StopReplica.
   std::map<TopicPartition, Told> metadata;  // UpdateMetadata.
   std::set<NodeId> live;                    // Likewise.
+  // Of how many partitions the controller had told when it said that these are all.
+  std::optional<std::size_t> known_when_all;
   std::set<TopicPartition> deleted;
   std::vector<std::string> faults;  // What no broker should be told.
   int refused = 0;
@@ -87,6 +89,8 @@ struct Listener {
     wire::UpdateMetadataResponse response;
     response.error_code = check(request);
     if (response.error_code != wire::KafkaError::none) return encode_newest(response);
+    if (request.controller_epoch > metadata_epoch_) told_.clear();
+    metadata_epoch_ = request.controller_epoch;
     live.clear();
     for (const auto& broker : request.live_brokers) live.insert(broker.id);
     for (const auto& topic : request.topic_states) {
@@ -95,10 +99,12 @@ struct Listener {
         if (state.leader == NodeId{-2}) {
           metadata.erase(which);
         } else {
+          told_.insert(which);
           keep(metadata, which, {state.leader, state.leader_epoch, state.isr, state.zk_version});
         }
       }
     }
+    if (request.kind == 2) known_when_all = told_.size();
     return encode_newest(response);
   }
   Result<Bytes> take_stops(const wire::StopReplicaRequest& request) {
@@ -117,6 +123,9 @@ struct Listener {
     }
     return encode_newest(response);
   }
+
+  std::int32_t metadata_epoch_ = 0;
+  std::set<TopicPartition> told_;  // By the controller of that epoch.
 };
 
 // Nodes with a controller and a broker each, from number 11 on.

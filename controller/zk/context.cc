@@ -132,6 +132,7 @@ void Context::note_state(PartitionRef ref, const znodes::StateValue& state, std:
   partition.controller_epoch = state.controller_epoch;
   partition.recovering = state.recovering;
   partition.version = version;
+  partition.leader_came_back = false;
 }
 
 void Context::for_each(const std::function<void(PartitionRef)>& visit) {

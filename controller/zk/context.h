@@ -50,6 +50,7 @@ struct ZkPartition {
   std::int32_t version = -1;          // Of the state znode; -1: there is none.
   PartitionState state = PartitionState::non_existent;
   bool recovering = false;
+  bool leader_came_back = false;  // It registered anew since it was made the leader.
 
   bool has_state() const { return version >= 0; }
 };
@@ -131,6 +132,7 @@ class Context {
   void set_replicas(PartitionRef partition, const std::vector<NodeId>& replicas);
 
   // In the form that the rules of elections know, and back. `version` is what the znode has now.
+  // The leader that is noted has not come back since.
   metadata::Partition partition_of(PartitionRef ref) const;
   void note_state(PartitionRef ref, const znodes::StateValue& state, std::int32_t version);
 

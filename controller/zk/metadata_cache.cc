@@ -23,6 +23,7 @@ constexpr NodeId leader_during_delete{-2};
 // In place of a leader epoch (Kafka's EpochDuringDelete and NoEpoch): any known one is old.
 constexpr LeaderEpoch epoch_during_delete{-2};
 constexpr LeaderEpoch no_epoch{-1};
+constexpr std::int8_t all_is_told = 2;
 
 bool is_index(PartitionIndex index) {
   return index.value() >= 0 && index.value() < metadata::Editor::partitions_max;
@@ -64,6 +65,8 @@ bool MetadataCache::takes(std::int16_t api_key) {
 }
 
 Result<Bytes> MetadataCache::handle(std::int16_t api_key, ByteView body) {
+  if (broker_epoch_ == BrokerEpoch{-1})
+    return fail(Errc::closed, "broker {} is not registered", self_);
   const auto answer = [&]<class Request>(Request*) -> Result<Bytes> {
     TRY(const auto request, decode_newest<Request>(body));
     return encode_newest(take(request));
@@ -81,11 +84,18 @@ Result<Bytes> MetadataCache::handle(std::int16_t api_key, ByteView body) {
   }
 }
 
+void MetadataCache::registered(BrokerEpoch epoch) {
+  if (epoch <= broker_epoch_) return;
+  broker_epoch_ = epoch;
+  told_.emplace();
+}
+
 template <class Request>
 KafkaError MetadataCache::fence(const Request& request) {
   const BrokerEpoch meant = request.broker_epoch;
   if (meant != BrokerEpoch{-1} && meant < broker_epoch_) return KafkaError::stale_broker_epoch;
   if (request.controller_epoch < controller_epoch_) return KafkaError::stale_controller_epoch;
+  if (request.controller_epoch > controller_epoch_) told_.emplace();
   controller_epoch_ = request.controller_epoch;
   registered(meant);  // The controller may hear of a registration before the broker does.
   return KafkaError::none;
@@ -171,9 +181,11 @@ UpdateMetadataResponse MetadataCache::take(const UpdateMetadataRequest& request)
       change.editor.remove_topic(topic.topic_id);  // Of a topic all go or none does.
       continue;
     }
+    if (told_) told_->insert(topic.topic_id);
     open(change, topic);
     for (const auto& state : topic.partition_states) tell(change, topic.topic_id, state);
   }
+  if (request.kind == all_is_told) forget_untold(change);
   publish(change, cluster_);
   // Fetchers go by the newest address of a leader.
   Change addresses(replicas_);
@@ -182,6 +194,16 @@ UpdateMetadataResponse MetadataCache::take(const UpdateMetadataRequest& request)
   }
   publish(addresses, replicas_);
   return response;
+}
+
+// Topics that were deleted while nobody could tell this broker.
+void MetadataCache::forget_untold(Change& change) {
+  if (!told_) return;
+  const metadata::ImagePtr before = cluster_.image();
+  before->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
+    if (!told_->contains(topic->id)) change.editor.remove_topic(topic->id);
+  });
+  told_.reset();
 }
 
 void MetadataCache::set_brokers(Change& change, const UpdateMetadataRequest& request) const {

@@ -10,6 +10,8 @@
 // Thread: the home shard. Source: Kafka 3.9, ReplicaManager and ZkMetadataCache; KIP-380, KIP-570.
 
 #include <map>
+#include <optional>
+#include <set>
 
 #include "metadata/editor.h"
 #include "metadata/publisher.h"
@@ -26,12 +28,13 @@ class MetadataCache {
       : self_(self), cluster_(cluster), replicas_(replicas) {}
 
   // The registration that stands; requests that are meant for one before it are refused.
-  void registered(BrokerEpoch epoch) { broker_epoch_ = std::max(broker_epoch_, epoch); }
+  void registered(BrokerEpoch epoch);
 
   static bool takes(std::int16_t api_key);
   // Takes a request in its one version, publishes what it changed, and returns the response.
-  // Requires: takes(api_key). Errors: corrupt.
-  // Cost: of what the request names, and of the logarithm of what there is.
+  // Requires: takes(api_key). Errors: corrupt; closed, before the first registration: a request
+  // that comes then is meant for an earlier process, or for one that stands soon, and is sent
+  // again. Cost: of what the request names, and of the logarithm of what there is.
   Result<Bytes> handle(std::int16_t api_key, ByteView body);
 
   // How many requests have changed something: what this broker has applied.
@@ -66,6 +69,7 @@ class MetadataCache {
   void set_brokers(Change& change, const wire::UpdateMetadataRequest& request) const;
   wire::KafkaError stop(Change& change, const metadata::Topic* topic,
                         const wire::StopReplicaRequest::PartitionState& state);
+  void forget_untold(Change& change);
   void publish(Change& change, metadata::Publisher& publisher);
 
   const NodeId self_;
@@ -74,6 +78,9 @@ class MetadataCache {
   std::int32_t controller_epoch_ = 0;  // The highest that was heard of.
   BrokerEpoch broker_epoch_{-1};
   LogIndex applied_;
+  // The topics that the controller has told of since it, or this broker's registration, is new;
+  // nothing once it has told of all there are.
+  std::optional<std::set<TopicId>> told_;
   std::map<TopicId, std::size_t> hosted_;  // How many partitions of it are here; never 0.
   std::map<std::string, metadata::Configs> topic_configs_;  // Of those that have any.
 };

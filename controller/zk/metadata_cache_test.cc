@@ -218,6 +218,52 @@ BOOST_AUTO_TEST_CASE(a_deleted_topic_is_gone_and_one_made_anew_under_its_name_is
   BOOST_TEST(broker.deltas.back()->topics.contains(orders));
 }
 
+BOOST_AUTO_TEST_CASE(a_topic_that_a_new_controller_does_not_name_is_gone_once_it_has_told_of_all) {
+  Broker broker;
+  broker.cache.take(update(self, 5, {self}));
+  UpdateMetadataRequest request = update(self, 5, {self});
+  request.controller_epoch = 4;
+  request.topic_states.front().topic_name = "payments";
+  request.topic_states.front().topic_id = later_orders;
+  broker.cache.take(request);
+  BOOST_TEST((broker.told(p0) != nullptr));  // It may be named yet.
+  request.topic_states.clear();
+  request.kind = 2;
+  broker.cache.take(request);
+  BOOST_TEST((broker.told(p0) == nullptr));
+  BOOST_TEST((broker.cluster.image()->topic(later_orders) != nullptr));
+  // What it told before counts no more when it says so again.
+  broker.cache.take(request);
+  BOOST_TEST((broker.cluster.image()->topic(later_orders) != nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(a_topic_that_was_deleted_while_the_broker_was_away_is_gone_when_it_is_back) {
+  Broker broker;
+  broker.cache.take(update(self, 5, {self}));
+  broker.cache.registered(registration.plus(1));
+  UpdateMetadataRequest request = update(self, 5, {self});
+  request.broker_epoch = registration.plus(1);
+  request.topic_states.clear();
+  request.kind = 2;
+  broker.cache.take(request);
+  BOOST_TEST((broker.told(p0) == nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(a_request_that_comes_before_the_first_registration_is_not_answered) {
+  metadata::Publisher cluster;
+  metadata::Publisher replicas;
+  MetadataCache cache{self, cluster, replicas};
+  const Bytes request = encode_newest(leader_and_isr({lead(p0, self, 5)}));
+  const auto api = static_cast<std::int16_t>(wire::ApiKey::leader_and_isr);
+  const auto early = cache.handle(api, request);
+  BOOST_REQUIRE(!early.has_value());
+  BOOST_TEST((early.error().code == Errc::closed));
+  BOOST_TEST((replicas.image()->partition(orders, p0) == nullptr));
+  cache.registered(registration);
+  BOOST_TEST(cache.handle(api, request).has_value());
+  BOOST_TEST((replicas.image()->partition(orders, p0) != nullptr));
+}
+
 BOOST_AUTO_TEST_CASE(configs_count_for_a_topic_that_comes_later_and_for_one_that_is_there) {
   Broker broker;
   broker.cache.set_topic_configs("orders", {{"min.insync.replicas", "2"}});

@@ -20,8 +20,10 @@ Task<Result<void>> Reign::start_partitions() {
     if (!partition.has_state()) {
       partition.state = PartitionState::new_partition;
     } else {
-      partition.state =
-          context_.is_live(partition.leader) ? PartitionState::online : PartitionState::offline;
+      // Who comes back may have lost records that others have, and would write others at their
+      // offsets: it leads again in an epoch of its own only.
+      const bool leads = context_.is_live(partition.leader) && !partition.leader_came_back;
+      partition.state = leads ? PartitionState::online : PartitionState::offline;
     }
     ref.topic->is_settled = true;
   });

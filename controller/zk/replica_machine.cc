@@ -43,8 +43,11 @@ void Reign::to_new(const Replicas& replicas) {
 void Reign::to_online(const Replicas& replicas) {
   for (const ReplicaRef& replica : replicas) {
     ReplicaState& state = context_.state_of(replica);
-    // Of a new one it was told when the partition came online.
-    if (state != ReplicaState::new_replica && replica.partition.get().has_state()) {
+    // Of a new one it was told when the partition came online, and of one whose leader came back it
+    // is told when that is.
+    const ZkPartition& partition = replica.partition.get();
+    const bool stands = partition.has_state() && !partition.leader_came_back;
+    if (state != ReplicaState::new_replica && stands) {
       batch_.add_leader_and_isr(replica.broker, replica.partition, false);
     }
     state = ReplicaState::online;

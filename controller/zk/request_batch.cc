@@ -12,6 +12,7 @@ namespace {
 
 constexpr NodeId leader_during_delete{-2};
 constexpr LeaderEpoch epoch_during_delete{-2};
+constexpr std::int8_t all_is_told = 2;
 
 template <class Message>
 std::shared_ptr<const Bytes> body_of(const Message& message) {
@@ -116,6 +117,7 @@ void RequestBatch::send_leader_and_isr(BrokerChannels& channels, NodeId broker,
 void RequestBatch::send_update_metadata(BrokerChannels& channels) {
   std::vector<PartitionRef> partitions = std::exchange(updated_, {});
   std::set<NodeId> brokers = std::exchange(informed_, {});
+  const bool is_all = std::exchange(is_all_, false);
   std::erase_if(brokers, [&](NodeId broker) { return !channels.has(broker); });
   if (brokers.empty()) return;
   // Of a partition that has no state yet there is nothing to tell.
@@ -146,6 +148,7 @@ void RequestBatch::send_update_metadata(BrokerChannels& channels) {
         if (!context_.is_live(node)) state.offline_replicas.push_back(node);
       }
     }
+    if (is_all && at == partitions.size()) request.kind = all_is_told;
     for (const auto& [id, broker] : context_.brokers) {
       auto& live = request.live_brokers.emplace_back();
       live.id = id;

@@ -45,6 +45,9 @@ class RequestBatch {
   // All of these brokers hear of all partitions that are added before the sending.
   void add_update_metadata(const std::vector<NodeId>& brokers);
   void add_update_metadata(PartitionRef partition) { updated_.push_back(partition); }
+  // With this sending, the brokers that hear of metadata have heard of all there is: topics that
+  // they know from before and were not told of are gone.
+  void close_metadata() { is_all_ = true; }
 
   // Queues the requests and begins anew. Brokers without a channel are left out.
   RequestCounts send(BrokerChannels& channels);
@@ -70,6 +73,7 @@ class RequestBatch {
   std::map<NodeId, std::vector<Stop>> stops_;
   std::vector<PartitionRef> updated_;
   std::set<NodeId> informed_;  // Of updated_.
+  bool is_all_ = false;
   RequestCounts counts_;
 };
 

@@ -37,6 +37,10 @@ Task<Result<void>> Reign::take_over() {
   send_batch();
   CO_TRY_VOID(co_await start_replicas());
   CO_TRY_VOID(co_await start_partitions());
+  // Brokers may know topics that were deleted by a controller who died before it told them.
+  tell_all({});
+  batch_.close_metadata();
+  send_batch();
   runtime_.trace().emit("reload_decided", {{"states_written", states_written_}});
   const RequestCounts sent = std::exchange(sent_, {});
   runtime_.trace().emit("reload_sent", {{"leader_and_isr", sent.leader_and_isr},
@@ -123,6 +127,9 @@ Task<Result<void>> Reign::read_states(Partitions partitions) {
                   ref.topic->name, ref.index, state.controller_epoch);
     }
     context_.note_state(ref, state, znode.stat.version);
+    const auto leader = context_.brokers.find(state.leader);
+    ref.get().leader_came_back =
+        leader != context_.brokers.end() && BrokerEpoch{znode.stat.mzxid} < leader->second.epoch;
     return {};
   };
   co_return co_await session_->call_all(partitions.size(), make, take);

@@ -123,6 +123,55 @@ BOOST_AUTO_TEST_CASE(a_registration_that_was_replaced_unseen_counts_as_death_and
   BOOST_TEST((cluster.state("t", 0)->isr == std::vector<NodeId>{active}));
 }
 
+// It may have lost records that its followers have: in the same epoch it would write others there.
+BOOST_AUTO_TEST_CASE(a_leader_that_came_back_while_nobody_decided_leads_in_an_epoch_of_its_own) {
+  Cluster cluster(9);
+  cluster.until_ready();
+  const NodeId active = *cluster.active();
+  const NodeId bounced = active == n1 ? n2 : n1;
+  const NodeId follower = other_than(active, bounced);
+  cluster.create(
+      Cluster::topic("t", {{bounced, follower}, {follower, bounced}, {bounced, active}}));
+  const std::string path = znodes::broker(bounced);
+  const std::string value = *cluster.znode(path);
+  cluster.crash(active);
+  std::vector<KeeperRequest> parts;
+  parts.push_back(delete_request(path));
+  parts.push_back(create_request(path, value));
+  cluster.write(multi_request(std::move(parts)));
+  cluster.listeners[bounced].replicas.clear();
+  cluster.until_active();
+  cluster.ensemble.until([&] { return cluster.listeners[bounced].replicas.size() == 3u; });
+  BOOST_TEST(cluster.state("t", 0)->leader == bounced);
+  BOOST_TEST(cluster.state("t", 0)->leader_epoch == LeaderEpoch{1});
+  BOOST_TEST(cluster.listeners[bounced].replicas[first].leader_epoch == LeaderEpoch{1});
+  // A follower that came back needs no election.
+  BOOST_TEST(cluster.state("t", 1)->leader_epoch == LeaderEpoch{0});
+  // Whoever comes later is told of what was elected.
+  cluster.boot(active);
+  cluster.ensemble.until([&] { return cluster.listeners[active].replicas.size() == 1u; });
+  BOOST_TEST(cluster.listeners[active].replicas.begin()->second.leader == bounced);
+}
+
+BOOST_AUTO_TEST_CASE(brokers_are_told_when_they_have_heard_of_all_there_is) {
+  Cluster cluster(10);
+  cluster.until_ready();
+  const NodeId active = *cluster.active();
+  cluster.create(Cluster::placed("t", 7, 2));
+  for (auto& [id, listener] : cluster.listeners) {
+    BOOST_TEST(listener.known_when_all.has_value());
+    listener.known_when_all.reset();
+  }
+  cluster.crash(active);
+  cluster.until_active();
+  cluster.world().run_for(seconds(1));
+  for (const NodeId id : {n1, n2, n3}) {
+    if (id == active) continue;
+    BOOST_REQUIRE(cluster.listeners[id].known_when_all.has_value());
+    BOOST_TEST(*cluster.listeners[id].known_when_all == 7u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(who_shuts_down_hands_over_what_it_leads_and_leaves_the_isrs) {
   for (const bool is_controller : {false, true}) {
     Cluster cluster(6);
