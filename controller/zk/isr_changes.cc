@@ -92,6 +92,15 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
   for (const PartitionRef ref : changing) {
     outcomes[places[ref]].error = KafkaError::invalid_update_version;
   }
+  for (const PartitionRef ref : outdated) {
+    // It may be our own write whose answer was lost. If not, the leader cannot know what is there.
+    const Partition now = context_.partition_of(ref);
+    if (set_of(now.isr) == set_of(request.partitions[places[ref]].new_isr)) {
+      written.push_back(ref);
+    } else if (context_.is_live(now.leader)) {
+      batch_.add_leader_and_isr(now.leader, ref, false);
+    }
+  }
   for (const PartitionRef ref : written) outcomes[places[ref]].error = KafkaError::none;
   for (AlterationOutcome& outcome : outcomes) {
     ZkTopic* const topic = context_.topic(outcome.topic_id);
@@ -102,10 +111,8 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
     outcome.partition_epoch = now.partition_epoch;
     outcome.isr = now.isr;
   }
-  if (!written.empty()) {
-    tell_all(written);
-    send_batch();
-  }
+  if (!written.empty()) tell_all(written);
+  send_batch();
   CO_TRY_VOID(co_await finish_moves(written));
   co_return outcomes;
 }

@@ -212,6 +212,35 @@ BOOST_AUTO_TEST_CASE(an_isr_changes_by_its_leaders_word_and_all_hear_of_it) {
   BOOST_TEST((shrink.error() == KafkaError::invalid_update_version));
 }
 
+// As after a write whose answer was lost, or one of somebody else.
+BOOST_AUTO_TEST_CASE(
+    a_state_that_was_written_unseen_is_what_the_leader_asked_for_or_is_told_to_it) {
+  Cluster cluster(10);
+  cluster.until_ready();
+  const TopicOutcome topic = cluster.create(Cluster::topic("t", {{n1, n2, n3}}));
+  cluster.world().run_for(seconds(1));
+  const TopicPartition which{"t", PartitionIndex{0}};
+  const std::string path = znodes::state("t", PartitionIndex{0});
+  auto state = *cluster.state("t", 0);
+  Alteration shrink(cluster, topic);
+  shrink.wanted().new_isr = {n1, n3};
+  state.isr = {n1, n3};
+  cluster.write(set_request(path, znodes::state_value(state)));
+  const auto outcome = shrink.ask();
+  BOOST_REQUIRE(outcome.has_value());
+  BOOST_TEST((outcome->error == KafkaError::none));
+  BOOST_TEST(outcome->partition_epoch == 1);
+
+  state.isr = {n1, n2};
+  cluster.write(set_request(path, znodes::state_value(state)));
+  shrink.wanted().partition_epoch = 1;
+  shrink.wanted().new_isr = {n1};
+  BOOST_TEST((shrink.error() == KafkaError::invalid_update_version));
+  cluster.world().run_for(seconds(1));
+  BOOST_TEST(cluster.listeners[n1].replicas[which].version == 2);
+  BOOST_TEST((cluster.listeners[n1].replicas[which].isr == std::vector<NodeId>{n1, n2}));
+}
+
 BOOST_AUTO_TEST_CASE(a_word_that_does_not_fit_is_refused) {
   Cluster cluster(10);
   cluster.until_ready();
