@@ -51,8 +51,18 @@ KafkaError Reign::check_alteration(NodeId leader, const PartitionAlteration& wan
   return KafkaError::none;
 }
 
+// A word of an earlier process may have waited here while the next one registered. Written then, it
+// would hide from the next controller that this leader came back (take_over.cc).
+Task<Result<void>> Reign::still_registered(NodeId broker, BrokerEpoch epoch) {
+  std::string path = znodes::broker(broker);
+  CO_TRY(const auto registration, co_await session_->get(std::move(path), false));
+  if (registration && BrokerEpoch{registration->stat.czxid} == epoch) co_return Result<void>{};
+  co_return fail(Errc::fenced, "broker {} is registered anew, or no more", broker);
+}
+
 Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartition request) {
   CO_TRY_VOID(known(request.broker, request.epoch));
+  CO_TRY_VOID(co_await still_registered(request.broker, request.epoch));
   std::vector<AlterationOutcome> outcomes;
   std::map<PartitionRef, std::size_t> places;  // In `outcomes`, of those that change.
   Partitions changing;

@@ -181,6 +181,8 @@ class Reign {
   Task<Result<void>> complete_deletions(std::vector<std::string> names);
 
   Result<const LiveBroker*> known(NodeId broker, BrokerEpoch epoch) const;
+  // The same, by the keeper's word.
+  Task<Result<void>> still_registered(NodeId broker, BrokerEpoch epoch);
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
   void send_batch();
