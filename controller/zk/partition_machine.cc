@@ -187,8 +187,14 @@ Task<Result<std::set<std::string>>> Reign::unclean_topics(Partitions partitions)
   co_return allowed;
 }
 
+void Reign::tell_replicas(PartitionRef ref) {
+  for (const NodeId node : context_.replicas(ref.get())) {
+    if (context_.is_live(node)) batch_.add_leader_and_isr(node, ref, false);
+  }
+}
+
 Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
-  while (!partitions.empty()) {
+  for (bool is_again = false; !partitions.empty(); is_again = true) {
     CO_TRY_VOID(co_await read_states(partitions));
     std::set<std::string> unclean;
     if (how == Election::offline) {
@@ -199,6 +205,8 @@ Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
     for (const PartitionRef ref : partitions) {
       const Partition before = context_.partition_of(ref);
       const auto after = elected(before, how, unclean.contains(ref.topic->name));
+      // What another write left may be as it should be, or be our own whose answer was lost.
+      if (!after && is_again) tell_replicas(ref);
       if (!after) continue;
       chosen.push_back(ref);
       states.push_back({after->leader, before.leader_epoch.next(), office_.epoch, after->isr,
@@ -209,9 +217,7 @@ Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
     CO_TRY_VOID(co_await write_states(chosen, std::move(states), written, outdated));
     for (const PartitionRef ref : written) {
       ref.get().state = PartitionState::online;
-      for (const NodeId node : context_.replicas(ref.get())) {
-        if (context_.is_live(node)) batch_.add_leader_and_isr(node, ref, false);
-      }
+      tell_replicas(ref);
     }
     partitions = std::move(outdated);
   }

@@ -186,6 +186,7 @@ class Reign {
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
   void send_batch();
+  void tell_replicas(PartitionRef ref);
   void note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response);
   KeeperRequest fence(KeeperRequest request) const {
     return fenced(office_.epoch_version, std::move(request));
