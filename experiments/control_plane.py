@@ -40,6 +40,7 @@ CREATE_TIMEOUT = 300.0
 GROWTH_TRIES = 5
 RESTART_TIMEOUT = 400.0  # Seconds; a node opens 333,000 partitions and replays the metadata.
 SETTLE_TIMEOUT = 400.0
+TRACE_FLUSH_S = 0.1  # A line is in its file 20 ms after it was told (runtime/real/trace_file.h).
 QUIET_S = 0.3  # Without news, a cluster whose brokers have applied all is settled.
 ZK_QUIET_S = 1.0  # Longer than a broker works at one request.
 FAILURES = (ClusterError, WaitTimeout, LoadError, kafka_calls.CallError, control.ControlError)
@@ -277,7 +278,7 @@ class Plane:
     def since(self, mark: Mapping[int, control.Traffic]) -> Line:
         """What the traces say since `mark`, and the consensus traffic of the nodes that live on,
         all together."""
-        time.sleep(0.1)  # Lines are flushed by then.
+        time.sleep(TRACE_FLUSH_S)
         events = self.traces.take()
         now = self._traffic()
         kept = [n for n in mark if n in now]
