@@ -213,7 +213,7 @@ Result<void> check_keeper(const NodeConfig& config) {
                 "keeper.listener is missing; allowed: host:port, as a controller of "
                 "controller.design=zk is a server of the keeper");
   }
-  if (config.is_broker && keeper.connect.empty()) {
+  if (keeper.connect.empty()) {
     return fail(Errc::invalid,
                 "keeper.connect is missing; allowed: host:port[,host:port...], as a broker of "
                 "controller.design=zk is a client of the keeper");

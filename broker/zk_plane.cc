@@ -114,7 +114,6 @@ class ZkPlane final : public ControlPlane {
 
   void start() override {
     if (keeper_ != nullptr) keeper_->start();
-    if (!context_.config.is_broker) return;
     zk_.start();
     configs_.start();
   }
@@ -122,10 +121,8 @@ class ZkPlane final : public ControlPlane {
   // The session ends while the keeper still takes that, and what the controller sent before it.
   Task<void> stop() override {
     router_.end_calls();
-    if (context_.config.is_broker) {
-      co_await configs_.stop();
-      co_await zk_.stop();
-    }
+    co_await configs_.stop();
+    co_await zk_.stop();
     co_await router_.stop();
     if (keeper_ != nullptr) co_await keeper_->stop();
   }
