@@ -9,7 +9,7 @@
 namespace qlab::sim {
 namespace {
 
-const std::vector<std::string_view> planes{"kraft", "raft", "quorum-zab"};
+const std::vector<std::string_view> planes{"kraft", "raft", "quorum-zab", "zk"};
 
 struct Quiet {
   Quiet() { set_log_level(LogLevel::error); }
