@@ -26,9 +26,10 @@ struct Listener {
   bool is_deaf = false;  // Answers nothing.
   BrokerEpoch epoch;     // Requests for an earlier one are refused, once it is set.
   std::int32_t controller_epoch = 0;
-  std::map<TopicPartition, Told> replicas;  // LeaderAndIsr, less StopReplica.
-  std::map<TopicPartition, Told> metadata;  // UpdateMetadata.
-  std::set<NodeId> live;                    // Likewise.
+  std::map<TopicPartition, Told> replicas;             // LeaderAndIsr, less StopReplica.
+  std::map<TopicPartition, LeaderEpoch> first_epochs;  // The first that LeaderAndIsr told of.
+  std::map<TopicPartition, Told> metadata;             // UpdateMetadata.
+  std::set<NodeId> live;                               // Likewise.
   // Of how many partitions the controller had told when it said that these are all.
   std::optional<std::size_t> known_when_all;
   std::set<TopicPartition> deleted;
@@ -79,6 +80,7 @@ struct Listener {
     if (response.error_code != wire::KafkaError::none) return encode_newest(response);
     for (const auto& topic : request.topic_states) {
       for (const auto& state : topic.partition_states) {
+        first_epochs.try_emplace({topic.topic_name, state.partition_index}, state.leader_epoch);
         keep(replicas, {topic.topic_name, state.partition_index},
              {state.leader, state.leader_epoch, state.isr, state.partition_epoch});
       }

@@ -124,7 +124,8 @@ Task<Result<void>> Reign::remove_from_isrs(Replicas replicas) {
   }
   for (const PartitionRef ref : done) {
     batch_.add_update_metadata(ref);
-    if (ref.topic->to_be_deleted) continue;
+    // Of one whose leader came back and whose state stands as it was, they hear when it is elected.
+    if (ref.topic->to_be_deleted || ref.get().leader_came_back) continue;
     for (const NodeId node : context_.replicas(ref.get())) {
       if (!gone[ref].contains(node) && context_.is_live(node)) {
         batch_.add_leader_and_isr(node, ref, false);

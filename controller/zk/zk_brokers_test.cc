@@ -130,8 +130,12 @@ BOOST_AUTO_TEST_CASE(a_leader_that_came_back_while_nobody_decided_leads_in_an_ep
   const NodeId active = *cluster.active();
   const NodeId bounced = active == n1 ? n2 : n1;
   const NodeId follower = other_than(active, bounced);
-  cluster.create(
-      Cluster::topic("t", {{bounced, follower}, {follower, bounced}, {bounced, active}}));
+  cluster.create(Cluster::topic(
+      "t", {{bounced, follower}, {follower, bounced}, {bounced, active}, {bounced, active}}));
+  // Whose other replica is away and was not in sync: there is nothing to take out of the ISR.
+  auto alone = *cluster.state("t", 3);
+  alone.isr = {bounced};
+  cluster.write(set_request("/brokers/topics/t/partitions/3/state", znodes::state_value(alone)));
   const std::string path = znodes::broker(bounced);
   const std::string value = *cluster.znode(path);
   cluster.crash(active);
@@ -140,16 +144,21 @@ BOOST_AUTO_TEST_CASE(a_leader_that_came_back_while_nobody_decided_leads_in_an_ep
   parts.push_back(create_request(path, value));
   cluster.write(multi_request(std::move(parts)));
   cluster.listeners[bounced].replicas.clear();
+  cluster.listeners[bounced].first_epochs.clear();
   cluster.until_active();
-  cluster.ensemble.until([&] { return cluster.listeners[bounced].replicas.size() == 3u; });
+  cluster.ensemble.until([&] { return cluster.listeners[bounced].replicas.size() == 4u; });
   BOOST_TEST(cluster.state("t", 0)->leader == bounced);
   BOOST_TEST(cluster.state("t", 0)->leader_epoch == LeaderEpoch{1});
   BOOST_TEST(cluster.listeners[bounced].replicas[first].leader_epoch == LeaderEpoch{1});
+  for (int p : {0, 2, 3}) {
+    const TopicPartition led{"t", PartitionIndex{p}};
+    BOOST_TEST(cluster.listeners[bounced].first_epochs[led] == LeaderEpoch{1});
+  }
   // A follower that came back needs no election.
   BOOST_TEST(cluster.state("t", 1)->leader_epoch == LeaderEpoch{0});
   // Whoever comes later is told of what was elected.
   cluster.boot(active);
-  cluster.ensemble.until([&] { return cluster.listeners[active].replicas.size() == 1u; });
+  cluster.ensemble.until([&] { return cluster.listeners[active].replicas.size() == 2u; });
   BOOST_TEST(cluster.listeners[active].replicas.begin()->second.leader == bounced);
 }
 
