@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from harness import checkers, faults
 from harness.workload import Topic
@@ -89,6 +90,33 @@ def test_configs_of_topics_reach_the_replicas(cluster, history):
     cluster.wait_for(accepts, SERVICE_TIMEOUT, "the new minimum")
     cluster.nodes[2].start()
     checkers.require(history, topic.read_all())
+
+
+@pytest.mark.all_planes
+@pytest.mark.cluster(config=QUICK)
+def test_a_topic_that_cannot_be_is_refused_with_a_name_and_its_number(cluster, history):
+    refused = {
+        NewTopic("a/b", 1, 1): (KafkaError.TOPIC_EXCEPTION, "a/b"),
+        NewTopic("replicas", 1, 4): (KafkaError.INVALID_REPLICATION_FACTOR, "4"),
+        NewTopic("strange", 1, 1, config={"no.such.key": "1"}):
+            (KafkaError.INVALID_CONFIG, "no.such.key"),
+    }
+    client = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    for topic, (code, word) in refused.items():
+        with pytest.raises(KafkaException) as caught:
+            client.create_topics([topic])[topic.topic].result(SERVICE_TIMEOUT)
+        error = caught.value.args[0]
+        assert error.code() == code and word in error.str(), error
+    many = [NewTopic(f"large-{i}", 60_000, 1) for i in range(34)]
+    *_, last = client.create_topics(many, validate_only=True).values()
+    with pytest.raises(KafkaException) as caught:
+        last.result(SERVICE_TIMEOUT)
+    error = caught.value.args[0]
+    assert error.code() == KafkaError.POLICY_VIOLATION and "2000000" in error.str(), error
+    good = Topic(cluster, "good").create()
+    assert set(client.list_topics(timeout=SERVICE_TIMEOUT).topics) == {"good"}
+    good.produce(10, history=history)
+    checkers.require(history, good.read_all())
 
 
 @pytest.mark.cluster(plane="zk", config=QUICK)
