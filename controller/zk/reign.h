@@ -128,8 +128,11 @@ class Reign {
 
   // Calls of clients and brokers.
   struct TopicPlan;
-  std::optional<Refusal> check_topic(const NewTopic& topic,
-                                     const std::set<std::string>& seen) const;
+  struct Asked {  // By one request so far.
+    std::set<std::string> names;
+    std::int64_t partitions = 0;
+  };
+  std::optional<Refusal> check_topic(const NewTopic& topic, const Asked& asked) const;
   std::optional<Refusal> plan_topic(const NewTopic& topic, TopicPlan& plan);
   Task<Result<void>> write_topics(std::vector<TopicPlan>& plans);
   Task<Result<void>> settle_doubts(std::vector<TopicPlan*> plans);

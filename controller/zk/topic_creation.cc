@@ -35,10 +35,9 @@ metadata::Configs configs_of(const NewTopic& topic) {
 
 }  // namespace
 
-std::optional<Refusal> Reign::check_topic(const NewTopic& topic,
-                                          const std::set<std::string>& seen) const {
+std::optional<Refusal> Reign::check_topic(const NewTopic& topic, const Asked& asked) const {
   if (auto wrong = check_topic_name(topic.name)) return wrong;
-  if (seen.contains(topic.name)) {
+  if (asked.names.contains(topic.name)) {
     return Refusal{KafkaError::invalid_request,
                    fmt::format("topic '{}' is named twice in one request", topic.name)};
   }
@@ -52,10 +51,10 @@ std::optional<Refusal> Reign::check_topic(const NewTopic& topic,
   const std::int64_t wanted = topic.assignment.empty()
                                   ? topic.partitions
                                   : static_cast<std::int64_t>(topic.assignment.size());
-  if (wanted > partitions_per_request_max) {
+  if (asked.partitions + wanted > partitions_per_request_max) {
     return Refusal{KafkaError::policy_violation,
-                   fmt::format("a request may make {} partitions, not {}",
-                               partitions_per_request_max, wanted)};
+                   fmt::format("with {} partitions more the request makes more than it may, {}",
+                               wanted, partitions_per_request_max)};
   }
   for (const auto& [key, value] : topic.configs) {
     if (auto wrong = check_topic_config(key, value)) return wrong;
@@ -120,20 +119,21 @@ std::vector<NodeId> Reign::eligible_brokers() const {
 
 Task<Result<std::vector<TopicOutcome>>> Reign::create_topics(std::vector<NewTopic> topics,
                                                              bool validate_only, Time deadline) {
-  std::set<std::string> seen;
+  Asked asked;
   std::vector<TopicPlan> plans;
   std::size_t names = 0;
   for (const NewTopic& topic : topics) {
     TopicPlan plan;
     plan.outcome.name = topic.name;
-    auto wrong = check_topic(topic, seen);
+    auto wrong = check_topic(topic, asked);
     if (!wrong) wrong = plan_topic(topic, plan);
-    seen.insert(topic.name);
+    asked.names.insert(topic.name);
     if (wrong) {
       plan.outcome.error = wrong->error;
       plan.outcome.message = std::move(wrong->message);
       plan.outcome.id = {};
     } else {
+      asked.partitions += plan.outcome.partitions;
       names += sizeof(std::int32_t) + topic.name.size();
       names_coming_ += sizeof(std::int32_t) + topic.name.size();
     }
