@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,19 @@ def plan(definition: Definition, *, quick: bool, overrides: Mapping[str, str],
     if not 1 <= count <= TRIALS_MAX:
         raise ConfigError(f"trials={count}: allowed is 1 to {TRIALS_MAX}")
     return Plan(axes, parameters, count, seed, quick)
+
+
+def settings_of(definition: Definition) -> Iterator[tuple[str, str]]:
+    """What --set takes and what it means, for people: axes first."""
+    for key, values in definition.axes.items():
+        yield f"{key}={','.join(values)}", f"{definition.axis_meanings[key]}; any of these"
+    for name, parameter in definition.parameters.items():
+        allowed = ", ".join(parameter.allowed) or (
+            f"{parameter.minimum} to {parameter.maximum} {parameter.unit}".rstrip())
+        if isinstance(parameter.default, str) and not parameter.allowed:
+            allowed += ", several with commas"
+        yield f"{name}={parameter.default}", f"{parameter.meaning}; {allowed}"
+    yield "seed=1", "of the order of trials, and of what is drawn in them"
 
 
 def _axis_values(definition: Definition, key: str, text: str) -> tuple[str, ...]:

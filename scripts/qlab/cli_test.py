@@ -55,6 +55,15 @@ def test_an_error_names_the_thing_the_value_and_what_is_allowed(words, said):
     assert said in " ".join(result.output.split())
 
 
+def test_the_help_of_run_lists_the_experiments_and_tells_of_the_one_that_is_named():
+    said = call("run", "--help").output
+    assert all(name in said for name in experiments.known_experiments())
+    said = " ".join(call("run", "broker-crash", "--help").output.split())
+    assert "How long is it from the death" in said
+    assert "system=zk,kraft,raft" in said
+    assert "detection_ms=2000" in said and "100 to 60000 ms" in said
+
+
 def test_settings_become_a_mapping_and_a_key_counts_once():
     assert parse_settings(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
     with pytest.raises(Exception, match="'a' is given twice"):

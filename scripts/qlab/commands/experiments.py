@@ -21,7 +21,29 @@ def known_experiments(root: pathlib.Path = paths.ROOT) -> list[str]:
                   if any((entry / mark).is_file() for mark in _MARKS))
 
 
-@click.command(cls=Command, example="run quickstart --quick --set engine=uring",
+class _RunCommand(Command):
+    """Its help tells of the experiment that is named, or names all of them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["experiments"] = [word for word in args if word in known_experiments()]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        from experiments import definition
+        for name in ctx.meta["experiments"][:1]:
+            chosen = definition.load(name)
+            with formatter.section(chosen.title):
+                formatter.write_text(chosen.question)
+            with formatter.section("Values of --set, with their defaults"):
+                formatter.write_dl(list(definition.settings_of(chosen)))
+            return
+        with formatter.section("Experiments (--help with one of them tells more)"):
+            formatter.write_dl([(name, definition.load(name).title)
+                                for name in known_experiments()])
+
+
+@click.command(cls=_RunCommand, example="run quickstart --quick --set engine=uring",
                short_help="run an experiment: raw data, figures and a report under results/")
 @click.argument("experiment")
 @click.option("--quick", is_flag=True, help="Fewer and shorter trials: does it work at all?")
