@@ -9,6 +9,10 @@ using consensus::QuorumUse;
 using consensus::ReplicaKey;
 using consensus::WriteSeq;
 
+// What the first wait after a lost candidacy is drawn from is twice this, or a fifth of the
+// election timeout, whichever is less. Kafka's figure.
+constexpr Duration backoff_base_max = std::chrono::milliseconds(100);
+
 // Uniform in [T, 2T), so that two voters seldom campaign at once. A voter that is alone has nobody
 // to wait for.
 void Kraft::reset_election_deadline() {
@@ -54,7 +58,7 @@ void Kraft::lose_election() {
   }
   if (backing_off_) return;
   backing_off_ = true;
-  const Duration base = tuning_.election_timeout / 10 + Duration(1);
+  const Duration base = std::min(tuning_.election_timeout / 10, backoff_base_max) + Duration(1);
   const Duration most = std::min(tuning_.election_timeout, base * (2 << std::min(lost_, 10u)));
   lost_ += 1;
   election_deadline_ =
@@ -93,12 +97,21 @@ void Kraft::count_vote(NodeId from, bool granted) {
   if (!is_quorum_possible(config(), QuorumUse::elect, is_lost)) lose_election();
 }
 
+// Whether the asker has to give way to us, who ask it at the same moment. Followers of one leader
+// lose it together, as a fetch timeout has no jitter: were both granted, both would be candidates
+// and take each other's votes. Who asks without having lost a leader waited for a time of its own.
+bool Kraft::yields(const ReplicaKey& asker, const Vote& vote) const {
+  const bool has_lost_leader = leader_ && ended_ != hard_state_.epoch;
+  return state_ == State::prospective && has_lost_leader && vote.last == log_.last() &&
+         asker.id < self_.id;
+}
+
 // Whether we would, or do, vote for the candidate. A pre-vote is refused by whoever has a leader
 // that answers; a vote is given once in an epoch, and not where a leader is known already.
 bool Kraft::can_grant(const ReplicaKey& candidate, const Vote& vote) const {
   const bool up_to_date = vote.last >= log_.last();  // Raft 5.4.1.
   if (vote.pre_vote) {
-    if (state_ == State::leader) return false;
+    if (state_ == State::leader || yields(candidate, vote)) return false;
     return up_to_date && !(state_ == State::follower && has_fetched_);
   }
   if (state_ != State::unattached && state_ != State::prospective) return false;
@@ -127,6 +140,7 @@ void Kraft::handle(NodeId from, Epoch epoch, const Vote& vote) {
     const std::string_view why = epoch < hard_state_.epoch            ? "epoch_is_over"
                                  : vote.last < log_.last()            ? "log_is_behind"
                                  : hard_state_.vote && !vote.pre_vote ? "voted_for_another"
+                                 : yields(candidate, vote)            ? "asks_itself"
                                  : leader_                            ? "knows_leader"
                                                                       : "campaigns_itself";
     trace(vote.pre_vote ? "RefusePreVote" : "RefuseVote", from, why);

@@ -145,6 +145,7 @@ class Kraft final : public consensus::Module {
   void on_election_timer();
   void ask_for_vote(NodeId peer);
   void count_vote(NodeId from, bool granted);
+  bool yields(const consensus::ReplicaKey& asker, const Vote& vote) const;
   bool can_grant(const consensus::ReplicaKey& candidate, const Vote& vote) const;
   void handle(NodeId from, Epoch epoch, const Vote& vote);
   void handle(NodeId from, Epoch epoch, const VoteResponse& response);
