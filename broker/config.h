@@ -41,6 +41,7 @@ struct KeeperOptions {
   std::vector<runtime::Endpoint> connect;           // keeper.connect; of a broker not empty.
   Duration tick = std::chrono::milliseconds(2000);  // keeper.tick.ms
   Duration session_timeout = std::chrono::milliseconds(18000);  // zookeeper.session.timeout.ms
+  std::size_t in_flight = 10;                                   // zookeeper.max.in.flight.requests
 };
 
 struct NodeConfig {

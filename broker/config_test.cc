@@ -92,6 +92,7 @@ const std::vector<Bad> bad_values{
     {"keeper.connect", "127.0.0.1:2181,", "host:port[,host:port...]"},
     {"keeper.connect", "127.0.0.1:0", "host:port[,host:port...]"},
     {"zookeeper.session.timeout.ms", "99", "[100, 300000]"},
+    {"zookeeper.max.in.flight.requests", "0", "[1, 1000]"},
     {"durability", "sometimes", "none, group, sync"},
     {"durability.group.ms", "0", "[1, 1000]"},
     {"log.segment.bytes", "1048575", "[1048576, 1073741824]"},

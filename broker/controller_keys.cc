@@ -61,6 +61,11 @@ std::vector<Key> plane_keys() {
              "With controller.design=zk: a broker that the keeper has not heard of for so long is "
              "gone.",
              [](NodeConfig& c) -> Duration& { return c.keeper.session_timeout; }),
+      number(
+          "zookeeper.max.in.flight.requests", {10, 1, 1000},
+          "With controller.design=zk: how many requests the controller has under way at the "
+          "keeper when it reads or writes many znodes.",
+          [](NodeConfig& c, std::int64_t v) { c.keeper.in_flight = static_cast<std::size_t>(v); }),
   };
 }
 

@@ -171,6 +171,7 @@ class ZkPlane final : public ControlPlane {
     options.keepers = config.keeper.connect;
     options.competes = config.is_controller;
     options.session_timeout = config.keeper.session_timeout;
+    options.in_flight = config.keeper.in_flight;
     options.controller = config.controller;
     return options;
   }

@@ -60,6 +60,8 @@ def node_config(profile: str, parameters: Mapping[str, Any], design: str) -> dic
             # A session lasts for 2 ticks at least, and its end is found at a tick.
             config |= {"zookeeper.session.timeout.ms": str(detection),
                        "keeper.tick.ms": str(detection // 5)}
+    if design == "zk" and "zk_in_flight" in parameters:
+        config["zookeeper.max.in.flight.requests"] = str(parameters["zk_in_flight"])
     return config
 
 
@@ -69,7 +71,7 @@ class Traces:
 
     def __init__(self, paths: Mapping[int, Path], *, one_series: bool = True) -> None:
         self._paths = dict(paths)
-        self._one_series = one_series
+        self.one_series = one_series
         self._read = {node: 0 for node in paths}
         self.published = {node: -1 for node in paths}
         self.applied = {node: -1 for node in paths}
@@ -115,10 +117,10 @@ class Traces:
     def is_settled(self, nodes: Sequence[int], quiet_s: float) -> bool:
         """All of them have applied what they have, and nothing has come for so long."""
         self.follow()
-        if not self._one_series:
+        if not self.one_series:
             quiet_s = max(quiet_s, ZK_QUIET_S)
         return (time.monotonic() - self.news_at > quiet_s
-                and (not self._one_series
+                and (not self.one_series
                      or all(self.applied[n] == self.published[n] for n in nodes)))
 
     def has(self, name: str, broker: int) -> bool:
@@ -137,6 +139,7 @@ class Plane:
         self.partitions = 0
         self.has_canary = False  # experiments/canary.py
         self._topics = 0
+        self._barriers = 0
         design, module = SYSTEMS[trial.cell["system"]]
         self.root = trial.scratch / profile
         options: dict[str, Any] = {"module": module}
@@ -250,7 +253,17 @@ class Plane:
             brokers = self.active().status(partitions=False).brokers
             return len(brokers) == NODES and not any(b.fenced for b in brokers)
         wait_for(whole, RESTART_TIMEOUT, "no broker to be fenced")
+        self._wait_idle()
         self.settle()
+
+    def _wait_idle(self) -> None:
+        """Until a zk controller has worked off what it began before: it takes one event after the
+        other, and is silent for as long as it reads and writes znodes. The topic that tells is
+        one more. Errors: kafka_calls.CallError."""
+        if not self.traces.one_series:
+            topic = Topic(f"idle{self._barriers}", 1, 1)
+            self._barriers += 1
+            kafka_calls.create(self.active().endpoint, [topic], CREATE_TIMEOUT)
 
     def heal(self, node: Node) -> None:
         """Brings back a node that was killed, stopped or frozen. Errors: FAILURES."""

@@ -41,10 +41,12 @@ def run_trial(trial: Trial) -> None:
 
 def _cluster(trial: Trial, root: Path) -> LocalCluster:
     """Errors: Unavailable, when this build has no such plane."""
+    config = {"durability": str(trial.parameters["durability"])}
+    if trial.cell["plane"] == "zk":
+        config["zookeeper.max.in.flight.requests"] = str(trial.parameters["zk_in_flight"])
     try:
         return LocalCluster(root, brokers=NODES, plane=trial.cell["plane"],
-                            layout=trial.cell["layout"],
-                            config={"durability": str(trial.parameters["durability"])})
+                            layout=trial.cell["layout"], config=config)
     except ClusterError as error:
         raise Unavailable(str(error)) from error
 
