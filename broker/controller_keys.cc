@@ -5,6 +5,9 @@ namespace qlab::broker {
 
 namespace {
 
+constexpr std::int64_t records_per_entry_max = controller::records_per_entry_max;
+constexpr std::int64_t records_per_move_max = controller::records_per_move_max;
+
 // `words` and the word that leaves the choice to the plane.
 std::vector<std::string_view> or_plane(std::vector<std::string_view> words) {
   words.insert(words.begin(), "plane");
@@ -102,6 +105,17 @@ std::vector<Key> controller_keys() {
              "Too many are more than so many in a hundred, over all brokers.",
              [](NodeConfig& c, std::int64_t v) {
                c.controller.imbalance_percentage = static_cast<std::int32_t>(v);
+             }),
+      number("controller.records.per.entry", {records_per_entry_max, 1, records_per_entry_max},
+             "Most records in one entry of the metadata log; fewer for tests of what a controller "
+             "leaves half done.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.controller.records_per_entry = static_cast<std::size_t>(v);
+             }),
+      number("controller.records.per.move", {records_per_move_max, 1, records_per_move_max},
+             "Most records that are decided in one go when partitions are moved.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.controller.records_per_move = static_cast<std::size_t>(v);
              }),
       number("metadata.log.max.record.bytes.between.snapshots",
              {20 << 20, 1000, std::int64_t{1} << 40},

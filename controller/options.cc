@@ -27,6 +27,14 @@ Result<void> ControllerOptions::validate() const {
     return fail(Errc::invalid, "leader.imbalance.per.broker.percentage={} is not in [0, 100]",
                 imbalance_percentage);
   }
+  if (records_per_entry < 1 || records_per_entry > records_per_entry_max) {
+    return fail(Errc::invalid, "controller.records.per.entry={} is not in [1, {}]",
+                records_per_entry, records_per_entry_max);
+  }
+  if (records_per_move < 1 || records_per_move > records_per_move_max) {
+    return fail(Errc::invalid, "controller.records.per.move={} is not in [1, {}]", records_per_move,
+                records_per_move_max);
+  }
   return {};
 }
 

@@ -1,12 +1,19 @@
 #pragma once
 // What may be chosen about the controller. Names and defaults are Kafka's.
 
+#include <cstddef>
 #include <cstdint>
 
 #include "common/clock.h"
 #include "common/result.h"
 
 namespace qlab::controller {
+
+// The most records in one entry of the metadata log. What needs more is several entries.
+inline constexpr std::size_t records_per_entry_max = 1000;
+// The most records that are decided in one go when partitions are moved. They are one proposal of
+// several entries: each waits for the disks of a quorum, and the moves before the next one with it.
+inline constexpr std::size_t records_per_move_max = 5000;
 
 struct ControllerOptions {
   Duration session_timeout =
@@ -23,15 +30,17 @@ struct ControllerOptions {
       std::chrono::seconds(300);           // leader.imbalance.check.interval.seconds, [1, 1000000].
   std::int32_t imbalance_percentage = 10;  // leader.imbalance.per.broker.percentage, [0, 100].
 
+  // How many records an entry takes, and a move. Fewer than the most make more of the places where
+  // a controller can be lost in the middle of something.
+  std::size_t records_per_entry =
+      records_per_entry_max;  // controller.records.per.entry, [1, records_per_entry_max].
+  std::size_t records_per_move =
+      records_per_move_max;  // controller.records.per.move, [1, records_per_move_max].
+
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;
 };
 
-// The most records in one entry of the metadata log. What needs more is several entries.
-inline constexpr std::size_t records_per_entry_max = 1000;
-// The most records that are decided in one go when partitions are moved. They are one proposal of
-// several entries: each waits for the disks of a quorum, and the moves before the next one with it.
-inline constexpr std::size_t records_per_move_max = 5000;
 // The most records that one request may make, other than the partitions of new topics: Kafka's
 // MAX_RECORDS_PER_USER_OP.
 inline constexpr std::size_t records_per_request_max = 10'000;

@@ -16,7 +16,7 @@
 namespace qlab::controller {
 
 // Preferred or unclean elections (KIP-460). Of a request for all partitions it decides up to
-// records_per_entry_max, and answers with those alone: the caller asks again until it decides none.
+// records_per_entry, and answers with those alone: the caller asks again until it decides none.
 Decision<wire::ElectLeadersResponse> decide_elections(const metadata::Image& image,
                                                       const wire::ElectLeadersRequest& request,
                                                       const ControllerOptions& options);

@@ -23,8 +23,9 @@ Records record_for(const Image& image, NodeId broker) {
   return {record};
 }
 
-LongDecision begin(const Image& image, Records records, PartitionWalk walk) {
-  walk.next(after(image, records), records_per_entry_max, records);
+LongDecision begin(const Image& image, Records records, PartitionWalk walk,
+                   const ControllerOptions& options) {
+  walk.next(after(image, records), options.records_per_entry, records);
   return {std::move(records), std::move(walk)};
 }
 
@@ -54,7 +55,7 @@ Result<Decision<BrokerEpoch>> decide_registration(const Image& image,
 
 LongDecision decide_fence(const Image& image, NodeId broker, const ControllerOptions& options) {
   return begin(image, record_for<metadata::FenceBrokerRecord>(image, broker),
-               removal_walk(image, broker, false, options));
+               removal_walk(image, broker, false, options), options);
 }
 
 LongDecision decide_farewell(const Image& image, NodeId broker, const ControllerOptions& options,
@@ -63,7 +64,7 @@ LongDecision decide_farewell(const Image& image, NodeId broker, const Controller
   CHECK(known != nullptr);
   Records records;
   if (!known->fenced) records = record_for<metadata::FenceBrokerRecord>(image, broker);
-  return begin(image, std::move(records), removal_walk(image, broker, !kept_log, options));
+  return begin(image, std::move(records), removal_walk(image, broker, !kept_log, options), options);
 }
 
 bool has_kept_log(const Image& image, const Registration& registration) {
@@ -74,7 +75,7 @@ bool has_kept_log(const Image& image, const Registration& registration) {
 
 LongDecision decide_unfence(const Image& image, NodeId broker, const ControllerOptions& options) {
   return begin(image, record_for<metadata::UnfenceBrokerRecord>(image, broker),
-               leaderless_walk(image, options));
+               leaderless_walk(image, options), options);
 }
 
 LongDecision decide_shutdown(const Image& image, NodeId broker, const ControllerOptions& options) {
@@ -84,7 +85,7 @@ LongDecision decide_shutdown(const Image& image, NodeId broker, const Controller
   if (!known->shutting_down) {
     records = record_for<metadata::BrokerRegistrationChangeRecord>(image, broker);
   }
-  return begin(image, std::move(records), handover_walk(image, broker, options));
+  return begin(image, std::move(records), handover_walk(image, broker, options), options);
 }
 
 Decision<ProducerIdBlock> decide_producer_ids(const Image& image) {

@@ -102,7 +102,7 @@ class Elections {
       ElectLeadersResponse::Topic answer;
       answer.topic = topic->name;
       for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
-        if (records.size() >= records_per_entry_max) break;
+        if (records.size() >= options_.records_per_entry) break;
         const Elected elected = decide(*topic, p);
         if (elected.error != KafkaError::none) continue;
         ElectLeadersResponse::Partition one;

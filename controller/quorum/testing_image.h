@@ -45,7 +45,7 @@ struct TestingImage {
     replay(decision.records);
     while (!decision.rest.done()) {
       metadata::Records records;
-      decision.rest.next(image, records_per_entry_max, records);
+      decision.rest.next(image, options.records_per_entry, records);
       if (records.empty()) continue;
       replay(records);
       ++count;
