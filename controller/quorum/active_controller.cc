@@ -44,7 +44,10 @@ void ActiveController::activate(Epoch epoch) {
   }
   runtime_.trace().emit("controller_active", {{"epoch", epoch.value()}});
   gate_.start([this, epoch] { return watch_sessions(epoch); });
-  gate_.start([this, epoch] { return finish_what_is_left(epoch); });
+  // Decided here and now: what is forming when that task has its turn may be ours.
+  gate_.start([this, epoch, unfinished = decide_cleanup(*decided_)] {
+    return finish_what_is_left(epoch, unfinished);
+  });
   gate_.start([this, epoch] { return rebalance(epoch); });
 }
 
@@ -70,8 +73,8 @@ Task<Result<void>> ActiveController::commit(metadata::Records records) {
   DecisionTrace told(runtime_.trace(), epoch, count, records, *decided_);
 
   std::vector<Bytes> bodies;
-  for (std::size_t at = 0; at < records.size(); at += records_per_entry_max) {
-    const std::size_t end = std::min(records.size(), at + records_per_entry_max);
+  for (std::size_t at = 0; at < records.size(); at += options_.records_per_entry) {
+    const std::size_t end = std::min(records.size(), at + options_.records_per_entry);
     bodies.push_back(metadata::encode_entry({records.begin() + static_cast<std::ptrdiff_t>(at),
                                              records.begin() + static_cast<std::ptrdiff_t>(end)}));
   }
@@ -133,7 +136,7 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
                      "the controller leads epoch {} no longer", epoch);
     }
     const Time begun_at = runtime_.now();
-    auto records = maker.next(*decided_, records_per_entry_max, runtime_.random());
+    auto records = maker.next(*decided_, options_.records_per_entry, runtime_.random());
     if (validate_only || records.empty()) {
       co_await runtime::yield(runtime_);
       continue;

@@ -68,7 +68,8 @@ class ActiveController {
 
   // The loops of the active controller.
   Task<void> watch_sessions(Epoch epoch);
-  Task<void> finish_what_is_left(Epoch epoch);
+  // `unfinished`: removes the topics that were forming when the epoch began.
+  Task<void> finish_what_is_left(Epoch epoch, metadata::Records unfinished);
   Task<void> rebalance(Epoch epoch);
   Task<void> fence(NodeId broker, std::string_view reason);
 

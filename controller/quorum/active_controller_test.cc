@@ -79,8 +79,8 @@ class TestLog final : public consensus::Driver {
 };
 
 struct Parts {
-  explicit Parts(runtime::Runtime& runtime)
-      : active(runtime, publisher, {}),
+  Parts(runtime::Runtime& runtime, ControllerOptions options)
+      : active(runtime, publisher, options),
         machine(publisher, &active, [](const Error& error) { BOOST_ERROR(error.message()); }),
         log(runtime, machine) {
     active.bind(log);
@@ -93,9 +93,9 @@ struct Parts {
 
 class Bench {
  public:
-  Bench() : world_(1) {
-    world_.boot(node, [this](runtime::Runtime& runtime) {
-      auto parts = std::make_shared<Parts>(runtime);
+  explicit Bench(ControllerOptions options = {}) : world_(1) {
+    world_.boot(node, [this, options](runtime::Runtime& runtime) {
+      auto parts = std::make_shared<Parts>(runtime, options);
       parts_ = parts.get();
       return parts;
     });
@@ -215,6 +215,36 @@ BOOST_AUTO_TEST_CASE(what_was_decided_and_not_committed_goes_with_the_leadership
   BOOST_REQUIRE(made.has_value());
   BOOST_TEST((made->at(0).error == wire::KafkaError::none));
   BOOST_TEST((bench.image()->topic("t") != nullptr));
+}
+
+using Created = Result<std::vector<TopicOutcome>>;
+
+// A request that comes with the leadership, before anything that the leadership begins.
+Task<Created> lead_and_create(TestLog& log, ActiveController& active, Epoch epoch, NewTopic topic) {
+  log.lead(epoch);
+  std::vector<NewTopic> topics(1, std::move(topic));
+  co_return co_await active.create_topics(std::move(topics), false);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_creation_has_just_begun_is_not_removed_as_left_over) {
+  ControllerOptions options;
+  options.records_per_entry = 1;
+  Bench bench(options);
+  bench.lead(1);
+  bench.bring_up(broker_1);
+  bench.log().held = true;
+  NewTopic topic;
+  topic.name = "t";
+  topic.partitions = 3;
+  topic.replication_factor = 1;
+  const auto made = bench.begin(lead_and_create(bench.log(), bench.active(), Epoch{2}, topic));
+  bench.pass(seconds(1));
+  bench.log().let_go();
+  bench.pass(seconds(1));
+  BOOST_REQUIRE(made->value.has_value());
+  BOOST_REQUIRE(made->value->has_value());
+  BOOST_TEST((made->value->value().at(0).error == wire::KafkaError::none));
+  BOOST_TEST(bench.image()->topic("t")->partitions.size() == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(

@@ -76,7 +76,7 @@ Task<Result<std::size_t>> ActiveController::walk(PartitionWalk walk) {
   std::size_t count = 0;
   while (!walk.done()) {
     metadata::Records records;
-    walk.next(*decided_, records_per_move_max, records);
+    walk.next(*decided_, options_.records_per_move, records);
     count += records.size();
     if (records.empty()) {
       co_await runtime::yield(runtime_);
@@ -131,13 +131,12 @@ Task<void> ActiveController::fence(NodeId broker, std::string_view reason) {
                                            {"offset", publisher_.image()->offset().value()}});
 }
 
-Task<void> ActiveController::finish_what_is_left(Epoch epoch) {
+Task<void> ActiveController::finish_what_is_left(Epoch epoch, metadata::Records unfinished) {
   if (epoch_ != epoch) co_return;
-  auto records = decide_cleanup(*decided_);
   auto walks = walks_left(*decided_, options_);
-  bool goes_on = records.empty();
+  bool goes_on = unfinished.empty();
   if (!goes_on) {
-    const auto cleaned = co_await commit(std::move(records));
+    const auto cleaned = co_await commit(std::move(unfinished));
     goes_on = cleaned.has_value();
   }
   for (std::size_t w = 0; goes_on && epoch_ == epoch && w < walks.size(); ++w) {
