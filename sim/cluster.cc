@@ -46,6 +46,17 @@ std::optional<std::string> difference_of(const metadata::Image& image,
   return words;
 }
 
+// What a controller finds half done.
+void count_inherited(const metadata::Image& image, ClusterReached& reached) {
+  reached.creations_inherited += image.forming().size();
+  reached.moves_inherited += image.index().reassigning.total;
+  for (const auto& [id, broker] : image.brokers()) {
+    const auto led = image.index().led.find(id);
+    if (broker.fenced && led != image.index().led.end())
+      reached.fencings_inherited += led->second.total;
+  }
+}
+
 }  // namespace
 
 Cluster::Cluster(runtime::SimulatedWorld& world, ClusterSwarm swarm)
@@ -59,13 +70,28 @@ Cluster::Cluster(runtime::SimulatedWorld& world, ClusterSwarm swarm)
   }
   for (int i = 0; i < swarm_.clients; ++i) {
     const NodeId id{first_client + i};
-    ClientOptions options{swarm_.brokers,      swarm_.operation_interval, swarm_.partitions_max,
-                          swarm_.replicas_max, swarm_.topic_chance,       i};
+    const ClientOptions options = client_options(i);
+    if (options.is_idempotent) history_.idempotent_clients.insert(static_cast<std::uint64_t>(i));
     world_.boot(id, [this, options](runtime::Runtime& runtime) {
       clients_.push_back(std::make_shared<ClusterClient>(runtime, history_, options));
       return clients_.back();
     });
   }
+}
+
+ClientOptions Cluster::client_options(int number) const {
+  ClientOptions options;
+  options.brokers = swarm_.brokers;
+  options.interval = swarm_.operation_interval;
+  options.partitions_max = swarm_.partitions_max;
+  options.replicas_max = swarm_.replicas_max;
+  options.churn_partitions_max = swarm_.churn_partitions_max;
+  options.topic_chance = swarm_.topic_chance;
+  options.admin_chance = swarm_.admin_chance;
+  options.is_idempotent = number < swarm_.idempotent_clients;
+  options.has_sessions = number < swarm_.session_clients;
+  options.number = number;
+  return options;
 }
 
 void Cluster::boot(NodeId id) {
@@ -129,7 +155,10 @@ void Cluster::look_at(NodeId id, Seat& seat, bool at_replicas) {
   const std::optional<Epoch> decides = plane == nullptr ? std::nullopt : plane->active_epoch();
   if (decides != seat.decides) {
     seat.decides = decides;
-    if (decides) history_.fresh.decides.push_back({id, *decides});
+    if (decides) {
+      history_.fresh.decides.push_back({id, *decides});
+      count_inherited(*seat.image, history_.reached);
+    }
   }
   if (!at_replicas) return;
   if (seat.are_replicas_old) refresh_replicas(*program, seat);
@@ -199,6 +228,7 @@ std::optional<std::string> Cluster::missing_of(NodeId id, const metadata::Image&
     for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
       const metadata::Partition& partition = *topic->partitions[p];
       const TopicPartition key{name, PartitionIndex{static_cast<std::int32_t>(p)}};
+      if (partition.is_reassigning()) missing = fmt::format("{} is being moved", key.name());
       if (partition.leader == no_node) missing = fmt::format("{} has no leader", key.name());
       if (!same_members(partition.isr, partition.replicas)) {
         missing = fmt::format("{} has {} of {} replicas in sync", key.name(), partition.isr.size(),

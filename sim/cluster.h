@@ -56,6 +56,7 @@ class Cluster {
     bool are_replicas_old = true;
   };
 
+  ClientOptions client_options(int number) const;
   void look_at(NodeId id, Seat& seat, bool at_replicas);
   void look_at_replicas(NodeId id, Seat& seat);
   void refresh_replicas(const ClusterNode& program, Seat& seat);

@@ -6,6 +6,7 @@
 #include "runtime/trace.h"
 #include "wire/kafka/create_topics.h"
 #include "wire/kafka/delete_topics.h"
+#include "wire/kafka/init_producer_id.h"
 #include "wire/kafka/produce.h"
 
 namespace qlab::sim {
@@ -17,14 +18,6 @@ using wire::KafkaError;
 
 constexpr Duration patience = milliseconds(2500);
 constexpr std::int32_t timeout_ms = 2000;
-constexpr std::uint64_t values_per_client = 1'000'000'000;
-constexpr int churn_names = 3;  // Topics without data, whose names are used again and again.
-
-Bytes value_of(std::uint64_t number, std::size_t padding) {
-  Bytes bytes(sizeof number + padding);
-  store_big(bytes.data(), number);
-  return bytes;
-}
 
 Result<std::vector<SeenRecord>> records_of(ByteView batches) {
   std::vector<SeenRecord> seen;
@@ -81,22 +74,27 @@ Task<void> ClusterClient::run() {
 
 Task<void> ClusterClient::operate() {
   if (random_.chance(options_.topic_chance) || history_.topics.empty()) {
-    if (on_change_of_topics) on_change_of_topics();
-    const std::string churn = fmt::format("churn-{}", random_.below(churn_names));
+    if (on_change) on_change();
+    std::vector<std::string> churn(1, fmt::format("churn-{}", random_.below(churn_names)));
+    if (random_.chance(0.3)) churn.push_back(fmt::format("churn-{}", random_.below(churn_names)));
     const auto partition = any_partition();
     switch (random_.below(8)) {
       case 0:
       case 1:
         co_return co_await create_topic();
       case 2:
-        if (partition) co_return co_await delete_topic(partition->topic);
+        if (partition) churn.push_back(partition->topic);
         [[fallthrough]];
       case 3:
       case 4:
-        co_return co_await delete_topic(churn);
+        co_return co_await delete_topics(std::move(churn));
       default:
         co_return co_await create_churn();
     }
+  }
+  if (random_.chance(options_.admin_chance)) {
+    if (on_change) on_change();
+    co_return co_await administer();
   }
   if (random_.chance(0.6)) co_return co_await produce_somewhere();
   co_await fetch_somewhere();
@@ -149,28 +147,37 @@ Task<void> ClusterClient::create_topic() {
 
 Task<void> ClusterClient::create_churn() {
   const std::string name = fmt::format("churn-{}", random_.below(churn_names));
-  const auto partitions = static_cast<std::int32_t>(random_.between(1, 8));
+  const auto partitions =
+      static_cast<std::int32_t>(random_.between(1, options_.churn_partitions_max));
   const auto replicas = static_cast<std::int16_t>(random_.between(1, options_.replicas_max));
   const auto created = co_await create(name, partitions, replicas);
   static_cast<void>(created);
 }
 
-Task<void> ClusterClient::delete_topic(std::string name) {
-  const auto fate = history_.topics.find(name);
-  if (fate != history_.topics.end()) fate->second.is_deletion_asked = true;
+Task<void> ClusterClient::delete_topics(std::vector<std::string> names) {
   wire::DeleteTopicsRequest request;
   request.timeout_ms = timeout_ms;
-  request.topics.emplace_back().name = name;
+  for (const std::string& name : names) {
+    if (TopicFate* const fate = fate_of(name)) fate->is_deletion_asked = true;
+    request.topics.emplace_back().name = name;
+  }
   const NodeId broker = any_broker();
-  auto answer = co_await connections_.ask(broker, std::move(request), 6, patience);
-  if (!answer || answer->message.responses.empty())
-    co_return tell("client_delete", name, "no answer");
-  const auto& outcome = answer->message.responses[0];
-  tell("client_delete", name, wire::name_of(outcome.error_code));
-  if (outcome.error_code != KafkaError::none) co_return;
-  ++history_.topics_deleted;
-  if (!outcome.topic_id.is_zero()) history_.deleted.insert(outcome.topic_id);
-  history_.topics.erase(name);
+  const auto answer = co_await connections_.ask(broker, std::move(request), 6, patience);
+  if (!answer || answer->message.responses.size() != names.size())
+    co_return tell("client_delete", names.back(), "no answer");
+  for (std::size_t n = 0; n < names.size(); ++n) {
+    const auto& outcome = answer->message.responses[n];
+    tell("client_delete", names[n], wire::name_of(outcome.error_code));
+    if (outcome.error_code != KafkaError::none) continue;
+    ++history_.topics_deleted;
+    if (!outcome.topic_id.is_zero()) history_.deleted.insert(outcome.topic_id);
+    history_.topics.erase(names[n]);
+  }
+}
+
+TopicFate* ClusterClient::fate_of(const std::string& topic) {
+  const auto at = history_.topics.find(topic);
+  return at == history_.topics.end() ? nullptr : &at->second;
 }
 
 Task<Result<void>> ClusterClient::refresh() {
@@ -189,38 +196,51 @@ Task<Result<void>> ClusterClient::refresh() {
   co_return Result<void>{};
 }
 
-// Returns where the next record comes.
+Task<Result<void>> ClusterClient::begin_producer() {
+  if (!options_.is_idempotent || producer_.has_id()) co_return Result<void>{};
+  const NodeId broker = any_broker();
+  wire::InitProducerIdRequest request;
+  CO_TRY(const auto answer, co_await connections_.ask(broker, std::move(request), 4, patience));
+  if (answer.message.error_code != KafkaError::none)
+    co_return fail(refusal(answer.message.error_code));
+  producer_.begin(answer.message.producer_id, answer.message.producer_epoch);
+  co_return Result<void>{};
+}
+
+// Returns where the next record comes. An idempotent producer sends first what has no answer yet.
 Task<Result<Offset>> ClusterClient::produce(TopicPartition partition) {
+  CO_TRY_VOID(co_await begin_producer());
+  const NodeId leader = known(partition).leader;
+  if (leader == no_node) co_return fail(Errc::not_leader, "no leader is known");
   const auto count = static_cast<std::uint64_t>(random_.between(1, 3));
-  ClusterFresh::Acknowledged acknowledged{partition, {Offset{}, last_value_ + 1}, count};
-  std::vector<Record> records;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    Record& record = records.emplace_back();
-    record.offset_delta = static_cast<std::int32_t>(i);
-    record.timestamp = runtime_.wall_now().count();
-    record.value = value_of(++last_value_, random_.below(200));
-  }
-  const Bytes batch = encode_batch(records);
+  const ClusterProducer::Batch batch =
+      producer_.next(partition, last_value_ + 1, count, runtime_.wall_now(), random_.below(200));
+  if (!batch.is_sent_again) last_value_ += count;
   wire::ProduceRequest request;
   request.acks = -1;
   request.timeout_ms = timeout_ms;
   request.topics.emplace_back().name = partition.topic;
   auto& wanted = request.topics[0].partitions.emplace_back();
   wanted.index = partition.partition;
-  wanted.records = ByteView(batch);
-  const NodeId leader = known(partition).leader;
-  if (leader == no_node) co_return fail(Errc::not_leader, "no leader is known");
-  auto answer = co_await connections_.ask(leader, std::move(request), 8, patience);
+  wanted.records = ByteView(*batch.bytes);
+  const auto answer = co_await connections_.ask(leader, std::move(request), 8, patience);
   if (!answer) {
     tell("client_produce", partition.name(), "no answer");
     co_return fail(answer.error());
   }
   const auto& outcome = answer->message.topics.at(0).partitions.at(0);
-  tell("client_produce", partition.name(), wire::name_of(outcome.error_code));
-  if (outcome.error_code != KafkaError::none) co_return fail(refusal(outcome.error_code));
-  acknowledged.first.offset = outcome.base_offset;
-  history_.fresh.acknowledged.push_back(std::move(acknowledged));
-  co_return outcome.base_offset.plus(static_cast<std::int64_t>(count));
+  const KafkaError error = outcome.error_code;
+  tell("client_produce", partition.name(), wire::name_of(error));
+  const bool is_out_of_turn = error == KafkaError::out_of_order_sequence_number ||
+                              error == KafkaError::invalid_producer_epoch;
+  // Where records are lost, so is what the log says of their producer.
+  if (is_out_of_turn && !history_.promises.records_stay) producer_.begin_anew();
+  if (error != KafkaError::none) co_return fail(refusal(error));
+  producer_.take_answer(partition, batch);
+  if (batch.is_sent_again) ++history_.reached.batches_resent;
+  const SeenRecord first{outcome.base_offset, batch.first_value};
+  history_.fresh.acknowledged.push_back({partition, first, batch.count});
+  co_return outcome.base_offset.plus(static_cast<std::int64_t>(batch.count));
 }
 
 Task<void> ClusterClient::produce_somewhere() {
@@ -284,6 +304,12 @@ Result<ClusterClient::Fetched> ClusterClient::take_fetched(
 Task<void> ClusterClient::fetch_somewhere() {
   const auto partition = any_partition();
   if (!partition) co_return;
+  if (options_.has_sessions && random_.chance(0.8)) {
+    const auto fetched = co_await fetch_in_session(*partition);
+    if (fetched) co_return;
+    const auto refreshed = co_await refresh();
+    co_return static_cast<void>(refreshed);
+  }
   Offset from = positions_[*partition];
   if (random_.chance(0.1)) from = Offset{random_.between(0, from.value())};
   const auto fetched = co_await fetch(*partition, from);

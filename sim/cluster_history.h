@@ -14,6 +14,8 @@
 
 #include "common/ids.h"
 #include "metadata/image.h"
+#include "sim/cluster_reached.h"
+#include "sim/last_writes.h"
 
 namespace qlab::sim {
 
@@ -29,10 +31,14 @@ struct Promises {
 
 // A topic as its clients know it.
 struct TopicFate {
-  std::int32_t partitions = 0;
+  std::int32_t partitions = 0;  // At least: it may be about to get more.
   std::int16_t replicas = 0;
   bool is_created = false;         // Acknowledged.
   bool is_deletion_asked = false;  // By anybody, with whatever answer.
+  // By key; nothing: the topic does not say it.
+  std::map<std::string, LastWrites<std::optional<std::string>>> configs = {};
+  // The replicas of partitions that were moved; nothing: not known, as after a move was cancelled.
+  std::map<PartitionIndex, LastWrites<std::optional<std::vector<NodeId>>>> moves = {};
 };
 
 // A record as a client or an auditor saw it: the number that is its value.
@@ -44,10 +50,14 @@ struct SeenRecord {
 // Of one replica's leadership.
 using LeadershipKey = std::tuple<TopicId, PartitionIndex, LeaderEpoch>;
 
+// Values of a client grow; those of the first, whose number is 0, begin at 1.
+inline constexpr std::uint64_t values_per_client = 1'000'000'000;
+
 struct PartitionFate {
   std::map<Offset, std::uint64_t> acknowledged;  // The value at each offset that was acknowledged.
   std::map<Offset, std::uint64_t> seen;          // And at each that anybody has read.
   std::map<LeaderEpoch, Offset> watermarks;      // The highest that consumers were told, by epoch.
+  std::map<std::uint64_t, Offset> stands_at;     // Where each value of these is.
   Offset kept_end;  // One past the last record that was acknowledged or seen by a consumer.
 };
 
@@ -126,9 +136,13 @@ struct ClusterHistory {
 
   ClusterFresh fresh;
 
+  std::set<std::uint64_t> idempotent_clients;  // Whose producers are.
+
   // Counts, for people.
-  std::uint64_t operations = 0;  // Of clients.
-  std::uint64_t answered = 0;    // Of these: without an error.
+  ClusterReached reached;
+  std::set<std::tuple<TopicId, PartitionIndex, std::int32_t>> moves_ended;  // Counted before.
+  std::uint64_t operations = 0;                                             // Of clients.
+  std::uint64_t answered = 0;  // Of these: without an error.
   std::uint64_t topics_made = 0;
   std::uint64_t topics_deleted = 0;
   std::uint64_t records_acknowledged = 0;

@@ -91,6 +91,30 @@ class RecordCheck {
   std::map<std::pair<TopicPartition, Offset>, std::uint64_t> fresh_;
 };
 
+// Counts the moves that have come to an end. An image that leaves out the middle of one tells of
+// none.
+void count_moves(ClusterHistory& history, const ClusterFresh::Published& published) {
+  if (published.before == nullptr) return;
+  published.before->index().reassigning.topics.for_each([&](const TopicId& id, std::uint32_t) {
+    const metadata::TopicPtr was = published.before->any_topic(id);
+    const metadata::TopicPtr is = published.image->any_topic(id);
+    if (was == nullptr || is == nullptr || was == is) return;
+    for (std::size_t p = 0; p < was->partitions.size(); ++p) {
+      const metadata::Partition& before = *was->partitions[p];
+      const metadata::Partition& after = *is->partitions[p];
+      if (!before.is_reassigning() || after.is_reassigning()) continue;
+      const PartitionIndex index{static_cast<std::int32_t>(p)};
+      if (!history.moves_ended.emplace(id, index, after.partition_epoch).second) continue;
+      const auto& replicas = after.replicas;
+      const bool has_added =
+          std::all_of(before.adding.begin(), before.adding.end(), [&replicas](NodeId added) {
+            return std::find(replicas.begin(), replicas.end(), added) != replicas.end();
+          });
+      ++(has_added ? history.reached.moves_completed : history.reached.moves_cancelled);
+    }
+  });
+}
+
 void learn(ClusterHistory& history, const ClusterFresh::Published& published) {
   const LogIndex offset = published.image->offset();
   if (history.promises.images_share_a_log) {
@@ -104,6 +128,7 @@ void learn(ClusterHistory& history, const ClusterFresh::Published& published) {
       history.appointed.try_emplace({topic->id, index, partition.leader_epoch}, partition.leader);
     }
   });
+  count_moves(history, published);
   for_each_gone_topic(published, [&](const metadata::TopicPtr& topic) {
     const auto known = history.removed.try_emplace(topic->id, offset).first;
     known->second = std::min(known->second, offset);
@@ -111,12 +136,17 @@ void learn(ClusterHistory& history, const ClusterFresh::Published& published) {
   });
 }
 
+void note_seen(PartitionFate& fate, const SeenRecord& record) {
+  if (!fate.seen.try_emplace(record.offset, record.value).second) return;
+  fate.stands_at.try_emplace(record.value, record.offset);
+}
+
 void learn(ClusterHistory& history, const ClusterFresh::Consumed& consumed) {
   PartitionFate& fate = history.partitions[consumed.partition];
   Offset& watermark = fate.watermarks[consumed.epoch];
   watermark = std::max(watermark, consumed.watermark);
   for (const SeenRecord& record : consumed.records) {
-    fate.seen.try_emplace(record.offset, record.value);
+    note_seen(fate, record);
     fate.kept_end = std::max(fate.kept_end, record.offset.next());
   }
   history.records_read += consumed.records.size();
@@ -127,6 +157,7 @@ void learn(ClusterHistory& history, const ClusterFresh::Acknowledged& acknowledg
   for (std::uint64_t i = 0; i < acknowledged.count; ++i) {
     const Offset offset = acknowledged.first.offset.plus(static_cast<std::int64_t>(i));
     fate.acknowledged.try_emplace(offset, acknowledged.first.value + i);
+    fate.stands_at.try_emplace(acknowledged.first.value + i, offset);
     fate.kept_end = std::max(fate.kept_end, offset.next());
   }
   history.records_acknowledged += acknowledged.count;
@@ -303,6 +334,7 @@ std::span<const ClusterInvariant> cluster_invariants() {
       {"one_controller_per_epoch", one_controller_per_epoch},
       {"leaders_have_what_was_acknowledged", leaders_have_what_was_acknowledged},
       {"an_offset_is_one_record", an_offset_is_one_record},
+      {"records_stand_once_and_in_order", records_stand_once_and_in_order},
       {"watermarks_never_go_back", watermarks_never_go_back},
       {"what_was_read_stays_in_range", what_was_read_stays_in_range},
       {"nodes_start_and_go_on", nodes_start_and_go_on},
@@ -329,7 +361,7 @@ Finding judge(ClusterHistory& history) {
   for (const auto& stored : history.fresh.stored) {
     PartitionFate& fate = history.partitions[stored.partition];
     for (const SeenRecord& record : stored.records) {
-      fate.seen.try_emplace(record.offset, record.value);
+      note_seen(fate, record);
     }
   }
   history.fresh = {};

@@ -30,6 +30,9 @@ Finding leaders_have_what_was_acknowledged(const ClusterHistory& history);
 // Below the high watermark an offset has the same record for all consumers, at all times, in the
 // logs of all replicas, and as its producer was told. Promised: records_stay.
 Finding an_offset_is_one_record(const ClusterHistory& history);
+// A record stands at one offset, however often it was sent, and those of an idempotent producer in
+// the order in which it made them. Promised: records_stay. Source: KIP-98.
+Finding records_stand_once_and_in_order(const ClusterHistory& history);
 // The high watermark that consumers are told never goes back within a leader epoch.
 Finding watermarks_never_go_back(const ClusterHistory& history);
 // A consumer that has read up to an offset is never told that it lies outside the log. Promised:

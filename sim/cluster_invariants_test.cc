@@ -150,6 +150,28 @@ BOOST_AUTO_TEST_CASE(another_record_at_an_offset_is_found) {
   BOOST_TEST(names(judge(stored.history), "an_offset_is_one_record"));
 }
 
+BOOST_AUTO_TEST_CASE(a_record_that_stands_twice_is_found_where_records_stay) {
+  for (const bool stay : {true, false}) {
+    Story story;
+    story.history.promises.records_stay = stay;
+    BOOST_TEST(!story.acknowledge(0, 10));
+    BOOST_TEST(!story.consume(0, 10));
+    BOOST_TEST(names(story.consume(1, 10), "records_stand_once_and_in_order") == stay);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(records_of_an_idempotent_producer_that_change_places_are_found) {
+  for (const bool is_idempotent : {true, false}) {
+    Story story;
+    if (is_idempotent) story.history.idempotent_clients.insert(0);
+    BOOST_TEST(!story.consume(4, 10));
+    BOOST_TEST(!story.consume(5, values_per_client + 1));  // Another's.
+    BOOST_TEST(!story.consume(6, 12));
+    BOOST_TEST(names(story.consume(7, 11), "records_stand_once_and_in_order") == is_idempotent);
+    BOOST_TEST(names(story.consume(3, 13), "records_stand_once_and_in_order") == is_idempotent);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_watermark_that_goes_back_is_found) {
   Story story;
   story.history.fresh.consumed.push_back({partition, LeaderEpoch{0}, Offset{9}, Offset{9}, {}});

@@ -39,7 +39,7 @@ ClusterNemesis::ClusterNemesis(Cluster& cluster)
 void ClusterNemesis::begin() {
   striking_ = true;
   for (const auto& client : cluster_.clients()) {
-    client->on_change_of_topics = [this] {
+    client->on_change = [this] {
       if (striking_ && random_.chance(doom_chance_)) doom_the_controller(milliseconds(30));
     };
   }

@@ -61,8 +61,19 @@ Task<Result<void>> ClusterClient::try_read_back() {
 }
 
 Task<Result<void>> ClusterClient::read_back_partition(TopicPartition partition) {
-  CO_TRY(const Offset end, co_await produce(partition));
+  CO_TRY(Offset end, co_await produce(partition));
+  // A batch that is sent again may stand before records of others.
+  if (history_.promises.records_stay) end = std::max(end, history_.partitions[partition].kept_end);
   Offset at{0};
+  if (options_.has_sessions) {
+    if (begun_.insert(partition).second) positions_[partition] = at;
+    const auto fetched = co_await fetch_in_session(partition);
+    at = positions_[partition];
+    // An error may be another partition's, of a topic that was deleted.
+    if (at < end)
+      co_return fail(Errc::timed_out, "{}: read up to {} of {} in a session ({})", partition.name(),
+                     at, end, fetched ? "no error" : fetched.error().message());
+  }
   while (at < end) {
     CO_TRY(const Fetched fetched, co_await fetch(partition, at));
     if (fetched.next == at)

@@ -64,6 +64,11 @@ void draw_controllers(Prng& random, ClusterSwarm& swarm) {
   } else {
     set(swarm, "broker.session.timeout.ms", session);
   }
+  // A controller can be lost between any two entries of what it does.
+  if (random.chance(0.6)) {
+    set(swarm, "controller.records.per.entry", random.between(1, random.chance(0.5) ? 3 : 20));
+    set(swarm, "controller.records.per.move", random.between(1, random.chance(0.5) ? 3 : 20));
+  }
   set(swarm, "leader.imbalance.check.interval.seconds", random.between(1, 10));
   set(swarm, "leader.imbalance.per.broker.percentage", random.chance(0.5) ? 0 : 10);
 }
@@ -92,6 +97,19 @@ void draw_replication(Prng& random, ClusterSwarm& swarm) {
   set(swarm, "min.insync.replicas", random.between(1, 2));
 }
 
+void draw_clients(Prng& random, ClusterSwarm& swarm) {
+  swarm.clients = static_cast<int>(random.between(1, 3));
+  swarm.operation_interval = milliseconds(random.between(10, 150));
+  swarm.partitions_max = static_cast<std::int32_t>(random.between(1, 4));
+  if (random.chance(0.2)) {
+    swarm.churn_partitions_max = static_cast<std::int32_t>(random.between(20, 60));
+  }
+  swarm.topic_chance = random.unit() * 0.3;
+  swarm.idempotent_clients = static_cast<int>(random.between(0, swarm.clients));
+  swarm.session_clients = static_cast<int>(random.between(0, swarm.clients));
+  if (swarm.design != "zk" && random.chance(0.8)) swarm.admin_chance = random.unit() * 0.4;
+}
+
 }  // namespace
 
 ClusterSwarm draw_cluster_swarm(Prng& random, const ClusterPlane& plane) {
@@ -105,10 +123,7 @@ ClusterSwarm draw_cluster_swarm(Prng& random, const ClusterPlane& plane) {
   draw_storage(random, swarm);
   draw_replication(random, swarm);
   swarm.promises.images_share_a_log = plane.shares_a_log();
-  swarm.clients = static_cast<int>(random.between(1, 3));
-  swarm.operation_interval = milliseconds(random.between(10, 150));
-  swarm.partitions_max = static_cast<std::int32_t>(random.between(1, 4));
-  swarm.topic_chance = random.unit() * 0.3;
+  draw_clients(random, swarm);
   return swarm;
 }
 
@@ -152,10 +167,11 @@ Result<broker::NodeConfig> ClusterSwarm::config_of(NodeId node) const {
 }
 
 std::string ClusterSwarm::words() const {
-  return fmt::format("{} brokers, {} {} controllers, {} clients, {}{}", brokers.size(),
-                     voters.size(), is_combined ? "combined" : "separate", clients,
-                     promises.records_stay ? "" : "records may be lost, ",
-                     fmt::join(settings, ", "));
+  return fmt::format(
+      "{} brokers, {} {} controllers, {} clients ({} idempotent, {} with sessions), {}{}",
+      brokers.size(), voters.size(), is_combined ? "combined" : "separate", clients,
+      idempotent_clients, session_clients, promises.records_stay ? "" : "records may be lost, ",
+      fmt::join(settings, ", "));
 }
 
 }  // namespace qlab::sim

@@ -27,7 +27,11 @@ struct ClusterSwarm {
   Duration operation_interval{};  // Of a client, on average.
   std::int32_t partitions_max = 3;
   std::int16_t replicas_max = 3;
-  double topic_chance = 0.1;  // That an operation creates or deletes topics.
+  std::int32_t churn_partitions_max = 8;  // Of topics without data.
+  double topic_chance = 0.1;              // That an operation creates or deletes topics.
+  double admin_chance = 0;     // That it grows topics, moves partitions, elects, or sets configs.
+  int idempotent_clients = 0;  // So many, from the first, have idempotent producers, ...
+  int session_clients = 0;     // ... and so many fetch in sessions.
 
   std::string words() const;
   std::vector<NodeId> nodes() const;

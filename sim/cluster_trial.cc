@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "sim/cluster_audit.h"
+#include "sim/cluster_end.h"
 #include "sim/cluster_invariants.h"
 #include "sim/cluster_nemesis.h"
 
@@ -26,6 +27,7 @@ void take_counts(ClusterVerdict& verdict, Cluster& cluster, const ClusterNemesis
   verdict.topics_deleted = history.topics_deleted;
   verdict.acknowledged = history.records_acknowledged;
   verdict.read = history.records_read;
+  verdict.reached = history.reached;
 }
 
 // One trial at the time when it is healed: the stages to a whole cluster that serves everything.
@@ -53,6 +55,7 @@ class Recovery {
         missing_ = cluster_.what_is_missing();
         if (missing_) return false;
         finding_ = deleted_topic_that_is_there();
+        if (!finding_) finding_ = judge_end(cluster_.history(), final_image());
         audit_ = begin_audit(cluster_);
         stage_ = Stage::audit;
         return false;
@@ -85,10 +88,13 @@ class Recovery {
     return std::all_of(clients.begin(), clients.end(),
                        [](const auto& client) { return client->is_resting(); });
   }
+  // All nodes have the same.
+  const metadata::Image& final_image() const {
+    return *cluster_.node(cluster_.nodes().front())->node().image();
+  }
   std::optional<std::string> deleted_topic_that_is_there() const {
-    const auto image = cluster_.node(cluster_.nodes().front())->node().image();
     for (const TopicId& id : cluster_.history().deleted) {
-      if (image->any_topic(id) == nullptr) continue;
+      if (final_image().any_topic(id) == nullptr) continue;
       return fmt::format("deleted_topics_stay_deleted: topic {} was deleted, and is there",
                          id.to_string());
     }
@@ -187,10 +193,10 @@ std::string ClusterVerdict::to_json() const {
       "{{\"seed\":{},\"ok\":{},\"finding\":\"{}\",\"digest\":\"{:016x}\",\"events\":{},"
       "\"virtual_ms\":{:.0f},\"controllers\":{},\"leaderships\":{},\"crashes\":{},"
       "\"controller_crashes\":{},\"operations\":{},\"answered\":{},\"topics_made\":{},"
-      "\"topics_deleted\":{},\"acknowledged\":{},\"read\":{},\"swarm\":\"{}\"}}",
+      "\"topics_deleted\":{},\"acknowledged\":{},\"read\":{},{},\"swarm\":\"{}\"}}",
       seed, !finding, words, digest, events, to_millis(virtual_time), controllers, leaderships,
       crashes, controller_crashes, operations, answered, topics_made, topics_deleted, acknowledged,
-      read, swarm);
+      read, reached.to_json(), swarm);
 }
 
 }  // namespace qlab::sim

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/clock.h"
+#include "sim/cluster_reached.h"
 
 namespace qlab::sim {
 
@@ -36,8 +37,9 @@ struct ClusterVerdict {
   std::uint64_t topics_deleted = 0;
   std::uint64_t acknowledged = 0;  // Records.
   std::uint64_t read = 0;          // Records.
-  std::string swarm;               // What was drawn, in words.
-  std::string recent_trace;        // Only with a finding.
+  ClusterReached reached;
+  std::string swarm;         // What was drawn, in words.
+  std::string recent_trace;  // Only with a finding.
 
   std::string to_json() const;
 };

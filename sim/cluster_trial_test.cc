@@ -24,6 +24,7 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
   std::uint64_t acknowledged = 0;
   std::uint64_t controller_crashes = 0;
   std::uint64_t topics_deleted = 0;
+  ClusterReached reached;
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     const ClusterVerdict verdict = run_cluster_twice(seed, options);
     BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or("")
@@ -32,10 +33,19 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
     acknowledged += verdict.acknowledged;
     controller_crashes += verdict.controller_crashes;
     topics_deleted += verdict.topics_deleted;
+    reached += verdict.reached;
   }
   BOOST_TEST(acknowledged > 300u);
   BOOST_TEST(controller_crashes > 30u);
   BOOST_TEST(topics_deleted > 10u);
+  BOOST_TEST(reached.batches_resent > 3u, reached.words());
+  BOOST_TEST(reached.session_fetches > 10u, reached.words());
+  if (sample == "zk") return;  // Its clients administer nothing (ClusterSwarm::admin_chance).
+  BOOST_TEST(reached.topics_grown > 0u, reached.words());
+  BOOST_TEST(reached.moves_completed > 3u, reached.words());
+  BOOST_TEST(reached.elections > 0u, reached.words());
+  BOOST_TEST(reached.configs_changed > 5u, reached.words());
+  BOOST_TEST(reached.creations_inherited + reached.fencings_inherited > 0u, reached.words());
 }
 
 BOOST_AUTO_TEST_CASE(a_plane_that_cannot_be_simulated_is_refused_by_its_name) {

@@ -170,13 +170,20 @@ struct Tally {
   std::uint64_t seeds = 0;
   std::uint64_t found = 0;
   double virtual_seconds = 0;
+  ClusterReached reached = {};  // By clusters.
 };
+
+void count(const ClusterVerdict& verdict, Tally& tally) {
+  tally.reached += verdict.reached;
+}
+void count(const Verdict&, Tally&) {}
 
 template <class Verdict>
 void take(const Command& command, std::uint64_t seed, const Verdict& verdict, Tally& tally) {
   const double runs = command.twice ? 2 : 1;
   ++tally.seeds;
   tally.virtual_seconds += runs * std::chrono::duration<double>(verdict.virtual_time).count();
+  count(verdict, tally);
   if (command.json) fmt::print("{}\n", verdict.to_json());
   if (command.replays && !verdict.finding) fmt::print(stderr, "{}\n", verdict.to_json());
   if (!verdict.finding) return;
@@ -242,6 +249,7 @@ Tally run_shares(const Command& command) {
     all.seeds += share.seeds;
     all.found += share.found;
     all.virtual_seconds += share.virtual_seconds;
+    all.reached += share.reached;
   }
   while (wait(nullptr) > 0) {
   }
@@ -259,6 +267,7 @@ int run(const Command& command) {
       "virtual seconds per second\n",
       tally.seeds, tally.found, tally.virtual_seconds, seconds,
       static_cast<double>(tally.seeds) / seconds, tally.virtual_seconds / seconds);
+  if (command.cluster) fmt::print(stderr, "reached: {}\n", tally.reached.words());
   return tally.found == 0 ? 0 : 1;
 }
 
