@@ -27,6 +27,9 @@ RATE = 600  # Records per second, all partitions together.
 REQUEST_TIMEOUT_MS = 1000  # Only that tells a client of a broker that is frozen.
 BEFORE_S = 1.0  # Of load before anything happens.
 AFTER_S = 1.0  # And after all that was led has been written to again.
+LOOK_MS = 20
+"""How often the client asks for leaders: left to itself it waits twice as long after each answer
+that does not help, for seconds in the end, and so would all that is measured by its writes."""
 QUIET_S = 1.0
 ELECTION_TIMEOUT = 30.0  # Seconds.
 
@@ -82,6 +85,7 @@ def load(plane: Plane, output: Path) -> Iterator[LoadGenerator]:
     with LoadGenerator("produce", plane.cluster.bootstrap, output, topic=TOPIC, partitions=0,
                        acks="all", idempotence=True, rate=RATE, record_bytes=100, consume=False,
                        warmup=0.5, request_timeout_ms=REQUEST_TIMEOUT_MS,
+                       client=f"topic.metadata.refresh.interval.ms={LOOK_MS}",
                        seed=plane.trial.seed) as running:
         running.wait_measuring(60)
         time.sleep(BEFORE_S)

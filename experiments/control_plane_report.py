@@ -135,8 +135,8 @@ def size_words(size: int) -> str:
 
 def say_growth(run: Run, metric: str, system: str, condition: Params, *, unit: str = "s",
                base: int | None = None) -> str:
-    """`kraft: 0.06 s at 1k; 1.1 times (0.9 to 1.3) at 10k`: each size beside the smallest, or
-    beside `base`."""
+    """`kraft: 0.06 s at 1k partitions; at 10k 1.1 times (0.9 to 1.3) that`: each size beside the
+    smallest, or the smallest from `base` on."""
     found = {size: values for size in sizes(run)
              if (values := samples(run, metric, system, partitions=str(size), **condition))
              and (base is None or size >= base)}
@@ -147,8 +147,8 @@ def say_growth(run: Run, metric: str, system: str, condition: Params, *, unit: s
     said = [f"{number(stats.median_ci(found[first], seed=seed).median)} {unit} at "
             f"{size_words(first)} partitions"]
     for size in others:
-        said.append(f"{ratio_words(scaling.ratio(found[size], found[first], seed=seed))} that at "
-                    f"{size_words(size)}")
+        ratio = scaling.ratio(found[size], found[first], seed=seed)
+        said.append(f"at {size_words(size)} {ratio_words(ratio)} that")
     return f"{system}: {'; '.join(said)}."
 
 

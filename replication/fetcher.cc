@@ -135,7 +135,6 @@ wire::FetchRequest Fetcher::make_request() {
   request.session_id = session_id_;
   request.session_epoch = session_epoch_;
   ask_for_changed(request);
-  if (session_epoch_ == 0) ask_for_all(request);
   return request;
 }
 
@@ -201,6 +200,9 @@ Task<Result<void>> Fetcher::fetch_once(wire::FetchRequest request) {
     CO_TRY(stream_, co_await runtime_.network().connect(endpoint_, connect_timeout));
     if (stopped_) co_return fail(Errc::closed, "stopped");
   }
+  // Not before there is a connection: a leader that died may have led tens of thousands, and all
+  // that is told of it meanwhile is a reason to try again.
+  if (session_epoch_ == 0) ask_for_all(request);
   BytesWriter frame;
   const wire::RequestHeader header{wire::ApiKey::fetch, fetch_version, ++correlation_id_,
                                    fmt::format("broker-{}-fetcher", context_.self)};

@@ -187,6 +187,17 @@ BOOST_AUTO_TEST_CASE(idle_partitions_cost_fetches_nothing) {
   BOOST_TEST(cluster.looks(two).asking - before_two.asking <= 8 * records);
 }
 
+BOOST_AUTO_TEST_CASE(a_leader_that_is_away_is_not_asked_for_all_that_it_led_again_and_again) {
+  constexpr std::int32_t others = 400;
+  TestCluster cluster(10, quick(), others + 1);
+  cluster.world().run_for(seconds(1));
+  cluster.crash(one, {});
+  cluster.world().run_for(seconds(1));
+  const std::uint64_t before = cluster.looks(two).asking;
+  cluster.world().run_for(seconds(1));
+  BOOST_TEST(cluster.looks(two).asking - before < others);
+}
+
 BOOST_AUTO_TEST_CASE(a_follower_of_an_idle_partition_stays_in_sync_when_it_is_written_again) {
   ReplicationOptions options = quick();
   TestCluster cluster(11, options);

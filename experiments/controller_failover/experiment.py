@@ -11,9 +11,9 @@ from experiments import control_plane_report as reports
 from experiments import phases, scaling, stats
 from experiments.control_plane import FAULTS, PROFILES, SYSTEMS, Plane, run_sizes
 from experiments.kafka_calls import Probe
-from experiments.report import Observation, Run, number
+from experiments.report import Observation, Run
 from experiments.runner import Trial
-from experiments.storage_bench import Line, Recorder
+from experiments.storage_bench import Line, Recorder, interval
 from harness.waiting import wait_for
 
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
@@ -96,14 +96,15 @@ def _say_flat(run: Run) -> str:
             continue
         first, last = min(found), max(found)
         seed = stats.seed_of(run.state["seed"], "flat", system)
-        ratio = scaling.ratio(found[last], found[first], seed=seed)
         after = stats.median_ci(found[last], seed=seed)
-        flat = "flat" if ratio.median <= FLAT_MAX else "not flat"
+        ratios = [scaling.ratio(values, found[first], seed=seed).median
+                  for values in found.values()]
+        flat = "flat" if max(ratios) <= FLAT_MAX else "not flat"
         under = "under" if after.median < AFTER_DETECTION_S_MAX else "not under"
-        said.append(f"{system}: {number(after.median)} s after detection at "
-                    f"{reports.size_words(last)} partitions, {reports.ratio_words(ratio)} that at "
-                    f"{reports.size_words(first)}: {flat}, and {under} "
-                    f"{AFTER_DETECTION_S_MAX:g} s.")
+        growth = reports.say_growth(run, "after_detection_s", system, PRIMARY, base=FLAT_FROM)
+        said.append(f"{growth[:-1]}: {flat} (at most {FLAT_MAX:g} times), and with "
+                    f"{interval(after, 's')} at {reports.size_words(last)} partitions {under} "
+                    f"{AFTER_DETECTION_S_MAX:g} s after detection.")
     return " ".join(said) or "Too few sizes to say how it grows."
 
 
