@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,10 +35,12 @@ SYSTEMS = {"zk": ("zk", "zab"), "kraft": ("quorum", "kraft"), "raft": ("quorum",
 """System -> design of the controller, consensus protocol beneath it. The first three are planes."""
 PROFILES = ("equal_budget", "as_shipped")
 FAULTS = ("killed", "frozen")
+FAULT_KINDS = {"both": FAULTS, "killed": FAULTS[:1], "frozen": FAULTS[1:]}
 NODES = 3
 REQUEST_PARTITIONS = 10_000  # In one CreateTopics; many small ones would measure round trips.
 CREATE_TIMEOUT = 300.0
 GROWTH_TRIES = 5
+ROUNDS_MIN = 2
 RESTART_TIMEOUT = 400.0  # Seconds; a node opens 333,000 partitions and replays the metadata.
 SETTLE_TIMEOUT = 400.0
 TRACE_FLUSH_S = 0.1  # A line is in its file 20 ms after it was told (runtime/real/trace_file.h).
@@ -306,6 +309,21 @@ class Plane:
             if status is not None:
                 found[node.id] = status.traffic
         return found
+
+
+def rounds(plane: Plane, kinds: Sequence[str], size: int) -> Iterator[str]:
+    """What to do next at this size: rounds of all kinds, in an order drawn anew for each. There are
+    `faults` rounds, or as many as begin within `seconds_per_size`, but ROUNDS_MIN at least: time
+    alone decides how many, never what was measured."""
+    parameters = plane.trial.parameters
+    random_ = random.Random(plane.trial.seed + size)
+    begun = time.monotonic()
+    for number in range(int(parameters["faults"])):
+        late = time.monotonic() - begun > float(parameters["seconds_per_size"])
+        if late and number >= ROUNDS_MIN:
+            plane.trial.say(f"{plane.profile}: {number} rounds have taken their time")
+            return
+        yield from random_.sample(list(kinds), len(kinds))
 
 
 Measure = Callable[[Plane, Recorder, dict[str, Any]], None]

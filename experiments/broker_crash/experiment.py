@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,15 @@ from typing import Any
 
 from experiments import canary, phases
 from experiments import control_plane_report as reports
-from experiments.control_plane import FAULTS, NODES, PROFILES, Plane, run_sizes
+from experiments.control_plane import (
+    FAULT_KINDS,
+    FAULTS,
+    NODES,
+    PROFILES,
+    Plane,
+    rounds,
+    run_sizes,
+)
 from experiments.report import Observation, Run, number
 from experiments.runner import Trial
 from experiments.storage_bench import Line, Recorder, interval
@@ -27,9 +34,8 @@ def run_trial(trial: Trial) -> None:
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
     canary.ensure(plane)
     plane.grow(point["partitions"])
-    order = list(FAULTS) * int(plane.trial.parameters["faults"])
-    random.Random(plane.trial.seed + point["partitions"]).shuffle(order)
-    for fault in order:
+    kinds = FAULT_KINDS[str(plane.trial.parameters["kinds"])]
+    for fault in rounds(plane, kinds, point["partitions"]):
         canary.rest(plane)
         record.add(_crash(plane, fault), **point, fault=fault)
 

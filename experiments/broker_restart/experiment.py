@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import Any
 
 from experiments import canary, phases
 from experiments import control_plane_report as reports
-from experiments.control_plane import NODES, PROFILES, RESTART_TIMEOUT, Plane, run_sizes
+from experiments.control_plane import (
+    NODES,
+    PROFILES,
+    RESTART_TIMEOUT,
+    Plane,
+    rounds,
+    run_sizes,
+)
 from experiments.report import Observation, Run
 from experiments.runner import Trial
 from experiments.storage_bench import Line, Recorder
@@ -26,9 +32,7 @@ def run_trial(trial: Trial) -> None:
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
     canary.ensure(plane)
     plane.grow(point["partitions"])
-    order = list(ENDS) * int(plane.trial.parameters["faults"])
-    random.Random(plane.trial.seed + point["partitions"]).shuffle(order)
-    for end in order:
+    for end in rounds(plane, ENDS, point["partitions"]):
         canary.rest(plane)
         record.add(_restart(plane, end), **point, end=end)
 

@@ -10,7 +10,14 @@ from typing import Any
 
 from experiments import canary, phases
 from experiments import control_plane_report as reports
-from experiments.control_plane import NODES, PROFILES, RESTART_TIMEOUT, Plane, run_sizes
+from experiments.control_plane import (
+    NODES,
+    PROFILES,
+    RESTART_TIMEOUT,
+    Plane,
+    rounds,
+    run_sizes,
+)
 from experiments.report import Observation, Run
 from experiments.runner import Trial
 from experiments.storage_bench import Line, Recorder
@@ -25,7 +32,7 @@ def run_trial(trial: Trial) -> None:
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
     canary.ensure(plane)
     plane.grow(point["partitions"])
-    for _ in range(int(plane.trial.parameters["faults"])):
+    for _ in rounds(plane, ("stopped",), point["partitions"]):
         canary.rest(plane)
         record.add(_shut_down(plane), **point)
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments import control_plane_report as reports
 from experiments import phases, scaling, stats
-from experiments.control_plane import FAULTS, PROFILES, SYSTEMS, Plane, run_sizes
+from experiments.control_plane import (
+    FAULT_KINDS,
+    FAULTS,
+    PROFILES,
+    SYSTEMS,
+    Plane,
+    rounds,
+    run_sizes,
+)
 from experiments.kafka_calls import Probe
 from experiments.report import Observation, Run
 from experiments.runner import Trial
@@ -30,10 +37,9 @@ def run_trial(trial: Trial) -> None:
 
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
     plane.grow(point["partitions"])
-    order = [(fault, n) for fault in FAULTS for n in range(int(plane.trial.parameters["faults"]))]
-    random.Random(plane.trial.seed + point["partitions"]).shuffle(order)
-    for fault, n in order:
-        line = _fail_over(plane, fault, f"probe-{point['partitions']}-{fault}-{n}-")
+    kinds = FAULT_KINDS[str(plane.trial.parameters["kinds"])]
+    for n, fault in enumerate(rounds(plane, kinds, point["partitions"])):
+        line = _fail_over(plane, fault, f"probe-{point['partitions']}-{n}-")
         record.add(line, **point, fault=fault)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import types
 
 import numpy as np
 import pytest
@@ -189,6 +190,31 @@ def test_the_first_ack_of_a_partition_is_of_a_record_sent_after_the_fault():
         offsets=np.arange(4), intended=sent, sent=sent, completed=done,
         outcomes=np.array(["ok", "ok", "ok", "info"]), topic="canary")
     assert canary.first_acks(operations, [0, 1], T0) == {"0": at(40)}
+
+
+def rounds_of(monkeypatch, seconds_each, **parameters):
+    """What is done at one size, when everything takes so long."""
+    clock = [0.0]
+    monkeypatch.setattr(control_plane.time, "monotonic", lambda: clock[0])
+    trial = types.SimpleNamespace(parameters=parameters, seed=3, say=lambda words: None)
+    plane = types.SimpleNamespace(trial=trial, profile="equal_budget")
+    done = []
+    for kind in control_plane.rounds(plane, ("killed", "frozen"), 1000):
+        done.append(kind)
+        clock[0] += seconds_each
+    return done
+
+
+def test_each_round_has_every_kind(monkeypatch):
+    done = rounds_of(monkeypatch, 1, faults=9, seconds_per_size=100)
+    assert len(done) == 18
+    assert all(set(done[at:at + 2]) == {"killed", "frozen"} for at in range(0, 18, 2))
+    assert len({tuple(done[at:at + 2]) for at in range(0, 18, 2)}) == 2
+
+
+def test_rounds_end_with_their_time_but_there_are_two(monkeypatch):
+    assert len(rounds_of(monkeypatch, 5, faults=9, seconds_per_size=45)) == 10
+    assert len(rounds_of(monkeypatch, 50, faults=9, seconds_per_size=45)) == 4
 
 
 def test_traces_are_settled_when_what_is_known_is_applied(tmp_path):
