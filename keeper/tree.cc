@@ -38,7 +38,7 @@ Slot Tree::child_of(Slot parent, std::string_view name) const {
   const std::uint32_t hash = hash_of(parent, name);
   return index_.find(hash, [&](Slot slot) {
     const Znode& node = at(slot);
-    return node.hash == hash && node.parent == parent && name_of(slot) == name;
+    return node.parent == parent && name_of(slot) == name;
   });
 }
 
@@ -145,8 +145,7 @@ void Tree::set_bytes(Znode& node, std::string_view name, std::optional<ByteView>
 // Into the index, its parent's list and the tables of its owner.
 void Tree::link(Slot slot) {
   Znode& node = get(slot);
-  node.hash = hash_of(node.parent, name_of(slot));
-  index_.insert(node.hash, slot, [this](Slot other) { return at(other).hash; });
+  index_.insert(hash_of(node.parent, name_of(slot)), slot);
   Znode& parent = get(node.parent);
   node.previous = no_slot;
   node.next = std::exchange(parent.first_child, slot);
@@ -160,7 +159,7 @@ void Tree::link(Slot slot) {
 void Tree::unlink(Slot slot) {
   note_owner(slot, false);
   Znode& node = get(slot);
-  index_.erase(node.hash, slot, [this](Slot other) { return at(other).hash; });
+  index_.erase(hash_of(node.parent, name_of(slot)), slot);
   Znode& parent = get(node.parent);
   (node.previous == no_slot ? parent.first_child : get(node.previous).next) = node.next;
   if (node.next != no_slot) get(node.next).previous = node.previous;

@@ -33,9 +33,8 @@ struct Znode {
   std::int64_t mtime = 0;
   std::int64_t owner = 0;              // ephemeralOwner: wire/keeper/codes.h.
   std::unique_ptr<std::byte[]> bytes;  // The name, then the data.
-  std::uint32_t hash = 0;
-  Slot parent = free_slot;  // The root's is no_slot.
-  Slot next = no_slot;      // Sibling; of a free slot, the one freed before it.
+  Slot parent = free_slot;             // The root's is no_slot.
+  Slot next = no_slot;                 // Sibling; of a free slot, the one freed before it.
   Slot previous = no_slot;
   Slot first_child = no_slot;
   std::uint32_t children = 0;
