@@ -1,22 +1,28 @@
-// The node's process: arguments, config, the real world, signals, exit status.
+// The process: arguments, configs, exit status.
 
-#include <cstdio>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
-#include "broker/config.h"
-#include "broker/node.h"
+#include "broker/node_host.h"
 #include "common/logging.h"
-#include "runtime/real/directory_lock.h"
-#include "runtime/real/real_runtime.h"
 
 namespace qlab::broker {
 namespace {
 
-constexpr int exit_refused = 2;  // The config or the start.
-constexpr int exit_fatal = 3;    // The node could not go on.
 constexpr std::string_view version_text = "qlab-node 0.1.0\n";
+constexpr std::string_view help_text =
+    R"(qlab-node --config FILE [--config FILE]... [--set key=value]... [--control HOST:PORT]
+qlab-node --help | --version
+
+With several files the process carries several nodes, each with its own directory, ports, threads
+and trace. --set counts for all of them.
+
+--control takes the calls StartNode, StopNode and KillNode of wire/proto/control.proto, which start
+a node of this process, end it in order, or end it as SIGKILL would: its sockets close and nobody is
+told. Without it nothing ends a single node. With it the process waits for SIGTERM when all its
+nodes have ended.
+
+Keys:
+)";
 
 int refuse(const Error& error) {
   std::cerr << fmt::format("qlab-node: {}\n", error.context) << std::flush;
@@ -24,7 +30,8 @@ int refuse(const Error& error) {
 }
 
 struct Arguments {
-  std::string config_file;
+  std::vector<std::string> config_files;
+  std::optional<runtime::Endpoint> control;
   std::vector<Setting> overrides;
   bool help = false;
   bool version = false;
@@ -38,99 +45,54 @@ Result<Arguments> parse_arguments(const std::vector<std::string>& words) {
       arguments.help = true;
     } else if (word == "--version") {
       arguments.version = true;
-    } else if ((word == "--config" || word == "--set") && i + 1 < words.size()) {
-      const std::string& value = words[++i];
-      if (word == "--config") {
-        arguments.config_file = value;
-        continue;
-      }
-      TRY(Setting setting, parse_override(value));
+    } else if (word == "--config" && i + 1 < words.size()) {
+      arguments.config_files.push_back(words[++i]);
+    } else if (word == "--control" && i + 1 < words.size()) {
+      TRY(arguments.control, runtime::Endpoint::parse(words[++i]));
+    } else if (word == "--set" && i + 1 < words.size()) {
+      TRY(Setting setting, parse_override(words[++i]));
       arguments.overrides.push_back(std::move(setting));
     } else {
       return fail(Errc::invalid,
                   "{} is not an argument, or lacks its value; allowed: --config FILE, "
-                  "--set key=value, --help, --version",
+                  "--set key=value, --control HOST:PORT, --help, --version",
                   word);
     }
   }
   return arguments;
 }
 
-Result<NodeConfig> read_config(const Arguments& arguments) {
-  std::vector<Setting> settings;
-  if (!arguments.config_file.empty()) {
-    std::ifstream file(arguments.config_file);
-    if (!file) return fail(Errc::io, "--config {}: cannot be read", arguments.config_file);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    TRY(settings, parse_properties(text, arguments.config_file));
+// A node for each file; without one, the node that the overrides describe.
+Result<std::vector<NodeConfig>> read_configs(const Arguments& arguments) {
+  std::vector<NodeConfig> configs;
+  for (const std::string& file : arguments.config_files) {
+    TRY(NodeConfig config, read_config(file, arguments.overrides));
+    configs.push_back(std::move(config));
   }
-  return make_config(settings, arguments.overrides);
-}
-
-void say_ready(const NodeConfig& config, const Node& node) {
-  const auto& kafka = node.kafka_endpoint();
-  std::cout << fmt::format("ready node.id={} kafka={} peer={}\n", config.node,
-                           kafka ? kafka->to_string() : "none", node.peer_endpoint().to_string())
-            << std::flush;
-}
-
-// The whole life of a node. Sets the exit status.
-runtime::Task<void> live(runtime::RealShards& shards, NodeConfig config, int& status) {
-  NodeEvents events;
-  std::unique_ptr<Node> node;
-  events.on_ready = [&] { say_ready(config, *node); };
-  events.on_fatal = [&](const Error&) {
-    status = exit_fatal;
-    shards.end_signal_wait();
-  };
-  node = std::make_unique<Node>(shards, config, events);
-  const auto started = co_await node->start();
-  if (!started) {
-    if (status == 0) status = refuse(started.error());
-  } else if (status == 0) {
-    const auto signal = co_await shards.wait_for_signal();
-    if (signal) log(LogLevel::info, "node", "signal {}: shutting down", *signal);
+  if (configs.empty()) {
+    TRY(NodeConfig config, make_config({}, arguments.overrides));
+    configs.push_back(std::move(config));
   }
-  co_await node->stop(status == 0);
+  TRY_VOID(check_side_by_side(configs));
+  return configs;
 }
 
 int run(const std::vector<std::string>& words) {
   const auto arguments = parse_arguments(words);
   if (!arguments) return refuse(arguments.error());
   if (arguments->help) {
-    std::cout << "qlab-node --config FILE [--set key=value]... | --help | --version\n\nKeys:\n"
-              << config_help();
+    std::cout << help_text << config_help();
     return 0;
   }
   if (arguments->version) {
     std::cout << version_text;
     return 0;
   }
-  const auto config = read_config(*arguments);
-  if (!config) return refuse(config.error());
-  set_log_level(config->log_level);
-
-  runtime::RealOptions options;
-  options.root = config->log_dir;
-  options.node = config->node;
-  options.shards = config->shards;
-  options.transport = config->transport;
-  std::error_code error;
-  std::filesystem::create_directories(options.root, error);
-  if (error)
-    return refuse({Errc::io, fmt::format("log.dir={}: {}", config->log_dir, error.message())});
-  const auto lock = runtime::lock_directory(options.root);
-  if (!lock) {
-    return refuse({Errc::exists, fmt::format("log.dir={}: {}; allowed: a directory that no other "
-                                             "process uses",
-                                             config->log_dir, lock.error().context)});
-  }
-  options.trace_file = config->trace_file;  // Not before we know that nobody else writes it.
-  auto shards = runtime::RealShards::create(options);
-  if (!shards) return refuse(shards.error());
-  int status = 0;
-  (*shards)->run([&] { return live(**shards, *config, status); });
-  return status;
+  auto configs = read_configs(*arguments);
+  if (!configs) return refuse(configs.error());
+  set_log_level(configs->front().log_level);
+  HostOptions options{std::move(*configs), arguments->overrides, arguments->control};
+  return NodeHost(std::move(options), std::cout).run();
 }
 
 }  // namespace

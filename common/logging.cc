@@ -9,6 +9,8 @@ namespace {
 
 std::atomic<LogLevel> least{LogLevel::info};
 
+thread_local std::string origin;  // Empty, or with a space behind it.
+
 std::string_view word_for(LogLevel level) {
   switch (level) {
     case LogLevel::debug:
@@ -33,6 +35,14 @@ bool log_enabled(LogLevel level) {
   return level >= least.load(std::memory_order_relaxed);
 }
 
+LogOrigin::LogOrigin(std::string name) {
+  origin = std::move(name) + " ";
+}
+
+LogOrigin::~LogOrigin() {
+  origin.clear();
+}
+
 void log_line(LogLevel level, std::string_view who, std::string_view words) {
   // A log line's stamp is for people and is never read back, so the system's clock is used
   // directly.
@@ -41,8 +51,8 @@ void log_line(LogLevel level, std::string_view who, std::string_view words) {
   std::tm calendar{};
   gmtime_r(&now.tv_sec, &calendar);
   const std::string line =
-      fmt::format("{:02}:{:02}:{:02}.{:06} {:5} {} {}\n", calendar.tm_hour, calendar.tm_min,
-                  calendar.tm_sec, now.tv_nsec / 1000, word_for(level), who, words);
+      fmt::format("{:02}:{:02}:{:02}.{:06} {:5} {}{} {}\n", calendar.tm_hour, calendar.tm_min,
+                  calendar.tm_sec, now.tv_nsec / 1000, word_for(level), origin, who, words);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

@@ -17,6 +17,15 @@ bool log_enabled(LogLevel level);
 // Thread: any; a line is written with one call and never interleaves.
 void log_line(LogLevel level, std::string_view who, std::string_view words);
 
+// While it lives, lines of this thread name the node they come from, as in `[7]`.
+class LogOrigin {
+ public:
+  explicit LogOrigin(std::string name);
+  ~LogOrigin();
+  LogOrigin(const LogOrigin&) = delete;
+  LogOrigin& operator=(const LogOrigin&) = delete;
+};
+
 template <class... Args>
 void log(LogLevel level, std::string_view who, fmt::format_string<Args...> words, Args&&... args) {
   if (log_enabled(level)) log_line(level, who, fmt::format(words, std::forward<Args>(args)...));

@@ -1,5 +1,8 @@
 #include "runtime/real/real_network.h"
 
+#include <functional>
+#include <map>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -11,6 +14,27 @@
 #include "runtime/async.h"
 
 namespace qlab::runtime {
+
+// Thread: the shard's, but for sockets that are destroyed after its loop has ended.
+class OpenSockets {
+ public:
+  template <class Socket>
+  void add(Socket* socket) {
+    close_.emplace(socket, [socket] { socket->close(); });
+  }
+  void remove(const void* socket) { close_.erase(socket); }
+
+  bool is_cut_off() const { return cut_off_; }
+  void cut_off() {
+    cut_off_ = true;
+    for (const auto& [socket, close] : close_) close();
+  }
+
+ private:
+  std::map<const void*, std::function<void()>> close_;  // Of every socket that is there.
+  bool cut_off_ = false;
+};
+
 namespace {
 
 using boost::asio::ip::tcp;
@@ -34,10 +58,14 @@ std::string name_of_peer(const Socket& socket) {
 
 class TcpStream final : public Stream {
  public:
-  explicit TcpStream(Socket socket) : socket_(std::move(socket)), remote_(name_of_peer(socket_)) {
+  TcpStream(Socket socket, std::shared_ptr<OpenSockets> open)
+      : socket_(std::move(socket)), remote_(name_of_peer(socket_)), open_(std::move(open)) {
     error_code ignored;  // A socket that was reset already says so at the first read.
     socket_.set_option(tcp::no_delay(true), ignored);
+    open_->add(this);
+    if (open_->is_cut_off()) close();
   }
+  ~TcpStream() override { open_->remove(this); }
 
   Task<Result<std::size_t>> read_some(std::span<std::byte> into) override {
     const auto buffer = boost::asio::buffer(into.data(), into.size());
@@ -66,17 +94,25 @@ class TcpStream final : public Stream {
  private:
   Socket socket_;
   const std::string remote_;
+  const std::shared_ptr<OpenSockets> open_;
 };
 
 class TcpListener final : public Listener {
  public:
-  TcpListener(Runtime& runtime, Acceptor acceptor, Endpoint local)
-      : runtime_(runtime), acceptor_(std::move(acceptor)), local_(std::move(local)) {}
+  TcpListener(Runtime& runtime, Acceptor acceptor, Endpoint local,
+              std::shared_ptr<OpenSockets> open)
+      : runtime_(runtime),
+        acceptor_(std::move(acceptor)),
+        local_(std::move(local)),
+        open_(std::move(open)) {
+    open_->add(this);
+  }
+  ~TcpListener() override { open_->remove(this); }
 
   Task<Result<std::unique_ptr<Stream>>> accept() override {
     while (acceptor_.is_open()) {
       auto [error, socket] = co_await acceptor_.async_accept(as_awaitable);
-      if (!error) co_return std::make_unique<TcpStream>(std::move(socket));
+      if (!error) co_return std::make_unique<TcpStream>(std::move(socket), open_);
       if (!acceptor_.is_open()) break;
       if (error == boost::asio::error::connection_aborted) continue;
       // Most likely out of descriptors: without a pause the caller would spin.
@@ -97,6 +133,7 @@ class TcpListener final : public Listener {
   Runtime& runtime_;
   Acceptor acceptor_;
   const Endpoint local_;
+  const std::shared_ptr<OpenSockets> open_;
 };
 
 Task<Result<tcp::endpoint>> resolve(Executor executor, Endpoint endpoint) {
@@ -130,17 +167,32 @@ bool is_connected_to_itself(const Socket& socket) {
   return !error && local == socket.remote_endpoint(error) && !error;
 }
 
+Error cut_off_error(const Endpoint& endpoint) {
+  return {Errc::closed, fmt::format("{}: this node is cut off", endpoint.to_string())};
+}
+
 }  // namespace
+
+RealNetwork::RealNetwork(Runtime& runtime)
+    : runtime_(runtime), open_(std::make_shared<OpenSockets>()) {}
+
+RealNetwork::~RealNetwork() = default;
+
+void RealNetwork::cut_off() {
+  open_->cut_off();
+}
 
 Task<Result<std::unique_ptr<Listener>>> RealNetwork::listen(Endpoint endpoint) {
   CO_TRY(const tcp::endpoint at, co_await resolve(runtime_.executor(), endpoint));
   const Time give_up = runtime_.now() + bind_retry_max;
   for (;;) {
+    if (open_->is_cut_off()) co_return fail(cut_off_error(endpoint));
     Acceptor acceptor(runtime_.executor());
     const error_code error = open_and_listen(acceptor, at);
     if (!error) {
       Endpoint local{endpoint.host, acceptor.local_endpoint().port()};
-      co_return std::make_unique<TcpListener>(runtime_, std::move(acceptor), std::move(local));
+      co_return std::make_unique<TcpListener>(runtime_, std::move(acceptor), std::move(local),
+                                              open_);
     }
     if (error != boost::asio::error::address_in_use) {
       co_return fail(Errc::io, "listen on {}: {}", endpoint.to_string(), error.message());
@@ -153,6 +205,7 @@ Task<Result<std::unique_ptr<Listener>>> RealNetwork::listen(Endpoint endpoint) {
 }
 
 Task<Result<std::unique_ptr<Stream>>> RealNetwork::connect(Endpoint endpoint, Duration timeout) {
+  if (open_->is_cut_off()) co_return fail(cut_off_error(endpoint));
   const Time due = runtime_.now() + timeout;
   CO_TRY(const tcp::endpoint at, co_await resolve(runtime_.executor(), endpoint));
   Socket socket(runtime_.executor());
@@ -174,7 +227,7 @@ Task<Result<std::unique_ptr<Stream>>> RealNetwork::connect(Endpoint endpoint, Du
   if (is_connected_to_itself(socket)) {
     co_return fail(Errc::closed, "connect to {}: nobody listens", endpoint.to_string());
   }
-  co_return std::make_unique<TcpStream>(std::move(socket));
+  co_return std::make_unique<TcpStream>(std::move(socket), open_);
 }
 
 }  // namespace qlab::runtime

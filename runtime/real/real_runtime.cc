@@ -153,6 +153,21 @@ void RealShards::end_signal_wait() {
   if (parts_->signals.has_value()) parts_->signals->cancel();
 }
 
+Task<void> RealShards::cut_off() {
+  for (const auto& shard : parts_->shards) {
+    auto cut = [&network = shard->real_network()]() -> Task<void> {
+      network.cut_off();
+      co_return;
+    };
+    co_await run_on(*shard, cut);
+  }
+  co_await shard(0).transport().stop();
+}
+
+void RealShards::abandon() {
+  for (const auto& shard : parts_->shards) shard->abandon();
+}
+
 void RealShards::set_fault_hook(std::size_t shard, FaultHook hook) {
   CHECK(shard < count());
   parts_->shards[shard]->real_disk().set_fault_hook(std::move(hook));

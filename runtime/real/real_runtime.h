@@ -52,6 +52,15 @@ class RealShards final : public Shards {
   Task<Result<int>> wait_for_signal();
   void end_signal_wait();
 
+  // What is left of a node that was killed: its sockets are closed and its transport is stopped,
+  // without a word to anyone; the disk keeps what was written. Then the main task is to end, and
+  // abandon() to come before what it left running is destroyed.
+  // Thread: shard 0. Cost: up to 100 ms, in which the node works on and nobody hears of it.
+  Task<void> cut_off();
+  // Destroys all that still waits on the shards, which never run again.
+  // Requires: run() has returned; the transport is stopped.
+  void abandon();
+
   // Disk faults of one shard, from now on. Thread: that shard, or before run().
   void set_fault_hook(std::size_t shard, FaultHook hook);
 

@@ -30,10 +30,13 @@ class RealShard final : public Runtime {
   // On shard 0 only, before it serves. Requires: is_transport(name).
   void add_transport(std::string_view name);
   RealDisk& real_disk() { return disk_; }
+  RealNetwork& real_network() { return network_; }
   void make_ready() { context_.restart(); }  // Before serve(), which a stop() may even precede.
   // Serves until stop(). Thread: the one that becomes the shard's.
   void serve();
   void stop() { context_.stop(); }  // Thread: any.
+  // Destroys the coroutines that still wait. It never serves again. Thread: its own is joined.
+  void abandon() { context_.shutdown(); }
 
  private:
   // Makes the step public that ends everyone who still waits, while what they use is still there.
