@@ -30,7 +30,8 @@ std::string encode_reply(int status) {
 // What only one node of a process can have, with its key.
 std::vector<std::pair<std::string_view, std::string>> exclusives_of(const NodeConfig& config) {
   std::error_code unknown;  // Of a path that cannot be looked at: then its words have to do.
-  const auto directory = std::filesystem::weakly_canonical(config.log_dir, unknown);
+  auto directory = std::filesystem::weakly_canonical(config.log_dir, unknown);
+  if (!directory.has_filename()) directory = directory.parent_path();
   std::vector<std::pair<std::string_view, std::string>> found{
       {"node.id", fmt::format("{}", config.node)},
       {"log.dir", unknown ? config.log_dir : directory.string()}};
@@ -101,6 +102,7 @@ int NodeHost::run() {
 Task<void> NodeHost::live() {
   runtime::Gate gate(shards_->shard(0));
   gate.start([this]() -> Task<void> {
+    if (stopping_) co_return;  // Nothing could start.
     const auto signal = co_await shards_->wait_for_signal();
     if (!signal) co_return;
     log(LogLevel::info, "node", "signal {}: shutting down", *signal);

@@ -38,12 +38,13 @@ def _command(body: Callable[P, int]) -> Callable[P, int]:
 @_command
 def up(*, brokers: int | None = None, controllers: int | None = None, engine: str | None = None,
        plane: str | None = None, controller: str | None = None, module: str | None = None,
-       config: Mapping[str, str] | None = None, binary: Path | None = None,
-       root: Path = ROOT) -> int:
+       per_process: int | None = None, config: Mapping[str, str] | None = None,
+       binary: Path | None = None, root: Path = ROOT) -> int:
     """Returns when the cluster serves, leaves it running, prints its bootstrap servers last.
 
     What is None comes from the cluster that is there, else it is 3 brokers on engine buffered,
-    plane raft. `controller` and `module` take the place of the plane's.
+    plane raft. `controller` and `module` take the place of the plane's. `per_process`: so many of the
+    brokers that are no voters share a process.
     Nodes that are down (after `down`, a crash or a reboot) are started again over their data.
     """
     cluster = _find(root)
@@ -52,14 +53,16 @@ def up(*, brokers: int | None = None, controllers: int | None = None, engine: st
         cluster = LocalCluster(root, brokers=3 if brokers is None else brokers,
                                controllers=controllers, engine=engine or "buffered",
                                plane=plane or "raft", controller=controller, module=module,
-                               config=config, binary=binary)
+                               per_process=per_process or 1, config=config,
+                               binary=binary)
     else:
         if plane is not None:
             controller = controller or PLANES[plane][0]
             module = module or PLANES[plane][1]
         _refuse_another_shape(cluster, {
             "brokers": brokers, "controllers": controllers, "engine": engine,
-            "controller": controller, "module": module, "config": dict(config) if config else None})
+            "controller": controller, "module": module, "per_process": per_process,
+            "config": dict(config) if config else None})
     down_before = [node for node in cluster.nodes.values() if not node.alive]
     if down_before:
         print(f"Starting {len(down_before)} of {len(cluster.nodes)} nodes, controller "
@@ -123,7 +126,8 @@ def _refuse_another_shape(cluster: LocalCluster, asked: Mapping[str, object]) ->
     there = {"brokers": len(cluster.nodes),
              "controllers": cluster.nodes[1].config["controller.quorum.voters"].count("@"),
              "engine": cluster.engine, "controller": cluster.controller_design,
-             "module": cluster.module, "config": cluster.overrides}
+             "module": cluster.module, "per_process": cluster.per_process,
+             "config": cluster.overrides}
     for name, value in asked.items():
         if value is not None and value != there[name]:
             raise ClusterError(f"there is a cluster with {name} {there[name]} in {cluster.root}, "
@@ -134,7 +138,7 @@ def _print_status(cluster: LocalCluster, answers: Mapping[int, control.NodeStatu
     for node in cluster.nodes.values():
         answer = answers.get(node.id)
         if not node.alive:
-            words = f"down; see {node.directory / 'stderr'}"
+            words = f"down; see {node.output / 'stderr'}"
         elif answer is None:
             words = "alive, but does not answer"
         else:

@@ -4,7 +4,8 @@
         cluster.leader("topic").kill()
 
 Under its root: `cluster.json` (ids, ports, pids), and per node `node-1/` with `node.properties`,
-`data/`, `trace.ndjson`, `stdout` and `stderr`.
+`data/`, `trace.ndjson`, `stdout` and `stderr`; the last two of virtual nodes are their process's, in
+`process-1/`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import signal
 import time
 import uuid
@@ -22,167 +22,25 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from harness import control, waiting
+from harness.carrier import Carrier, VirtualNode
 from harness.host import Host, LocalHost, Process, wait_dead
+from harness.node import READY_TIMEOUT, ClusterError, Node
 
 T = TypeVar("T")
 
 BUILD = Path(os.environ.get("QLAB_BUILD_DIR", control.REPOSITORY / "build"))  # Of another profile.
 BINARY = BUILD / "broker" / "qlab-node"
-BROKERS_MAX = 99
+BROKERS_MAX = 300
 # Presets of the controller's design and of the consensus module beneath it.
 PLANES = {"raft": ("quorum", "raft"), "kraft": ("quorum", "kraft"), "zk": ("zk", "zab")}
-READY_TIMEOUT = 30.0  # Seconds; generous, since a loaded machine elects slowly.
-STOP_TIMEOUT = 30.0  # Seconds that a controlled shutdown may take.
-
-
-class ClusterError(Exception):
-    """The cluster cannot do it; the message says what to do or shows the node's own words."""
-
-
-class Node:
-    """One node of a cluster: a process that comes and goes, and a directory that stays."""
-
-    def __init__(self, host: Host, id_: int, directory: Path, binary: Path, config: dict[str, str],
-                 process: Process | None = None) -> None:
-        self.host = host
-        self.id = id_
-        self.directory = directory
-        self.binary = binary
-        self.config = config  # Of node.properties; a change counts from the next start.
-        self.env: dict[str, str] = {}  # Added to the environment from the next start on.
-        self.process = process
-        self.paused = False
-        self._stdout_offset = 0  # Where the present process's output begins.
-        self._stderr_offset = 0
-
-    def __repr__(self) -> str:
-        return f"<node {self.id} {'alive' if self.alive else 'down'} kafka={self.endpoint}>"
-
-    @property
-    def endpoint(self) -> str:
-        """host:port of the Kafka protocol."""
-        return self.config["listener"]
-
-    @property
-    def peer_endpoint(self) -> str:
-        """host:port of the calls between nodes and of the control service."""
-        return self.config["peer.listener"]
-
-    @property
-    def keeper_endpoint(self) -> str | None:
-        """host:port of this node's server of the keeper, on the zk design's controllers."""
-        return self.config.get("keeper.listener")
-
-    @property
-    def data(self) -> Path:
-        return Path(self.config["log.dir"])
-
-    @property
-    def alive(self) -> bool:
-        """True while there is a process, also a paused one."""
-        return self.process is not None and self.host.alive(self.process)
-
-    @property
-    def exit_status(self) -> int | None:
-        """Of the last process: None while it is alive or never was, negative for a signal."""
-        return None if self.process is None else self.host.exit_status(self.process)
-
-    def start(self, *, wait: bool = True, timeout: float = READY_TIMEOUT) -> None:
-        """Starts the process and, if `wait`, returns when it is ready.
-
-        Errors: ClusterError when it is alive already, ends before it is ready, or takes longer than
-        `timeout` seconds; with the tail of its stderr.
-        """
-        if self.alive:
-            raise ClusterError(f"node {self.id} is alive already")
-        if not os.access(self.binary, os.X_OK):
-            raise ClusterError(f"{self.binary} is missing; build it with ./qlab build")
-        properties = "".join(f"{key}={value}\n" for key, value in self.config.items())
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "node.properties").write_text(properties)
-        self._stdout_offset = _size(self.directory / "stdout")
-        self._stderr_offset = _size(self.directory / "stderr")
-        self.paused = False
-        self.process = self.host.start(
-            [str(self.binary), "--config", str(self.directory / "node.properties")],
-            self.directory, self.env)
-        if wait:
-            self.wait_ready(timeout)
-
-    @property
-    def ready(self) -> bool:
-        """True when the present process has said that it serves."""
-        out = self.host.tail(self.directory / "stdout", offset=self._stdout_offset)
-        return self.alive and re.search(r"^ready .*\n", out, re.MULTILINE) is not None
-
-    def wait_ready(self, timeout: float = READY_TIMEOUT) -> None:
-        """Errors: ClusterError as of `start`."""
-        deadline = time.monotonic() + timeout
-        while not self.ready:
-            if not self.alive:
-                raise ClusterError(
-                    f"node {self.id} ended with status {self.exit_status} before it was ready; "
-                    f"the end of {self.directory / 'stderr'}:\n{self.stderr_tail()}")
-            if time.monotonic() >= deadline:
-                raise ClusterError(
-                    f"node {self.id} was not ready after {timeout:g} s; "
-                    f"the end of {self.directory / 'stderr'}:\n{self.stderr_tail()}")
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        """SIGKILL; returns when the process is gone. A dead node is no error."""
-        self.send_signal(signal.SIGKILL)
-        if self.process is not None and not wait_dead(self.host, self.process, 10):
-            raise ClusterError(f"node {self.id} (pid {self.process.pid}) outlived SIGKILL by 10 s")
-        self.paused = False
-
-    def stop(self, timeout: float = STOP_TIMEOUT) -> int | None:
-        """SIGTERM, a controlled shutdown; returns the exit status.
-
-        Errors: ClusterError after `timeout` seconds; the process is left as it is.
-        """
-        self.resume()
-        self.send_signal(signal.SIGTERM)
-        if self.process is not None and not wait_dead(self.host, self.process, timeout):
-            raise ClusterError(f"node {self.id} did not stop within {timeout:g} s of SIGTERM; "
-                               f"the end of its stderr:\n{self.stderr_tail()}")
-        return self.exit_status
-
-    def restart(self, *, wait: bool = True, timeout: float = READY_TIMEOUT) -> None:
-        """Starts the node again, after a controlled shutdown if it is alive. Errors: as `start`."""
-        if self.alive:
-            self.stop()
-        self.start(wait=wait, timeout=timeout)
-
-    def pause(self) -> None:
-        """SIGSTOP: the process keeps its sockets and memory and does nothing until `resume`."""
-        self.send_signal(signal.SIGSTOP)
-        self.paused = True
-
-    def resume(self) -> None:
-        """SIGCONT. A node that is not paused is no error."""
-        self.send_signal(signal.SIGCONT)
-        self.paused = False
-
-    def stderr_tail(self, lines: int = 20) -> str:
-        """The last lines that the present (or last) process wrote to stderr."""
-        text = self.host.tail(self.directory / "stderr", offset=self._stderr_offset)
-        return "\n".join(text.splitlines()[-lines:]) or "(nothing)"
-
-    def status(self, timeout: float = 2.0, *, partitions: bool = True) -> control.NodeStatus:
-        """Asks the control service, as control.status. Errors: control.ControlError."""
-        return control.status(self.peer_endpoint, timeout, partitions=partitions)
-
-    def send_signal(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            self.host.signal(self.process, number)
 
 
 class LocalCluster:
     """Nodes 1..brokers, all of them brokers, the first `controllers` of them voters as well.
 
     `plane` is a preset (PLANES); `controller` (quorum, zk) and `module` (raft, kraft, zab) take the
-    place of its parts, so every pair can be had. `config` is added to every node's properties and
+    place of its parts, so every pair can be had. With `per_process` above 1 the brokers that are no
+    voters are virtual: so many of them share a process (carrier.py). `config` is added to every node's properties and
     wins over what the cluster chooses itself. Constructing writes nothing; `start` (or `with`)
     does. Ports are chosen once and kept.
 
@@ -191,7 +49,7 @@ class LocalCluster:
 
     def __init__(self, root: Path, *, brokers: int = 3, controllers: int | None = None,
                  engine: str = "buffered", layout: str = "per_partition", plane: str = "raft",
-                 controller: str | None = None, module: str | None = None,
+                 controller: str | None = None, module: str | None = None, per_process: int = 1,
                  config: Mapping[str, str] | None = None,
                  binary: Path | None = None, host: Host | None = None) -> None:
         if not 1 <= brokers <= BROKERS_MAX:
@@ -200,6 +58,8 @@ class LocalCluster:
             controllers = 3 if brokers >= 3 else 1
         if not 1 <= controllers <= brokers:
             raise ClusterError(f"controllers is {controllers}; allowed: 1 to {brokers} (brokers)")
+        if per_process < 1:
+            raise ClusterError(f"per_process is {per_process}; allowed: 1 or more")
         if plane not in PLANES:
             raise ClusterError(f"plane is {plane}; allowed: {', '.join(PLANES)}")
         self.root = Path(root).resolve()
@@ -210,7 +70,11 @@ class LocalCluster:
         self.module = module or PLANES[plane][1]
         self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         self.overrides = dict(config or {})
-        ports = self.host.free_ports(2 * brokers + controllers)
+        self.per_process = per_process
+        self.carriers: list[Carrier] = []
+        virtual = brokers - controllers if per_process > 1 else 0
+        processes = -(-virtual // per_process)
+        ports = self.host.free_ports(2 * brokers + controllers + processes)
         keepers = {i: f"{self.host.address}:{ports[2 * brokers + i - 1]}"
                    for i in range(1, controllers + 1)} if self.controller_design == "zk" else {}
         peers = {i: f"{self.host.address}:{ports[2 * i - 1]}" for i in range(1, brokers + 1)}
@@ -228,7 +92,20 @@ class LocalCluster:
                 **({"keeper.connect": ",".join(keepers.values())} if keepers else {}),
                 **({"keeper.listener": keepers[i]} if i in keepers else {}),
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}
-            self.nodes[i] = Node(self.host, i, directory, Path(binary or BINARY), properties)
+            if i <= controllers or not virtual:
+                self.nodes[i] = Node(self.host, i, directory, Path(binary or BINARY), properties)
+                continue
+            if (i - controllers - 1) % per_process == 0:
+                number = len(self.carriers) + 1
+                self.carriers.append(Carrier(
+                    self.host, self.root / f"process-{number}", Path(binary or BINARY),
+                    f"{self.host.address}:{ports[-number]}"))
+            self.nodes[i] = VirtualNode(self.carriers[-1], i, directory, properties)
+
+    @property
+    def processes(self) -> list[Node | Carrier]:
+        """What signals reach: nodes with a process of their own, and those that carry several."""
+        return [n for n in self.nodes.values() if not isinstance(n, VirtualNode)] + self.carriers
 
     @property
     def bootstrap(self) -> str:
@@ -243,10 +120,15 @@ class LocalCluster:
         deadline = time.monotonic() + timeout
         started: list[Node] = []
         try:
-            for node in self.nodes.values():
-                if not node.alive:
+            for node in self.processes:
+                if isinstance(node, Node) and not node.alive:
                     node.start(wait=False)
                     started.append(node)
+            for carrier in self.carriers:
+                down = [n for n in carrier.nodes if not n.alive]
+                if down:
+                    started += down
+                    carrier.start(down)
             self.save()
             while not all(node.ready for node in started):
                 for node in started:
@@ -254,24 +136,27 @@ class LocalCluster:
                         node.wait_ready(0)
                 time.sleep(0.01)
         except BaseException:
+            for carrier in self.carriers:  # Their nodes die with them.
+                if all(n in started for n in carrier.nodes):
+                    carrier.kill()
             for node in started:
                 node.kill()
             raise
 
     def stop(self) -> None:
         """Controlled shutdown of every node, all at once; SIGKILL for one that takes over 10 s."""
-        for node in self.nodes.values():
+        for node in self.processes:
             node.resume()
             node.send_signal(signal.SIGTERM)
-        for node in self.nodes.values():
+        for node in self.processes:
             if node.process is not None and not wait_dead(self.host, node.process, 10):
                 node.kill()
 
     def kill(self) -> None:
         """SIGKILL for every node at once; the page cache survives."""
-        for node in self.nodes.values():
+        for node in self.processes:
             node.send_signal(signal.SIGKILL)
-        for node in self.nodes.values():
+        for node in self.processes:
             node.kill()
 
     def __enter__(self) -> LocalCluster:
@@ -288,10 +173,13 @@ class LocalCluster:
                   "pid": n.process.pid if n.process else None,
                   "start_ticks": n.process.start_ticks if n.process else None}
                  for n in self.nodes.values()]
+        carriers = [{"directory": c.directory.name, "address": c.address,
+                     "nodes": [n.id for n in c.nodes]} for c in self.carriers]
         state = {"cluster_id": self.cluster_id, "engine": self.engine, "layout": self.layout,
                  "controller_design": self.controller_design, "module": self.module,
                  "overrides": self.overrides,
-                 "binary": str(self.nodes[1].binary), "nodes": nodes}
+                 "binary": str(self.nodes[1].binary), "per_process": self.per_process,
+                 "carriers": carriers, "nodes": nodes}
         self.root.mkdir(parents=True, exist_ok=True)
         scratch = self.root / "cluster.json.new"
         scratch.write_text(json.dumps(state, indent=1) + "\n")
@@ -316,11 +204,24 @@ class LocalCluster:
             cluster.module = state["module"]
             cluster.cluster_id = state["cluster_id"]
             cluster.overrides = state["overrides"]
+            cluster.per_process = state.get("per_process", 1)
+            binary = Path(state["binary"])
+            cluster.carriers = []
+            carriers: dict[int, Carrier] = {}
+            for c in state.get("carriers", ()):
+                cluster.carriers.append(
+                    Carrier(cluster.host, root / c["directory"], binary, c["address"]))
+                carriers |= {id_: cluster.carriers[-1] for id_ in c["nodes"]}
             cluster.nodes = {}
             for n in state["nodes"]:
                 process = Process(n["pid"], n["start_ticks"]) if n["pid"] is not None else None
-                cluster.nodes[n["id"]] = Node(cluster.host, n["id"], root / f"node-{n['id']}",
-                                              Path(state["binary"]), n["config"], process)
+                directory = root / f"node-{n['id']}"
+                if (carrier := carriers.get(n["id"])) is not None:
+                    carrier.process = process
+                    cluster.nodes[n["id"]] = VirtualNode(carrier, n["id"], directory, n["config"])
+                else:
+                    cluster.nodes[n["id"]] = Node(cluster.host, n["id"], directory, binary,
+                                                  n["config"], process)
             return cluster
         except (ValueError, KeyError, TypeError) as error:
             raise ClusterError(
@@ -375,7 +276,3 @@ class LocalCluster:
         except waiting.WaitTimeout as error:
             down = [n.id for n in self.nodes.values() if not n.alive]
             raise waiting.WaitTimeout(f"{error}; nodes down: {down or 'none'}") from None
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0

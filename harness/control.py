@@ -110,18 +110,39 @@ def status(address: str, timeout: float = 2.0, *, partitions: bool = True) -> No
 
     Errors: ControlError when the node does not answer in time or answers with an error.
     """
+    request = _messages().StatusRequest(partitions=partitions)
+    return _to_status(_call(address, "Status", request, "StatusReply", timeout))
+
+
+def start_node(address: str, config_file: Path, timeout: float = 30.0) -> None:
+    """Has the process whose --control is `address` start one more node. Errors: ControlError."""
+    request = _messages().StartNodeRequest(config_file=str(config_file))
+    _call(address, "StartNode", request, "NodeReply", timeout)
+
+
+def stop_node(address: str, node: int, timeout: float = 30.0) -> None:
+    """Has the process end one of its nodes in order; returns when it has ended. Errors:
+    ControlError."""
+    _call(address, "StopNode", _messages().EndNodeRequest(node_id=node), "NodeReply", timeout)
+
+
+def kill_node(address: str, node: int, timeout: float = 30.0) -> None:
+    """The same as SIGKILL would end it: its sockets close and nobody is told."""
+    _call(address, "KillNode", _messages().EndNodeRequest(node_id=node), "NodeReply", timeout)
+
+
+def _call(address: str, method: str, request: Any, reply: str, timeout: float) -> Any:
     import grpc  # Half a second: only who asks pays.
 
-    messages = _messages()
     options = [("grpc.use_local_subchannel_pool", 1),  # No back-off left from a failed call.
                ("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=options) as channel:
         call = channel.unary_unary(
-            "/qlab.control.Control/Status",
-            request_serializer=messages.StatusRequest.SerializeToString,
-            response_deserializer=messages.StatusReply.FromString)
+            f"/qlab.control.Control/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=getattr(_messages(), reply).FromString)
         try:
-            return _to_status(call(messages.StatusRequest(partitions=partitions), timeout=timeout))
+            return call(request, timeout=timeout)
         except grpc.RpcError as error:
             raise ControlError(f"{address}: {error.code().name}: {error.details()}") from error
 

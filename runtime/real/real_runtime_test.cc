@@ -96,6 +96,42 @@ BOOST_AUTO_TEST_CASE(an_exception_of_the_main_task_ends_the_run) {
   BOOST_TEST(ran);
 }
 
+// As after SIGKILL: peers see their sockets close, nobody can connect, and what still waited is
+// destroyed.
+BOOST_AUTO_TEST_CASE(a_node_that_is_cut_off_has_its_sockets_closed_and_opens_no_others) {
+  auto alive = std::make_shared<int>(1);
+  {
+    TestWorld killed(2);
+    Gate gate(killed.runtime());
+    killed.run([&]() -> Task<void> {
+      Network& own = killed.runtime().network();
+      const Endpoint any{"127.0.0.1", 0};
+      const auto listener = co_await own.listen(any);
+      BOOST_REQUIRE(listener.has_value());
+      const Endpoint at = (*listener)->local();
+      const auto outgoing = co_await own.connect(at, std::chrono::seconds(10));
+      const auto incoming = co_await (*listener)->accept();
+      BOOST_REQUIRE((outgoing.has_value() && incoming.has_value()));
+      gate.start([alive, &killed]() -> Task<void> {
+        co_await sleep_for(killed.runtime(), std::chrono::hours(1));
+      });
+      co_await killed.shards().cut_off();
+      std::vector<std::byte> into(1);
+      const auto read = co_await (*outgoing)->read_some(into);
+      BOOST_TEST((!read && read.error().code == Errc::closed));
+      const auto accepted = co_await (*listener)->accept();
+      BOOST_TEST((!accepted && accepted.error().code == Errc::closed));
+      const auto again = co_await own.connect(at, std::chrono::seconds(10));
+      BOOST_TEST((!again && again.error().context.ends_with("cut off")));
+      const auto port = co_await own.listen(any);
+      BOOST_TEST((!port && port.error().context.ends_with("cut off")));
+    });
+    BOOST_TEST(alive.use_count() > 1);
+    killed.shards().abandon();
+    BOOST_TEST(alive.use_count() == 1);
+  }
+}
+
 // Who still waits when the world ends is taken apart with it, not leaked and not resumed.
 BOOST_AUTO_TEST_CASE(abandoned_coroutines_are_destroyed_with_the_world) {
   auto alive = std::make_shared<int>(1);

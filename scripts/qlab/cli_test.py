@@ -44,9 +44,10 @@ def test_what_is_not_there_says_what_will_come_and_fails(words):
     (["run", "no-such-experiment"], "no experiment 'no-such-experiment'; there are:"),
     (["bench", "floppy"], "'floppy' is not one of 'storage', 'consensus', 'wire', 'broker'"),
     (["bench", "storage", "--only", "nothing"], "no row 'nothing'; there are: sync_append_4k"),
-    (["cluster", "up", "--brokers", "0"], "0 is not in the range 1<=x<=9"),
+    (["cluster", "up", "--brokers", "0"], "0 is not in the range 1<=x<=300"),
     (["cluster", "up", "--engine", "floppy"], "'floppy' is not one of 'buffered'"),
     (["cluster", "up", "--brokers", "1", "--controllers", "3"], "3 of 1 brokers"),
+    (["cluster", "up", "--per-process", "5"], "5 without --virtual"),
     (["cluster", "up", "--set", "engine"], "'engine' is not key=value"),
 ])
 def test_an_error_names_the_thing_the_value_and_what_is_allowed(words, said):
