@@ -22,7 +22,8 @@ Result<std::unique_ptr<HostedNode>> HostedNode::start(NodeConfig config, HostedE
   TRY(auto shards, runtime::RealShards::create(options));
   std::unique_ptr<HostedNode> node(
       new HostedNode(std::move(config), std::move(events), std::move(*lock), std::move(shards)));
-  node->thread_ = std::thread([self = node.get()] { self->run(); });
+  node->shards_->run_aside([self = node.get()] { return self->live(); },
+                           [self = node.get()] { self->finish(); });
   return node;
 }
 
@@ -35,7 +36,7 @@ HostedNode::HostedNode(NodeConfig config, HostedEvents events, runtime::Director
       asked_(std::make_unique<runtime::Event>(shards_->shard(0))) {}
 
 HostedNode::~HostedNode() {
-  thread_.join();
+  shards_->join();
 }
 
 void HostedNode::end(Ending how) {
@@ -47,9 +48,7 @@ void HostedNode::ask(Ending how) {
   asked_->notify_all();
 }
 
-void HostedNode::run() {
-  const LogOrigin origin(fmt::format("[{}]", config_.node));
-  shards_->run([this] { return live(); });
+void HostedNode::finish() {
   if (ending_ == Ending::killed) shards_->abandon();
   node_.reset();
   asked_.reset();
@@ -59,6 +58,7 @@ void HostedNode::run() {
 }
 
 Task<void> HostedNode::live() {
+  const LogOrigin origin(fmt::format("[{}]", config_.node));  // Of this thread, until the end.
   NodeEvents events;
   events.on_ready = [this] { events_.on_ready(node_->kafka_endpoint(), node_->peer_endpoint()); };
   events.on_fatal = [this](const Error&) {

@@ -8,7 +8,6 @@
 
 #include <functional>
 #include <memory>
-#include <thread>
 
 #include "broker/config.h"
 #include "broker/node.h"
@@ -51,7 +50,7 @@ class HostedNode {
  private:
   HostedNode(NodeConfig config, HostedEvents events, runtime::DirectoryLock lock,
              std::unique_ptr<runtime::RealShards> shards);
-  void run();
+  void finish();
   Task<void> live();
   void ask(Ending how);  // Thread: the node's.
 
@@ -64,7 +63,6 @@ class HostedNode {
   std::optional<Ending> ending_;
   int status_ = exit_done;
   std::optional<Error> refusal_;
-  std::thread thread_;
 };
 
 }  // namespace qlab::broker

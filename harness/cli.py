@@ -43,8 +43,8 @@ def up(*, brokers: int | None = None, controllers: int | None = None, engine: st
     """Returns when the cluster serves, leaves it running, prints its bootstrap servers last.
 
     What is None comes from the cluster that is there, else it is 3 brokers on engine buffered,
-    plane raft. `controller` and `module` take the place of the plane's. `per_process`: so many of the
-    brokers that are no voters share a process.
+    plane raft. `controller` and `module` take the place of the plane's. `per_process`: so many of
+    the brokers that are no voters share a process.
     Nodes that are down (after `down`, a crash or a reboot) are started again over their data.
     """
     cluster = _find(root)

@@ -4,8 +4,7 @@
         cluster.leader("topic").kill()
 
 Under its root: `cluster.json` (ids, ports, pids), and per node `node-1/` with `node.properties`,
-`data/`, `trace.ndjson`, `stdout` and `stderr`; the last two of virtual nodes are their process's, in
-`process-1/`.
+`data/`, `trace.ndjson`, `stdout` and `stderr`; virtual nodes share the last two, in `process-1/`.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ class LocalCluster:
 
     `plane` is a preset (PLANES); `controller` (quorum, zk) and `module` (raft, kraft, zab) take the
     place of its parts, so every pair can be had. With `per_process` above 1 the brokers that are no
-    voters are virtual: so many of them share a process (carrier.py). `config` is added to every node's properties and
-    wins over what the cluster chooses itself. Constructing writes nothing; `start` (or `with`)
-    does. Ports are chosen once and kept.
+    voters are virtual: so many of them share a process (carrier.py). `config` is added to every
+    node's properties and wins over what the cluster chooses itself. Constructing writes nothing;
+    `start` (or `with`) does. Ports are chosen once and kept.
 
     Errors: ClusterError when a number is out of its bounds.
     """

@@ -58,6 +58,7 @@ struct RealShards::Parts {
   std::unique_ptr<TraceSink> trace;
   std::vector<std::unique_ptr<RealShard>> shards;
   std::optional<SignalSet> signals;  // From the first wait on.
+  std::thread aside;                 // Of run_aside().
 };
 
 Result<void> RealOptions::validate() const {
@@ -137,6 +138,18 @@ void RealShards::run(std::function<Task<void>()> main_task) {
   run_shard(0);
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
+}
+
+void RealShards::run_aside(std::function<Task<void>()> main_task, std::function<void()> after) {
+  CHECK(!parts_->aside.joinable());
+  parts_->aside = std::thread([this, task = std::move(main_task), after = std::move(after)] {
+    run(task);
+    after();
+  });
+}
+
+void RealShards::join() {
+  parts_->aside.join();
 }
 
 Task<Result<int>> RealShards::wait_for_signal() {

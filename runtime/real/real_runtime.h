@@ -46,6 +46,11 @@ class RealShards final : public Shards {
   // Errors: an exception that leaves the task is passed on.
   void run(std::function<Task<void>()> main_task);
 
+  // The same on a thread of its own, with `after` called there in the end; returns at once.
+  // Requires: neither has been called before; an exception leaves neither function.
+  void run_aside(std::function<Task<void>()> main_task, std::function<void()> after);
+  void join();  // Until `after` has returned. Requires: run_aside(); its thread is not this one.
+
   // The next SIGTERM or SIGINT. From the first call on they end the process no more; those that
   // come while nobody waits are kept.
   // Thread: shard 0. Errors: closed, after end_signal_wait().
