@@ -37,6 +37,7 @@ PROFILES = ("equal_budget", "as_shipped")
 FAULTS = ("killed", "frozen")
 FAULT_KINDS = {"both": FAULTS, "killed": FAULTS[:1], "frozen": FAULTS[1:]}
 NODES = 3
+PER_PROCESS = 25  # Virtual brokers of a process: 100 in one would need 20,000 sockets to fetch.
 REQUEST_PARTITIONS = 10_000  # In one CreateTopics; many small ones would measure round trips.
 CREATE_TIMEOUT = 300.0
 GROWTH_TRIES = 5
@@ -133,13 +134,17 @@ class Traces:
 
 
 class Plane:
-    """A running cluster. Leaving the block kills it and removes its files."""
+    """A running cluster: NODES processes that are broker and voter in one, and virtual brokers
+    beyond them. Leaving the block kills it and removes its files."""
 
-    def __init__(self, trial: Trial, profile: str, replication_factor: int) -> None:
+    def __init__(self, trial: Trial, profile: str, replication_factor: int,
+                 brokers: int = NODES) -> None:
         self.trial = trial
+        self.brokers = brokers
         self.profile = profile
         self.replication_factor = replication_factor
         self.partitions = 0
+        self.size = 0  # How many there are to be; run_sizes().
         self.has_canary = False  # experiments/canary.py
         self._topics = 0
         self._barriers = 0
@@ -150,7 +155,8 @@ class Plane:
             options["controller"] = design
         try:
             self.cluster = LocalCluster(
-                self.root, brokers=NODES, layout=str(trial.parameters["layout"]),
+                self.root, brokers=brokers, controllers=NODES, per_process=PER_PROCESS,
+                layout=str(trial.parameters["layout"]),
                 config=node_config(profile, trial.parameters, design), **options)
         except (ClusterError, TypeError) as error:
             raise Unavailable(f"no cluster of {design} over {module}: {error}") from error
@@ -160,6 +166,11 @@ class Plane:
     @property
     def nodes(self) -> list[Node]:
         return list(self.cluster.nodes.values())
+
+    @property
+    def voters(self) -> list[Node]:
+        """The live ones of those that may decide."""
+        return [n for n in self.nodes[:NODES] if n.alive and not n.paused]
 
     @property
     def alive(self) -> list[Node]:
@@ -173,9 +184,10 @@ class Plane:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.cluster.kill()
-        for node in self.nodes:
+        for node in self.nodes[:NODES + 1]:  # And one of the virtual ones, which are alike.
             for name in ("stderr", "node.properties"):
-                text = (node.directory / name).read_text(errors="replace").splitlines()[-100:]
+                path = (node.output if name == "stderr" else node.directory) / name
+                text = path.read_text(errors="replace").splitlines()[-100:]
                 out = self.trial.directory / f"{self.profile}-node-{node.id}.{name}"
                 out.write_text("\n".join(text) + "\n")
         shutil.rmtree(self.root, ignore_errors=True)
@@ -237,15 +249,14 @@ class Plane:
     def resident_bytes(self) -> int:
         """Of the live nodes' processes, all together."""
         pages = 0
-        for node in self.alive:
-            assert node.process is not None
-            pages += int(Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
+        for pid in {n.process.pid for n in self.alive if n.process is not None}:
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def active(self) -> Node:
         """The active controller's node. Errors: WaitTimeout."""
         def find() -> Node | None:
-            claims = [n for n in self.alive if n.status(partitions=False).controller_active]
+            claims = [n for n in self.voters if n.status(partitions=False).controller_active]
             return claims[0] if len(claims) == 1 else None
         return wait_for(find, 60, "one active controller", interval=0.02)
 
@@ -254,7 +265,7 @@ class Plane:
         WaitTimeout."""
         def whole() -> bool:
             brokers = self.active().status(partitions=False).brokers
-            return len(brokers) == NODES and not any(b.fenced for b in brokers)
+            return len(brokers) == self.brokers and not any(b.fenced for b in brokers)
         wait_for(whole, RESTART_TIMEOUT, "no broker to be fenced")
         self._wait_idle()
         self.settle()
@@ -304,7 +315,7 @@ class Plane:
 
     def _traffic(self) -> dict[int, control.Traffic]:
         found = {}
-        for node in self.alive:
+        for node in self.voters:
             status = node.status(timeout=10, partitions=False).consensus
             if status is not None:
                 found[node.id] = status.traffic
@@ -331,19 +342,34 @@ Measure = Callable[[Plane, Recorder, dict[str, Any]], None]
 
 def run_sizes(trial: Trial, measure: Measure, *, replication_factor: int) -> None:
     """Grows a cluster of each profile through the sizes and calls `measure` at each, with what to
-    record its lines under. A failure is recorded, and ends the profile."""
+    record its lines under. A failure is recorded, and ends the profile.
+
+    With several numbers of brokers (the parameter `brokers`, where the experiment has it) there is
+    a cluster for each, of one number of partitions, and lines are recorded under `brokers`. Errors:
+    Unavailable, for several numbers of both.
+    """
     record = Recorder(trial)
     chosen = str(trial.parameters.get("profiles", PROFILES[0]))
+    brokers = sorted(numbers(trial.parameters.get("brokers", NODES)))
+    sizes = sorted(numbers(trial.parameters["partitions"]))
+    over_brokers = brokers != [NODES]
+    if over_brokers and len(sizes) > 1:
+        raise Unavailable(f"brokers={trial.parameters['brokers']} with partitions="
+                          f"{trial.parameters['partitions']}; allowed: one number of partitions")
     for profile in PROFILES if chosen == "both" else (chosen,):
-        with _reported(trial, record, profile), Plane(trial, profile, replication_factor) as plane:
-            for size in sorted(numbers(trial.parameters["partitions"])):
-                point = {"partitions": size, "profile": profile}
-                try:
-                    measure(plane, record, point)
-                except FAILURES as error:
-                    record.add({"failed": f"{type(error).__name__}: {error}"}, **point)
-                    trial.say(f"{profile}: {size} partitions failed: {error}")
-                    break
+        for count in brokers:
+            with (_reported(trial, record, profile),
+                  Plane(trial, profile, replication_factor, count) as plane):
+                for size in sizes:
+                    over = {"brokers": count} if over_brokers else {"partitions": size}
+                    point = {**over, "profile": profile}
+                    plane.size = size
+                    try:
+                        measure(plane, record, point)
+                    except FAILURES as error:
+                        record.add({"failed": f"{type(error).__name__}: {error}"}, **point)
+                        trial.say(f"{profile}: {over} failed: {error}")
+                        break
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 """What the control-plane experiments make of their lines: observations, figures over the number of
-partitions, and words."""
+partitions or of brokers, and words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import figures, scaling, stats, storage_bench
+from experiments.control_plane import NODES
 from experiments.definition import numbers
 from experiments.phases import Phases
 from experiments.report import Observation, Run, number
@@ -15,6 +16,7 @@ from experiments.storage_bench import Line
 
 Values = Mapping[str, float | None]
 Params = Mapping[str, str]
+AXES = ("partitions", "brokers")  # A run varies one of them.
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Reading:
 def observe(directory: Path, reading: Reading, primary: Params | None = None,
             headline: str = "") -> list[Observation]:
     """Each number of each line under the line's point. Of the lines of `primary` the metric
-    `headline` stands once more by the number of partitions alone: `headline` = `after_detection_s`
+    `headline` stands once more by that number alone: `headline` = `after_detection_s`
     gives `failover_after_detection_s` its rows, say."""
     found = [Observation("failures", 0)]
     for line in storage_bench.read(directory):
@@ -48,7 +50,8 @@ def observe(directory: Path, reading: Reading, primary: Params | None = None,
                   for what, value in counts(line).items()]
         if headline and all(params[key] == value for key, value in (primary or {}).items()):
             name, metric = headline.split("=")
-            found.append(Observation(name, values[metric], {"partitions": params["partitions"]}))
+            over = {key: params[key] for key in AXES if key in params}
+            found.append(Observation(name, values[metric], over))
     return found
 
 
@@ -77,12 +80,18 @@ def counts(line: Line) -> dict[str, float]:
 
 
 def sizes(run: Run) -> list[int]:
-    return sorted(numbers(run.parameters["partitions"]))
+    """Along the axis of the run."""
+    return sorted(numbers(run.parameters[axis(run)]))
+
+
+def axis(run: Run) -> str:
+    """What the run varies: the number of partitions, or that of brokers."""
+    return "brokers" if str(run.parameters.get("brokers", NODES)) != str(NODES) else "partitions"
 
 
 def conditions(run: Run, metric: str) -> list[dict[str, str]]:
-    """Under what a metric was measured, but for the number of partitions; in order."""
-    seen = [{k: v for k, v in row["params"].items() if k != "partitions"}
+    """Under what a metric was measured, but for the run's axis; in order."""
+    seen = [{k: v for k, v in row["params"].items() if k not in AXES}
             for row in run.summary if row["metric"] == metric]
     return list({tuple(s.items()): s for s in seen}.values())
 
@@ -98,9 +107,10 @@ def words_of(condition: Params) -> str:
 
 
 def draw_scale(run: Run, metric: str, path: Path, y_label: str) -> None:
-    """A panel for each condition: the metric over the number of partitions."""
-    panels = [figures.Chart(words_of(c), "partitions", y_label,
-                            {s: storage_bench.curve(run, metric, s, "partitions", sizes(run), **c)
+    """A panel for each condition: the metric along the run's axis."""
+    over = axis(run)
+    panels = [figures.Chart(words_of(c), over, y_label,
+                            {s: storage_bench.curve(run, metric, s, over, sizes(run), **c)
                              for s in run.systems})
               for c in conditions(run, metric)]
     if panels:
@@ -112,7 +122,7 @@ def draw_phases(run: Run, path: Path, condition: Params, *, x_label: str) -> Non
     bars = []
     for system in run.systems:
         for size in sizes(run):
-            point = {"partitions": str(size), **condition}
+            point = {axis(run): str(size), **condition}
             total = run.estimate("total_s", system, **point)
             if total is None:
                 continue
@@ -138,14 +148,14 @@ def say_growth(run: Run, metric: str, system: str, condition: Params, *, unit: s
     """`kraft: 0.06 s at 1k partitions; at 10k 1.1 times (0.9 to 1.3) that`: each size beside the
     smallest, or the smallest from `base` on."""
     found = {size: values for size in sizes(run)
-             if (values := samples(run, metric, system, partitions=str(size), **condition))
+             if (values := samples(run, metric, system, **{axis(run): str(size)}, **condition))
              and (base is None or size >= base)}
     if not found:
         return f"{system}: not measured."
     first, *others = found
     seed = stats.seed_of(run.state["seed"], metric, system)
     said = [f"{number(stats.median_ci(found[first], seed=seed).median)} {unit} at "
-            f"{size_words(first)} partitions"]
+            f"{size_words(first)} {axis(run)}"]
     for size in others:
         ratio = scaling.ratio(found[size], found[first], seed=seed)
         said.append(f"at {size_words(size)} {ratio_words(ratio)} that")
@@ -160,14 +170,17 @@ def ratio_words(ratio: stats.Estimate) -> str:
 
 def say_slopes(run: Run, system: str, condition: Params, phases: Sequence[str],
                whole_metric: str = "total_s") -> str:
-    """What 100,000 partitions more cost, in whole and in each of the phases that make it up."""
+    """What 100,000 partitions more cost, or 100 brokers, in whole and in each of the phases that
+    make it up."""
+    step, words = (1e5, "100 000 partitions") if axis(run) == "partitions" else (
+        1e2, "100 brokers")
     def per_100k(metric: str, **params: str) -> stats.Estimate | None:
         by_size = {float(s): v for s in sizes(run) if (v := samples(
-            run, metric, system, partitions=str(s), **condition, **params))}
+            run, metric, system, **{axis(run): str(s)}, **condition, **params))}
         if len(by_size) < 2:
             return None
         slope = scaling.slope(by_size, seed=stats.seed_of(run.state["seed"], metric, system))
-        times = 1e5
+        times = step
         return stats.Estimate(slope.n, slope.median * times,
                               None if slope.ci_low is None else slope.ci_low * times,
                               None if slope.ci_high is None else slope.ci_high * times)
@@ -178,7 +191,7 @@ def say_slopes(run: Run, system: str, condition: Params, phases: Sequence[str],
     parts = {p: e for p in phases if (e := per_100k("phase_s", phase=p)) is not None}
     parts = dict(sorted(parts.items(), key=lambda item: -abs(item[1].median)))
     said = ", ".join(f"{p.replace('_', ' ')} {number(e.median * 1e3)}" for p, e in parts.items())
-    return (f"{system}: 100 000 partitions more take {storage_bench.interval(whole, 's')} longer; "
+    return (f"{system}: {words} more take {storage_bench.interval(whole, 's')} longer; "
             f"by phase, in ms: {said}.")
 
 
@@ -187,7 +200,7 @@ def say_counts(run: Run, condition: Params) -> str:
     said = []
     for system in run.systems:
         for size in reversed(sizes(run)):
-            point = {"partitions": str(size), **condition}
+            point = {axis(run): str(size), **condition}
             rows = [r for r in run.summary if r["metric"] == "count" and r["system"] == system
                     and {k: v for k, v in r["params"].items() if k != "what"} == point]
             if rows:

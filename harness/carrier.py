@@ -32,6 +32,8 @@ class Carrier:
         self.address = address  # Of its --control.
         self.process = process
         self.nodes: list[VirtualNode] = []
+        self._read = 0  # Bytes of stdout of which _words are the last.
+        self._words: dict[int, tuple[str, int]] = {}
 
     @property
     def alive(self) -> bool:
@@ -50,6 +52,7 @@ class Carrier:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "stdout").write_bytes(b"")  # What it says is of this process alone.
+        self._read, self._words = 0, {}
         (self.directory / "stderr").write_bytes(b"")
         words = [word for file in files for word in ("--config", str(file))]
         self.process = self.host.start([str(self.binary), *words, "--control", self.address],
@@ -64,10 +67,14 @@ class Carrier:
 
     def last_word(self, id_: int) -> tuple[str, int] | None:
         """What the process said last of a node: starting, ready or ended, with its status."""
-        said = self.host.tail(self.directory / "stdout", bytes_max=TAIL_BYTES)
-        found = re.findall(rf"^(starting|ready|ended) node\.id={id_}(?: status=(\d+)| .*|)$", said,
-                           re.MULTILINE)
-        return (found[-1][0], int(found[-1][1] or 0)) if found else None
+        size = (self.directory / "stdout").stat().st_size
+        if size != self._read:  # A hundred nodes are asked after again and again.
+            said = self.host.tail(self.directory / "stdout", bytes_max=TAIL_BYTES)
+            found = re.findall(r"^(starting|ready|ended) node\.id=(\d+)(?: status=(\d+)| .*|)$",
+                               said, re.MULTILINE)
+            self._words = {int(node): (word, int(status or 0)) for word, node, status in found}
+            self._read = size
+        return self._words.get(id_)
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.process is not None:

@@ -18,8 +18,9 @@ from experiments.control_plane import (
     rounds,
     run_sizes,
 )
+from experiments.definition import numbers
 from experiments.report import Observation, Run, number
-from experiments.runner import Trial
+from experiments.runner import Trial, Unavailable
 from experiments.storage_bench import Line, Recorder, interval
 
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
@@ -28,14 +29,19 @@ AFTER_DETECTION_S_MAX = 1.0
 
 
 def run_trial(trial: Trial) -> None:
+    """Errors: Unavailable, for a fault that virtual brokers cannot have."""
+    kinds = FAULT_KINDS[str(trial.parameters["kinds"])]
+    if max(numbers(trial.parameters["brokers"])) > NODES and list(kinds) != ["killed"]:
+        raise Unavailable(f"brokers={trial.parameters['brokers']}: a virtual broker cannot be "
+                          "frozen without the others of its process; add --set kinds=killed")
     run_sizes(trial, _measure, replication_factor=NODES)
 
 
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
     canary.ensure(plane)
-    plane.grow(point["partitions"])
+    plane.grow(plane.size)
     kinds = FAULT_KINDS[str(plane.trial.parameters["kinds"])]
-    for fault in rounds(plane, kinds, point["partitions"]):
+    for fault in rounds(plane, kinds, plane.size):
         canary.rest(plane)
         record.add(_crash(plane, fault), **point, fault=fault)
 
@@ -105,7 +111,7 @@ def _say_bound(run: Run) -> str:
     said = []
     for system in run.systems:
         for size in reports.sizes(run):
-            point = {"partitions": str(size), **PRIMARY}
+            point = {reports.axis(run): str(size), **PRIMARY}
             whole = run.estimate("after_detection_s", system, **point)
             first = run.estimate("first_ack_after_detection_s", system, **point)
             if whole is None or first is None:

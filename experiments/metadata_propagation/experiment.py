@@ -27,11 +27,11 @@ def run_trial(trial: Trial) -> None:
 
 
 def _measure(plane: Plane, record: Recorder, point: dict[str, Any]) -> None:
-    plane.grow(point["partitions"])
+    plane.grow(plane.size)
     plane.trial.say(f"{plane.profile}: small changes beside {plane.partitions} partitions")
     parameters = plane.trial.parameters
     mark = plane.mark()
-    with Probe([n.endpoint for n in plane.nodes], f"small-{point['partitions']}-",
+    with Probe([n.endpoint for n in plane.nodes], f"small-{plane.size}-",
                interval=1 / float(parameters["rate"]), patience=10) as probe:
         time.sleep(float(parameters["seconds"]))
     plane.settle()
