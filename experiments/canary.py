@@ -56,7 +56,8 @@ def victim(plane: Plane) -> Node:
     controller's, the one that leads most of the topic."""
     active = plane.active()
     led = [leader.id for leader in leaders(plane).values()]
-    choice = [n for n in plane.nodes[NODES:] if n.alive] or [n for n in plane.alive if n is not active]
+    choice = [n for n in plane.nodes[NODES:] if n.alive]
+    choice = choice or [n for n in plane.alive if n is not active]
     return max(choice, key=lambda n: led.count(n.id))
 
 
