@@ -56,8 +56,9 @@ struct ThreeBrokers : TestingImage {
     resource.resource_name = std::move(name);
     resource.configs.push_back({std::move(key), operation, std::move(value)});
     request.resources.push_back(std::move(resource));
-    const auto decision = decide_configs(image, request);
+    auto decision = decide_configs(image, request);
     replay(decision.records);
+    configured = std::move(decision.records);
     return decision.answer.responses.front().error_code;
   }
   void alter_isr(NodeId leader, std::vector<NodeId> isr) {
@@ -68,6 +69,7 @@ struct ThreeBrokers : TestingImage {
                            now.partition_epoch, std::move(isr)}};
     replay(decide_alterations(image, request, options).records);
   }
+  metadata::Records configured;  // By configure(), the last time.
 };
 
 BOOST_FIXTURE_TEST_SUITE(admin_decisions, ThreeBrokers)
@@ -194,6 +196,19 @@ BOOST_AUTO_TEST_CASE(another_min_insync_empties_the_elrs_that_were_made_under_th
   BOOST_TEST((partition("orders").elr == std::vector{two}));
   BOOST_TEST((configure(2, "orders", "min.insync.replicas", 0, "1") == KafkaError::none));
   BOOST_TEST(partition("orders").elr.empty());
+}
+
+BOOST_AUTO_TEST_CASE(elrs_are_emptied_before_a_lower_bound_counts_wherever_the_entries_are_cut) {
+  NewTopic topic = assigned_topic("orders", {{one, two}, {one, two}});
+  topic.configs = {{"min.insync.replicas", "2"}};
+  create(topic);
+  fence(2);
+  BOOST_TEST((configure(2, "orders", "min.insync.replicas", 0, "1") == KafkaError::none));
+  BOOST_REQUIRE(configured.size() == 3u);
+  for (std::size_t r = 0; r < configured.size(); ++r) {
+    const bool is_config = std::holds_alternative<metadata::ConfigRecord>(configured[r]);
+    BOOST_TEST(is_config == (r == 2));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(all_configs_are_replaced_by_those_that_are_named) {

@@ -107,21 +107,23 @@ class ConfigDecider {
     if (records.size() + edits.size() > records_per_request_max) {
       return {KafkaError::policy_violation, "the request changes too many configs"};
     }
+    // The ELRs first: under a lower bound records are committed that their members lack, and the
+    // controller may be lost between two entries of this.
+    if (!same_bound(before, *after)) empty_elrs_of(*owner);
     put_changes(*owner, before, *after, records);
-    if (same_bound(before, *after)) return {};
-    if (is_topic) {
-      empty_elrs(*owner->topic, records);
-    } else {
-      image_.topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
-        if (!topic->configs.contains(std::string(min_insync_key))) empty_elrs(*topic, records);
-      });
-    }
     return {};
   }
 
   metadata::Records records;
 
  private:
+  void empty_elrs_of(const Owner& owner) {
+    if (owner.topic != nullptr) return empty_elrs(*owner.topic, records);
+    image_.topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
+      if (!topic->configs.contains(std::string(min_insync_key))) empty_elrs(*topic, records);
+    });
+  }
+
   const Image& image_;
   std::set<std::pair<std::int8_t, std::string>> seen_;
 };
