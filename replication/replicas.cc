@@ -212,10 +212,14 @@ class Replicas::Impl {
     }
     if (change.delta->broker_configs) co_await follow_all(change.image);
     direct_fetchers(*change.image);
-    if (!change.delta->brokers.empty()) co_await reconsider_all();
+    const auto has_come = [&change](NodeId id) {
+      const metadata::Broker* broker = change.image->broker(id);
+      return broker != nullptr && broker->is_active();
+    };
+    if (std::ranges::any_of(change.delta->brokers, has_come)) co_await reconsider_all();
   }
 
-  // Brokers have come or gone: others may come into ISRs.
+  // Brokers have come: they may come into ISRs.
   Task<void> reconsider_all() {
     ReplicaTable::Walk walk(table_);
     for (auto some = walk.next(replicas_at_once); !some.empty() && !stopped_;) {
@@ -345,13 +349,16 @@ class Replicas::Impl {
       }
       auto state = state_of(*image, *topic, index);
       const NodeId leader = state.leader;
+      const bool is_new_leader = leader != replica->state().leader;
       const LeaderEpoch before = replica->state().leader_epoch;
       const auto applied = co_await replica->apply(std::move(state));
       if (!applied) context_.on_fatal(applied.error());
       ++told_.replicas;
       const bool leads = replica->state().leader == context_.self;
       if (leads && replica->state().leader_epoch != before) tell_of_leader(*replica);
-      if (leader != no_node && leader != context_.self) fetcher_from(leader).follow(replica);
+      // A fetcher keeps all that follow its leader, and hears of their changes.
+      const bool follows = leader != no_node && leader != context_.self;
+      if (follows && is_new_leader) fetcher_from(leader).follow(replica);
       co_await take_turns();
       if (stopped_) co_return;
     }

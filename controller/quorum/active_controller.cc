@@ -11,9 +11,28 @@ namespace {
 
 // Of the time that many new partitions take, the cluster's clients get the larger part: every
 // entry of the metadata log is work for all brokers at once. A pause is so many times as long as
-// the entry took to commit, and bounded, so that a million partitions come within a minute.
+// the entry took to commit, and bounded, so that a million replicas come within a minute. It is
+// longer where partitions have several: each follower then has to be told of them by its leader.
 constexpr int creation_pauses = 3;
-constexpr Duration creation_pause_max = std::chrono::milliseconds(40);
+constexpr Duration creation_pause_max = std::chrono::milliseconds(60);
+
+// How many each of the new partitions among them has; 1 without any.
+std::int64_t replicas_each(const metadata::Records& records) {
+  std::size_t partitions = 0;
+  std::size_t replicas = 0;
+  for (const metadata::Record& record : records) {
+    const auto* made = std::get_if<metadata::PartitionRecord>(&record);
+    if (made == nullptr) continue;
+    ++partitions;
+    replicas += made->replicas.size();
+  }
+  return static_cast<std::int64_t>(partitions == 0 ? 1 : replicas / partitions);
+}
+
+// After an entry that took so long, of partitions with so many replicas.
+Duration creation_pause(Duration took, std::int64_t replicas) {
+  return std::min(took * creation_pauses * replicas, creation_pause_max);
+}
 
 }  // namespace
 
@@ -141,6 +160,7 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
       co_await runtime::yield(runtime_);
       continue;
     }
+    const std::int64_t replicas = replicas_each(records);
     const auto committed = co_await commit(std::move(records));
     // Topics that came before in the request may be there.
     if (!committed && is_begun)
@@ -148,8 +168,8 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
     if (!committed) co_return fail(committed.error());
     is_begun = true;
     if (!maker.done()) {
-      const Duration took = runtime_.now() - begun_at;
-      co_await runtime::sleep_for(runtime_, std::min(took * creation_pauses, creation_pause_max));
+      const Duration pause = creation_pause(runtime_.now() - begun_at, replicas);
+      co_await runtime::sleep_for(runtime_, pause);
     }
   }
   CO_TRY_VOID(co_await commit({}));

@@ -22,8 +22,10 @@ TopicMaker::TopicMaker(std::vector<NewTopic> topics, const ControllerOptions& op
 
 metadata::Records TopicMaker::next(const Image& image, std::size_t records_max, Prng& random) {
   metadata::Records records;
+  std::size_t replicas = 0;
+  const auto is_full = [&] { return records.size() >= records_max || replicas >= records_max; };
   // A topic that is refused costs time as well.
-  for (std::size_t looked_at = 0; looked_at < records_max && records.size() < records_max;) {
+  for (std::size_t looked_at = 0; looked_at < records_max && !is_full();) {
     if (done()) break;
     const NewTopic& topic = topics_[position_];
     if (!current_) {
@@ -34,8 +36,9 @@ metadata::Records TopicMaker::next(const Image& image, std::size_t records_max, 
       }
       put_topic(topic, records);
     }
-    while (current_->made < current_->partitions && records.size() < records_max) {
+    while (current_->made < current_->partitions && !is_full()) {
       put_partition(image, topic, records);
+      replicas += std::get<metadata::PartitionRecord>(records.back()).replicas.size();
     }
     if (current_->made == current_->partitions) finish(topic, std::nullopt);
   }

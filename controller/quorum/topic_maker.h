@@ -23,8 +23,8 @@ class TopicMaker {
  public:
   TopicMaker(std::vector<NewTopic> topics, const ControllerOptions& options);
 
-  // Decides on the next piece, about `records_max` records. Changes nothing but where the request
-  // is.
+  // Decides on the next piece: about `records_max` records, and as many replicas, which are what it
+  // costs the brokers. Changes nothing but where the request is.
   metadata::Records next(const metadata::Image& image, std::size_t records_max, Prng& random);
   bool done() const { return !current_ && position_ == topics_.size(); }
 
