@@ -212,6 +212,7 @@ void MetadataCache::set_brokers(Change& change, const UpdateMetadataRequest& req
     if (told.endpoints.empty()) continue;
     metadata::Broker broker =
         broker_at(told.id, told.endpoints.front().host, told.endpoints.front().port);
+    broker.rack = told.rack.value_or("");
     if (told.id == self_) broker.epoch = broker_epoch_;
     live.insert(told.id);
     change.editor.set_broker(std::move(broker));

@@ -77,6 +77,7 @@ UpdateMetadataRequest update(NodeId leader, int leader_epoch, std::set<NodeId> l
   state.isr = {self, other};
   for (const NodeId id : live) {
     auto& broker = request.live_brokers.emplace_back();
+    broker.rack = fmt::format("rack-{}", id);
     broker.id = id;
     auto& endpoint = broker.endpoints.emplace_back();
     endpoint.host = fmt::format("host-{}", id);
@@ -117,6 +118,7 @@ BOOST_AUTO_TEST_CASE(what_is_here_and_what_clients_are_told_come_by_different_re
   // The same partition is there once.
   BOOST_TEST(broker.told(p0) == broker.hosted(p0));
   BOOST_TEST((broker.cluster.image()->broker(self)->epoch == registration));
+  BOOST_TEST(broker.cluster.image()->broker(other)->rack == "rack-2");
   BOOST_TEST(broker.replicas.image()->broker(other)->host == "host-2");
 }
 

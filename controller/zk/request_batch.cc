@@ -153,6 +153,7 @@ void RequestBatch::send_update_metadata(BrokerChannels& channels) {
       auto& live = request.live_brokers.emplace_back();
       live.id = id;
       live.endpoints.push_back({broker.at.port, broker.at.host, "PLAINTEXT", 0});
+      if (!broker.at.rack.empty()) live.rack = broker.at.rack;
     }
     const ControlRequest control{wire::ApiKey::update_metadata, body_of(request), {}};
     for (const NodeId broker : brokers) {

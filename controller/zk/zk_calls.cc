@@ -63,7 +63,8 @@ Task<Result<BrokerEpoch>> ZkController::register_broker(Registration registratio
 Task<Result<BrokerEpoch>> ZkController::create_registration(Registration registration) {
   const std::shared_ptr<Session> session = session_;
   std::string path = znodes::broker(registration.broker);
-  const znodes::BrokerValue at{registration.endpoint.host, registration.endpoint.port};
+  const znodes::BrokerValue at{registration.endpoint.host, registration.endpoint.port,
+                               registration.rack};
   const std::string value = znodes::broker_value(at, runtime_.wall_now());
   for (const std::string& parent : znodes::top_level()) {
     if (!std::string_view(path).starts_with(parent + "/")) continue;

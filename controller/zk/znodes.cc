@@ -161,16 +161,26 @@ Result<std::int32_t> decode_number(std::string_view path, ByteView value) {
 std::string broker_value(const BrokerValue& broker, WallMillis now) {
   const Json host = broker.host;  // Quoted as JSON wants it.
   const Json endpoint = fmt::format("PLAINTEXT://{}:{}", broker.host, broker.port);
+  std::string rack;
+  if (!broker.rack.empty()) {
+    // A name may have any bytes, and what is no UTF-8 in it no JSON takes.
+    const auto replace = Json::error_handler_t::replace;
+    rack = fmt::format(R"("rack":{},)", Json(broker.rack).dump(-1, ' ', false, replace));
+  }
   return fmt::format(
-      R"({{"features":{{}},"listener_security_protocol_map":{{"PLAINTEXT":"PLAINTEXT"}},)"
+      R"({{"features":{{}},"listener_security_protocol_map":{{"PLAINTEXT":"PLAINTEXT"}},{})"
       R"("endpoints":[{}],"jmx_port":-1,"port":{},"host":{},"version":5,"timestamp":"{}"}})",
-      endpoint.dump(), broker.port, host.dump(), now.count());
+      rack, endpoint.dump(), broker.port, host.dump(), now.count());
 }
 Result<BrokerValue> decode_broker(std::string_view path, ByteView value) {
   TRY(const Json json, parse_object(path, value));
   BrokerValue broker;
   TRY(broker.host, text_in(path, json, "host"));
   TRY(broker.port, number_in<std::uint16_t>(path, json, "port"));
+  const auto rack = json.find("rack");
+  if (rack != json.end() && !rack->is_null()) {
+    TRY(broker.rack, text_in(path, json, "rack"));
+  }
   return broker;
 }
 

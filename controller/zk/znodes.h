@@ -48,6 +48,7 @@ Result<std::int32_t> decode_number(std::string_view path, ByteView value);
 struct BrokerValue {
   std::string host;
   std::uint16_t port = 0;
+  std::string rack;  // Empty: none.
 };
 std::string broker_value(const BrokerValue& broker, WallMillis now);
 Result<BrokerValue> decode_broker(std::string_view path, ByteView value);

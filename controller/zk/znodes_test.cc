@@ -58,11 +58,21 @@ BOOST_AUTO_TEST_CASE(more_than_ten_partitions_keep_their_order) {
 }
 
 BOOST_AUTO_TEST_CASE(brokers_configs_and_producer_ids_come_back_as_they_were) {
-  const auto broker =
-      znodes::decode_broker("b", as_view(znodes::broker_value({"a\"b", 9092}, milliseconds(5))));
+  const auto broker = znodes::decode_broker(
+      "b", as_view(znodes::broker_value({"a\"b", 9092, ""}, milliseconds(5))));
   BOOST_REQUIRE(broker.has_value());
   BOOST_TEST(broker->host == "a\"b");
   BOOST_TEST(broker->port == 9092);
+  BOOST_TEST(broker->rack == "");
+  const auto in_rack = znodes::decode_broker(
+      "b", as_view(znodes::broker_value({"a", 9092, "r\"1"}, milliseconds(5))));
+  BOOST_REQUIRE(in_rack.has_value());
+  BOOST_TEST(in_rack->rack == "r\"1");
+  // What is no text is made one.
+  const auto odd =
+      znodes::decode_broker("b", as_view(znodes::broker_value({"a", 1, "r\xff"}, milliseconds(5))));
+  BOOST_REQUIRE(odd.has_value());
+  BOOST_TEST(odd->rack == "r\xef\xbf\xbd");
   const metadata::Configs configs{{"cleanup.policy", "compact"}};
   BOOST_TEST((*znodes::decode_config("c", as_view(znodes::config_value(configs))) == configs));
   BOOST_TEST(znodes::config_value({}) == R"({"version":1,"config":{}})");
