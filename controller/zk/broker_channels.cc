@@ -34,7 +34,7 @@ BrokerChannels::BrokerChannels(runtime::Runtime& runtime, const ZkOptions& optio
 
 void BrokerChannels::add(NodeId broker, BrokerEpoch epoch) {
   remove(broker);
-  if (gate_.is_closed()) return;
+  if (is_closed_) return;
   auto channel = std::make_shared<Channel>(runtime_, options_, send_, broker, epoch, *this);
   channels_[broker] = channel;
   gate_.start([channel] { return run(channel); });
@@ -63,6 +63,7 @@ void BrokerChannels::remove(NodeId broker) {
 }
 
 void BrokerChannels::close() {
+  is_closed_ = true;
   drained_ = nullptr;
   while (!channels_.empty()) remove(channels_.begin()->first);
 }

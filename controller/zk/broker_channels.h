@@ -45,9 +45,11 @@ class BrokerChannels {
                  runtime::Gate& gate);
   ~BrokerChannels() { close(); }
 
+  // After close() nothing: an event that was under way then may still come to it.
   void add(NodeId broker, BrokerEpoch epoch);
   // What waits is dropped; the answer to what is on its way is, too.
   void remove(NodeId broker);
+  // Nobody hears anything any more.
   void close();
   bool has(NodeId broker) const { return channels_.contains(broker); }
 
@@ -70,6 +72,7 @@ class BrokerChannels {
   std::size_t unanswered_ = 0;  // Requests that are queued.
   std::function<void()> drained_;
   std::map<NodeId, std::shared_ptr<Channel>> channels_;
+  bool is_closed_ = false;
 };
 
 }  // namespace qlab::controller

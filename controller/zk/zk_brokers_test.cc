@@ -222,6 +222,21 @@ BOOST_AUTO_TEST_CASE(a_broker_that_is_deaf_holds_up_nobody_and_hears_all_when_it
   BOOST_TEST(cluster.listeners[deaf].replicas.size() == 3u);
 }
 
+// Whatever the controller is at when it is told to stop.
+BOOST_AUTO_TEST_CASE(a_controller_stops_also_while_a_broker_comes) {
+  for (int turn = 0; turn < 40; ++turn) {
+    Cluster cluster(11);
+    cluster.until_ready();
+    const NodeId active = *cluster.active();
+    cluster.create(Cluster::placed("t", 1, 3));
+    cluster.boot(NodeId{14});
+    cluster.ensemble.until([&] { return cluster.has(znodes::broker(NodeId{14})); });
+    cluster.world().run_for(std::chrono::microseconds(50 * turn));
+    cluster.run(active, cluster.at(active).stop());
+    BOOST_TEST(cluster.until_active() != active);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_word_to_an_earlier_process_is_refused_by_the_next) {
   Cluster cluster(8);
   cluster.until_ready();
