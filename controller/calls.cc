@@ -255,6 +255,7 @@ Bytes encode_alteration(const AlterPartition& request) {
       partition.new_isr_with_epochs.push_back(member);
     }
     partition.partition_epoch = wanted.partition_epoch;
+    partition.claims_leadership = wanted.claims_leadership;
     wire::AlterPartitionRequest::Topic topic;
     topic.topic_id = wanted.topic_id;
     topic.partitions.push_back(std::move(partition));
@@ -275,6 +276,7 @@ Result<AlterPartition> decode_alteration(ByteView body) {
       wanted.partition = partition.partition_index;
       wanted.leader_epoch = partition.leader_epoch;
       wanted.partition_epoch = partition.partition_epoch;
+      wanted.claims_leadership = partition.claims_leadership;
       for (const auto& member : partition.new_isr_with_epochs) {
         wanted.new_isr.push_back(member.broker_id);
         wanted.isr_epochs.push_back(member.broker_epoch);

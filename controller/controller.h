@@ -70,6 +70,9 @@ struct PartitionAlteration {
   std::vector<NodeId> new_isr;
   // Of the registrations that the leader knows, one per member (KIP-903); empty: not known.
   std::vector<BrokerEpoch> isr_epochs = {};
+  // The broker leads the partition's consensus group, and wants to lead the partition
+  // (ControllerOptions::groups_lead).
+  bool claims_leadership = false;
 };
 struct AlterPartition {
   NodeId broker;

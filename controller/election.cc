@@ -104,6 +104,12 @@ Partition with_isr(Partition partition, std::vector<NodeId> isr, const ElectionR
   return completed(std::move(partition), rules);
 }
 
+Partition with_claim(Partition partition, NodeId leader, std::vector<NodeId> isr,
+                     const ElectionRules& rules) {
+  lead(partition, leader);
+  return with_isr(std::move(partition), std::move(isr), rules);
+}
+
 std::optional<Partition> with_preferred_leader(Partition partition, const ElectionRules& rules) {
   const NodeId preferred = partition.replicas.front();
   if (partition.leader == preferred) return std::nullopt;

@@ -47,6 +47,11 @@ Partition without_log_of(Partition partition, NodeId gone, const ElectionRules& 
 // Requires: `isr` has the leader in it and is within the replicas.
 Partition with_isr(Partition partition, std::vector<NodeId> isr, const ElectionRules& rules);
 
+// What becomes of it when `leader`, who leads its consensus group, says so and who is in sync.
+// Requires: `isr` has the leader in it and is within the replicas.
+Partition with_claim(Partition partition, NodeId leader, std::vector<NodeId> isr,
+                     const ElectionRules& rules);
+
 // The partition led by its first replica; nothing when that one is not in the ISR and eligible, or
 // leads already.
 std::optional<Partition> with_preferred_leader(Partition partition, const ElectionRules& rules);

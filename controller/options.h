@@ -36,6 +36,9 @@ struct ControllerOptions {
       records_per_entry_max;  // controller.records.per.entry, [1, records_per_entry_max].
   std::size_t records_per_move =
       records_per_move_max;  // controller.records.per.move, [1, records_per_move_max].
+  // replicator=consensus: a partition is led by the leader of its consensus group, who says so
+  // (PartitionAlteration::claims_leadership), and its replicas stay as they are.
+  bool groups_lead = false;
 
   // Errors: invalid, naming the key, its value and what is allowed.
   Result<void> validate() const;

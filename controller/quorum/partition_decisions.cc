@@ -13,10 +13,13 @@ using wire::KafkaError;
 constexpr BrokerEpoch unknown_epoch{-1};
 
 KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAlteration& wanted,
-                            const metadata::Partition* partition) {
+                            const metadata::Partition* partition,
+                            const ControllerOptions& options) {
   if (image.topic(wanted.topic_id) == nullptr) return KafkaError::unknown_topic_id;
   if (partition == nullptr) return KafkaError::unknown_topic_or_partition;
-  if (partition->leader != leader || wanted.leader_epoch < partition->leader_epoch) {
+  if (wanted.claims_leadership && !options.groups_lead) return KafkaError::invalid_request;
+  const bool may_lead = partition->leader == leader || wanted.claims_leadership;
+  if (!may_lead || wanted.leader_epoch < partition->leader_epoch) {
     return KafkaError::fenced_leader_epoch;
   }
   if (wanted.leader_epoch > partition->leader_epoch) return KafkaError::not_controller;
@@ -58,7 +61,7 @@ Decision<std::vector<AlterationOutcome>> decide_alterations(const Image& image,
     outcome.topic_id = wanted.topic_id;
     outcome.partition = wanted.partition;
     const metadata::Partition* partition = image.partition(wanted.topic_id, wanted.partition);
-    outcome.error = check_alteration(image, request.broker, wanted, partition);
+    outcome.error = check_alteration(image, request.broker, wanted, partition, options);
     // The second word about a partition is based on what the first has changed.
     if (outcome.error == KafkaError::none &&
         !seen.emplace(wanted.topic_id, wanted.partition).second) {
@@ -66,7 +69,10 @@ Decision<std::vector<AlterationOutcome>> decide_alterations(const Image& image,
     }
     if (outcome.error == KafkaError::none) {
       const metadata::TopicPtr topic = image.topic(wanted.topic_id);
-      Partition after = with_isr(*partition, wanted.new_isr, rules_of(image, *topic, options));
+      const ElectionRules rules = rules_of(image, *topic, options);
+      Partition after = wanted.claims_leadership
+                            ? with_claim(*partition, request.broker, wanted.new_isr, rules)
+                            : with_isr(*partition, wanted.new_isr, rules);
       auto change = metadata::change_between(topic->id, wanted.partition, *partition, after);
       if (change) {
         after = metadata::changed(*partition, *change);
@@ -76,7 +82,8 @@ Decision<std::vector<AlterationOutcome>> decide_alterations(const Image& image,
       outcome.leader_epoch = after.leader_epoch;
       outcome.partition_epoch = after.partition_epoch;
       outcome.isr = after.isr;
-      if (after.leader != partition->leader) outcome.error = KafkaError::new_leader_elected;
+      const bool is_led_on = after.leader == partition->leader || after.leader == request.broker;
+      if (!is_led_on) outcome.error = KafkaError::new_leader_elected;
     }
     decision.answer.push_back(std::move(outcome));
   }

@@ -101,6 +101,10 @@ Decision<AlterPartitionReassignmentsResponse> decide_reassignments(
         position >= topic->partitions.size()) {
       return {KafkaError::unknown_topic_or_partition, "there is no such partition"};
     }
+    if (options.groups_lead) {
+      return {KafkaError::invalid_request,
+              "unsupported: with replicator=consensus a partition's replicas stay as they are"};
+    }
     if (!seen.emplace(topic->id, wanted.partition_index).second) {
       return {KafkaError::invalid_request, "the partition is named twice"};
     }
