@@ -53,16 +53,8 @@ bool set_endpoint(runtime::Endpoint& field, const std::string& text) {
   return true;
 }
 
-namespace {
-
-bool set_roles(NodeConfig& config, const std::string& text) {
-  config.is_broker = text == "broker" || text == "broker,controller" || text == "controller,broker";
-  config.is_controller = text != "broker";
-  return config.is_broker || text == "controller";
-}
-
-bool set_voters(NodeConfig& config, const std::string& text) {
-  config.voters.clear();
+bool set_nodes(std::map<NodeId, runtime::Endpoint>& field, const std::string& text) {
+  field.clear();
   std::string_view rest = text;
   while (!rest.empty()) {
     const std::string_view item = rest.substr(0, rest.find(','));
@@ -76,9 +68,21 @@ bool set_voters(NodeConfig& config, const std::string& text) {
     if (!set_endpoint(endpoint, std::string(item.substr(at + 1))) || endpoint.port == 0) {
       return false;
     }
-    if (!config.voters.emplace(NodeId{id}, std::move(endpoint)).second) return false;
+    if (!field.emplace(NodeId{id}, std::move(endpoint)).second) return false;
   }
-  return !config.voters.empty() && text.back() != ',';
+  return text.empty() || text.back() != ',';
+}
+
+namespace {
+
+bool set_roles(NodeConfig& config, const std::string& text) {
+  config.is_broker = text == "broker" || text == "broker,controller" || text == "controller,broker";
+  config.is_controller = text != "broker";
+  return config.is_broker || text == "controller";
+}
+
+bool set_voters(NodeConfig& config, const std::string& text) {
+  return set_nodes(config.voters, text) && !config.voters.empty();
 }
 
 std::vector<Key> identity_keys() {
@@ -193,7 +197,7 @@ const std::vector<Key>& keys() {
   static const std::vector<Key> all = [] {
     std::vector<Key> table;
     for (auto* part : {identity_keys, storage_keys, file_keys, cleaning_keys, topic_keys,
-                       server_keys, plane_keys, controller_keys, diagnosis_keys}) {
+                       server_keys, replicator_keys, plane_keys, controller_keys, diagnosis_keys}) {
       for (Key& key : part()) table.push_back(std::move(key));
     }
     return table;
@@ -223,6 +227,27 @@ Result<void> check_keeper(const NodeConfig& config) {
                 "zookeeper.session.timeout.ms={} is no session of this keeper; allowed: 2 to 20 "
                 "times keeper.tick.ms={}",
                 to_millis(keeper.session_timeout), to_millis(keeper.tick));
+  }
+  return {};
+}
+
+Result<void> check_groups(const NodeConfig& config) {
+  if (config.design == "zk") {
+    return fail(Errc::invalid,
+                "replicator=consensus is unsupported with controller.design=zk; allowed: quorum, "
+                "which takes the claims of the groups' leaders");
+  }
+  if (config.engine == "memory") {
+    return fail(Errc::invalid,
+                "engine=memory forgets the votes of replicator=consensus; allowed: an engine that "
+                "keeps what it is given");
+  }
+  if (config.replicator.tuning.heartbeat_interval * 2 > config.replicator.tuning.election_timeout) {
+    return fail(Errc::invalid,
+                "replicator.heartbeat.interval.ms={} is too long; allowed: at most half of "
+                "replicator.election.timeout.ms={}",
+                to_millis(config.replicator.tuning.heartbeat_interval),
+                to_millis(config.replicator.tuning.election_timeout));
   }
   return {};
 }
@@ -261,6 +286,7 @@ Result<void> check_together(const NodeConfig& config) {
                 to_millis(config.consensus.heartbeat_interval),
                 to_millis(config.consensus.election_timeout));
   }
+  if (config.replicator.has_groups()) TRY_VOID(check_groups(config));
   TRY_VOID(config.replication.validate());
   return config.controller.validate();
 }
@@ -297,6 +323,7 @@ Result<NodeConfig> make_config(const std::vector<Setting>& file,
                 setting.place, setting.key, setting.value);
   }
   if (config.design == "zk") config.controller.session_timeout = config.keeper.session_timeout;
+  config.controller.groups_lead = config.replicator.has_groups();
   TRY_VOID(check_together(config));
   return config;
 }

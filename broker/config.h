@@ -44,6 +44,15 @@ struct KeeperOptions {
   std::size_t in_flight = 10;                                   // zookeeper.max.in.flight.requests
 };
 
+// How the copies of partitions are made.
+struct ReplicatorOptions {
+  std::string name;                           // replicator
+  std::string module;                         // replicator.module; with replicator=consensus.
+  consensus::Tuning tuning;                   // Of its groups.
+  std::map<NodeId, runtime::Endpoint> peers;  // replicator.peers; besides the voters.
+  bool has_groups() const { return name == "consensus"; }
+};
+
 struct NodeConfig {
   NodeId node;
   std::string cluster_id;
@@ -64,6 +73,7 @@ struct NodeConfig {
   std::size_t shards = 1;
   ServerOptions server;
   replication::ReplicationOptions replication;
+  ReplicatorOptions replicator;
   controller::ControllerOptions controller;  // With the session timeout of the design.
   consensus::Tuning consensus;
   // metadata.log.max.record.bytes.between.snapshots

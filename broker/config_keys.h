@@ -41,12 +41,16 @@ Key word(std::string_view name, std::string fallback, std::vector<std::string_vi
 // Sets the field of a key whose value is host:port. False: it is not.
 bool set_endpoint(runtime::Endpoint& field, const std::string& text);
 
+// Nodes by id: `id@host:port[,id@host:port...]`, each id once. False: they are not.
+bool set_nodes(std::map<NodeId, runtime::Endpoint>& field, const std::string& text);
+
 // The tables, by subject.
 std::vector<Key> storage_keys();
 std::vector<Key> file_keys();
 std::vector<Key> cleaning_keys();
 std::vector<Key> topic_keys();
 std::vector<Key> plane_keys();
+std::vector<Key> replicator_keys();
 std::vector<Key> controller_keys();
 
 }  // namespace qlab::broker

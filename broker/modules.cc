@@ -39,6 +39,20 @@ std::vector<std::string_view> controller_designs() {
   return {"quorum", "zk"};
 }
 
+std::vector<std::string_view> replicators() {
+  return {"isr", "consensus"};
+}
+
+std::vector<std::string_view> group_modules() {
+  return {"raft"};
+}
+
+std::optional<replication::GroupsContext> make_groups(const NodeConfig& config) {
+  if (!config.replicator.has_groups()) return std::nullopt;
+  return replication::GroupsContext{
+      consensus_module(config.replicator.module), config.replicator.tuning, {}, {}};
+}
+
 std::vector<std::string_view> plane_names() {
   std::vector<std::string_view> names;
   for (const Plane& plane : planes) names.push_back(plane.name);

@@ -3,10 +3,12 @@
 // controllers.
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "broker/control_plane.h"
+#include "replication/replicas.h"
 #include "storage/layout.h"
 
 namespace qlab::broker {
@@ -15,6 +17,8 @@ std::vector<std::string_view> storage_engines();
 std::vector<std::string_view> log_layouts();
 std::vector<std::string_view> consensus_modules();
 std::vector<std::string_view> controller_designs();
+std::vector<std::string_view> replicators();
+std::vector<std::string_view> group_modules();  // That a replicator of groups can be made of.
 
 // A preset of who decides and of the protocol beneath.
 struct Plane {
@@ -33,6 +37,9 @@ struct PartitionStore {
 // Errors: invalid, naming what there is.
 Result<PartitionStore> make_partition_store(const NodeConfig& config, runtime::Runtime& runtime,
                                             std::size_t shard);
+// Nothing: partitions are copied by fetching. Of what it returns, the ways to others are empty.
+std::optional<replication::GroupsContext> make_groups(const NodeConfig& config);
+
 // The engine of the metadata log: the same, or `buffered` where that one keeps nothing.
 Result<std::unique_ptr<storage::Engine>> make_metadata_engine(const NodeConfig& config,
                                                               runtime::Runtime& runtime);

@@ -129,9 +129,11 @@ Task<Result<void>> Node::join_peers() {
   identity.cluster_id = config_.cluster_id;
   identity.listen = config_.peer_listener;
   identity.peers = config_.voters;
+  identity.peers.insert(config_.replicator.peers.begin(), config_.replicator.peers.end());
   identity.peers.erase(config_.node);
+  peer_routes_ = std::make_unique<PeerRoutes>(*plane_, partitions_);
   const auto started = co_await home_.transport().start(
-      std::move(identity), *plane_, [this](std::string method, std::string request) {
+      std::move(identity), *peer_routes_, [this](std::string method, std::string request) {
         return answer_call(std::move(method), std::move(request));
       });
   if (!started) co_return fail(name_key("peer.listener", config_.peer_listener, started.error()));
@@ -192,9 +194,10 @@ Task<Result<IsrProposals::Outcomes>> Node::alter_isrs(
   request.broker = config_.node;
   request.epoch = *lifecycle_->epoch();
   for (replication::IsrProposal& proposal : proposals) {
-    controller::PartitionAlteration wanted{proposal.topic_id,       proposal.partition,
-                                           proposal.leader_epoch,   proposal.partition_epoch,
-                                           std::move(proposal.isr), std::move(proposal.isr_epochs)};
+    controller::PartitionAlteration wanted{
+        proposal.topic_id,         proposal.partition,      proposal.leader_epoch,
+        proposal.partition_epoch,  std::move(proposal.isr), std::move(proposal.isr_epochs),
+        proposal.claims_leadership};
     CHECK(wanted.isr_epochs.size() == wanted.new_isr.size());
     for (std::size_t m = 0; m < wanted.new_isr.size(); ++m) {
       if (wanted.new_isr[m] == config_.node) wanted.isr_epochs[m] = request.epoch;

@@ -15,6 +15,7 @@
 #include "broker/lifecycle.h"
 #include "broker/modules.h"
 #include "broker/partitions.h"
+#include "broker/peer_routes.h"
 #include "broker/producer_ids.h"
 #include "runtime/shards.h"
 
@@ -81,6 +82,7 @@ class Node {
   IsrProposals isr_proposals_;
   Partitions partitions_;
   std::unique_ptr<ControlPlane> plane_;
+  std::unique_ptr<PeerRoutes> peer_routes_;
 
   // Of a broker:
   std::unique_ptr<Lifecycle> lifecycle_;

@@ -13,6 +13,7 @@ struct Partitions::Shard {
   std::size_t index;
   runtime::Runtime& runtime;
   PartitionStore store;
+  std::unique_ptr<storage::Engine> group_engine;  // Of the groups' log; null without groups.
   replication::Replicas replicas;
 
   // Requires: the layout is started.
@@ -72,6 +73,7 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
   context.shard_count = shards_.size();
   context.propose_isr = propose_isr_;
   context.on_fatal = on_fatal_;
+  context.groups = groups_of(shard);
   context.broker_epoch = [this] { return BrokerEpoch{broker_epoch_.load()}; };
   if (shard == 0) return context;
   runtime::Runtime& home = world_.shard(0);
@@ -84,6 +86,32 @@ replication::ReplicasContext Partitions::context_of(std::size_t shard) const {
   return context;
 }
 
+// The transport is the home shard's.
+std::optional<replication::GroupsContext> Partitions::groups_of(std::size_t shard) const {
+  auto groups = make_groups(config_);
+  if (!groups) return std::nullopt;
+  runtime::Runtime& home = world_.shard(0);
+  const auto send = [&home](NodeId to, Bytes message) {
+    // A FIFO stream loses a suffix or nothing.
+    const bool is_sent =
+        home.transport().send(to, runtime::Channel::partition_groups, std::move(message));
+    if (!is_sent) home.transport().close_link(to);
+  };
+  const auto close_link = [&home](NodeId peer) { home.transport().close_link(peer); };
+  groups->send = send;
+  groups->close_link = close_link;
+  if (shard == 0) return groups;
+  groups->send = [&home, send](NodeId to, Bytes message) {
+    boost::asio::post(home.executor(), [send, to, bytes = std::move(message)]() mutable {
+      send(to, std::move(bytes));
+    });
+  };
+  groups->close_link = [&home, close_link](NodeId peer) {
+    boost::asio::post(home.executor(), [close_link, peer] { close_link(peer); });
+  };
+  return groups;
+}
+
 Task<Result<void>> Partitions::open_shard(std::size_t index) {
   runtime::Runtime& runtime = world_.shard(index);
   CO_TRY(PartitionStore store, make_partition_store(config_, runtime, index));
@@ -94,7 +122,10 @@ Task<Result<void>> Partitions::open_shard(std::size_t index) {
   }
   CO_TRY_VOID(co_await store.layout->start());
   shards_[index] = std::make_unique<Shard>(index, runtime, std::move(store), context_of(index));
-  co_return Result<void>{};
+  if (!config_.replicator.has_groups()) co_return Result<void>{};
+  Shard& shard = *shards_[index];
+  CO_TRY(shard.group_engine, make_metadata_engine(config_, runtime));
+  co_return co_await shard.replicas.open_groups(*shard.group_engine);
 }
 
 Task<Result<void>> Partitions::open() {
@@ -102,6 +133,31 @@ Task<Result<void>> Partitions::open() {
     CO_TRY_VOID(co_await runtime::run_on(world_.shard(i), [this, i] { return open_shard(i); }));
   }
   co_return Result<void>{};
+}
+
+// Every shard takes what is for its groups.
+void Partitions::on_group_message(NodeId from, runtime::LinkEpoch link, Bytes message) {
+  const auto shared = std::make_shared<const Bytes>(std::move(message));
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    shard->perform([s = shard.get(), from, link, shared] {
+      s->replicas.on_group_message(from, link, *shared);
+    });
+  }
+}
+
+void Partitions::on_link_up(NodeId peer, runtime::LinkEpoch link) {
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    shard->perform([s = shard.get(), peer, link] { s->replicas.on_link_up(peer, link); });
+  }
+}
+
+void Partitions::on_link_down(NodeId peer, runtime::LinkEpoch link) {
+  for (const auto& shard : shards_) {
+    if (shard == nullptr) continue;
+    shard->perform([s = shard.get(), peer, link] { s->replicas.on_link_down(peer, link); });
+  }
 }
 
 void Partitions::on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {

@@ -40,6 +40,10 @@ class Partitions {
 
   // Of this broker's registration, for its fetches; they begin once it is known.
   void set_broker_epoch(BrokerEpoch epoch) { broker_epoch_ = epoch.value(); }
+  // From the transport, about messages between consensus groups.
+  void on_group_message(NodeId from, runtime::LinkEpoch link, Bytes message);
+  void on_link_up(NodeId peer, runtime::LinkEpoch link);
+  void on_link_down(NodeId peer, runtime::LinkEpoch link);
   // Hands newer metadata to every shard.
   void on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta);
   // Returns when every shard has acted on what was handed in so far.
@@ -78,6 +82,7 @@ class Partitions {
   struct Shard;
 
   replication::ReplicasContext context_of(std::size_t shard) const;
+  std::optional<replication::GroupsContext> groups_of(std::size_t shard) const;
   Task<Result<void>> open_shard(std::size_t index);
   static Task<bool> close_shard(Shard& shard);
   static Task<void> destroy_shard(std::unique_ptr<Shard>& shard);

@@ -75,7 +75,8 @@ class QuorumPlane final : public ControlPlane {
       case runtime::Channel::controller_reply:
         return router_.on_reply(from, std::move(payload));
       case runtime::Channel::keeper:
-        return;  // This node is no keeper: dropped.
+      case runtime::Channel::partition_groups:
+        return;  // Not for who decides: dropped.
     }
   }
   void on_link_up(NodeId peer, runtime::LinkEpoch link) override { driver_->link_up(peer, link); }

@@ -151,6 +151,8 @@ class ZkPlane final : public ControlPlane {
       case runtime::Channel::keeper:
         if (keeper_ != nullptr) keeper_->server().on_message(from, std::move(payload));
         return;
+      case runtime::Channel::partition_groups:
+        return;  // Not for who decides: dropped.
     }
   }
   void on_link_up(NodeId peer, runtime::LinkEpoch link) override {

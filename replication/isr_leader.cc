@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "replication/isr_replicator.h"
+#include "replication/log_upkeep.h"
 #include "runtime/trace.h"
 
 namespace qlab::replication {
@@ -20,17 +21,6 @@ constexpr Duration expand_backoff = std::chrono::milliseconds(100);
 
 bool contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-}
-
-// The headers of batches that were checked before.
-Result<std::vector<BatchHeader>> headers_of(ByteView batches) {
-  std::vector<BatchHeader> headers;
-  while (!batches.empty()) {
-    TRY(const BatchHeader header, decode_batch_header(batches));
-    headers.push_back(header);
-    batches = batches.subspan(std::min(batches.size(), header.total_bytes()));
-  }
-  return headers;
 }
 
 }  // namespace

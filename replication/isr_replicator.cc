@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "common/check.h"
-#include "common/logging.h"
+#include "replication/log_upkeep.h"
 #include "runtime/trace.h"
 
 namespace qlab::replication {
 namespace {
 
 using storage::Durability;
-
-constexpr std::size_t scan_bytes =
-    1u << 20;  // Read at a time when producers are learned from the log.
 
 bool is_newer(const PartitionState& state, const PartitionState& than) {
   if (state.topic_id != than.topic_id) return true;
@@ -44,7 +41,7 @@ Task<Result<std::shared_ptr<IsrReplicator>>> IsrReplicator::open(runtime::Runtim
                                                                  const ReplicasContext& context) {
   std::shared_ptr<IsrReplicator> replica(
       new IsrReplicator(runtime, std::move(partition), std::move(log), context));
-  const auto known = co_await replica->read_producers();
+  const auto known = co_await read_producers(*replica->log_, replica->producers_);
   if (!known) {
     co_await replica->close();
     co_return fail(known.error());
@@ -53,22 +50,6 @@ Task<Result<std::shared_ptr<IsrReplicator>>> IsrReplicator::open(runtime::Runtim
     replica->gate_.start([raw = replica.get()] { return raw->sync_loop(); });
   }
   co_return replica;
-}
-
-Task<Result<void>> IsrReplicator::read_producers() {
-  producers_.clear();
-  for (Offset at = log_->start(); at < log_->end();) {
-    CO_TRY(const storage::ReadResult read, co_await log_->read(at, log_->end(), scan_bytes));
-    if (read.next == at) break;
-    ByteView left = read.batches;
-    while (!left.empty()) {
-      CO_TRY(const BatchHeader header, decode_batch_header(left));
-      producers_.update(header);
-      left = left.subspan(std::min(left.size(), header.total_bytes()));
-    }
-    at = read.next;
-  }
-  co_return Result<void>{};
 }
 
 Task<Result<void>> IsrReplicator::apply(PartitionState state) {
@@ -206,22 +187,9 @@ Task<Result<void>> IsrReplicator::follow_start(Offset leader_start) {
 
 Task<Result<void>> IsrReplicator::clean() {
   if (closed_ || failed_) co_return Result<void>{};
-  CO_TRY(const auto retained, co_await log_->apply_retention(runtime_.wall_now(), watermark_));
-  if (retained.segments > 0) {
-    qlab::log(LogLevel::info, "replica",
-              "{}: deleted {} segments of {} bytes, and begins at offset {}", partition_.name(),
-              retained.segments, retained.bytes, retained.start);
-    changed_.notify_all();
-  }
-  // A map of keys that was full leaves the rest to another pass.
-  for (bool again = true; again && !closed_ && !failed_;) {
-    CO_TRY(const auto compacted, co_await log_->compact(runtime_.wall_now(), watermark_));
-    again = compacted.ran && compacted.is_full;
-    if (!compacted.ran) continue;
-    qlab::log(LogLevel::info, "replica", "{}: compacted {} bytes into {}, clean up to offset {}",
-              partition_.name(), compacted.bytes_before, compacted.bytes_after,
-              compacted.clean_end);
-  }
+  CO_TRY(const bool deleted,
+         co_await clean_log(*log_, partition_.name(), runtime_.wall_now(), watermark_));
+  if (deleted) changed_.notify_all();
   co_return Result<void>{};
 }
 
@@ -245,7 +213,7 @@ Task<Result<void>> IsrReplicator::truncate(LeaderEpoch leader_epoch, storage::Ep
   if (common < log_->start()) CO_TRY_VOID(co_await log_->reset_to(common));
   // Only a leader that has lost committed records makes us cut below it.
   watermark_ = std::min(watermark_, common);
-  CO_TRY_VOID(co_await read_producers());
+  CO_TRY_VOID(co_await read_producers(*log_, producers_));
   changed_.notify_all();
   co_return Result<void>{};
 }

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 
+#include "replication/hosted_replica.h"
 #include "replication/isr.h"
 #include "replication/producer_state.h"
 #include "replication/replicas.h"
@@ -25,7 +26,7 @@
 
 namespace qlab::replication {
 
-class IsrReplicator : public Replicator {
+class IsrReplicator : public HostedReplica {
  public:
   // Reads the log's batch headers to learn of its producers.
   // Errors: those of Log::read.
@@ -47,8 +48,7 @@ class IsrReplicator : public Replicator {
   bool is_leader() const override { return state_.leader == context_.self && !closed_; }
   Changes& changed() override { return changed_; }
   Task<Result<void>> close() override;
-  // Closes and deletes the log: the topic is gone.
-  Task<Result<void>> remove();
+  Task<Result<void>> remove() override;
 
   // What a fetcher asks the leader for; nothing unless this replica follows `leader`.
   struct Position {
@@ -77,23 +77,20 @@ class IsrReplicator : public Replicator {
   // The leader's log begins after our end: begins anew there.
   Task<Result<void>> begin_anew(LeaderEpoch leader_epoch, Offset leader_start);
 
-  // Deletes and compacts what its log no longer needs. Errors: of the log.
-  Task<Result<void>> clean();
+  Task<Result<void>> clean() override;
 
-  // Asks to take followers that lag out of the ISR. Called every now and then.
-  void check_lag();
-  // Asks to take followers into the ISR that have everything, though they fetch nothing. Called
-  // when they may have become eligible.
-  void reconsider();
+  // Asks to take followers that lag out of the ISR.
+  void check_lag() override;
+  // Asks to take followers into the ISR that have everything, though they fetch nothing.
+  void reconsider() override;
 
-  const TopicPartition& partition() const { return partition_; }
-  bool has_failed() const { return failed_.has_value(); }  // Its log takes no more.
+  const TopicPartition& partition() const override { return partition_; }
+  bool has_failed() const override { return failed_.has_value(); }
 
  private:
   IsrReplicator(runtime::Runtime& runtime, TopicPartition partition,
                 std::unique_ptr<storage::Log> log, const ReplicasContext& context);
 
-  Task<Result<void>> read_producers();
   Task<Result<storage::AppendResult>> append_once(Bytes batches, Acks acks, LeaderEpoch& epoch);
   Task<Result<void>> wait_stored(LeaderEpoch epoch, Offset end, Acks acks, Time deadline);
   Result<void> check_epoch(LeaderEpoch current) const;

@@ -1,22 +1,23 @@
 #include "replication/replicas.h"
 
 #include <algorithm>
-#include <charconv>
 #include <deque>
 #include <utility>
 
 #include "common/check.h"
 #include "common/logging.h"
+#include "replication/consensus_replicator.h"
 #include "replication/fetcher.h"
+#include "replication/groups/group_host.h"
 #include "replication/isr_replicator.h"
 #include "replication/partition_table.h"
+#include "replication/partition_view.h"
 #include "runtime/trace.h"
-#include "storage/topic_options.h"
 
 namespace qlab::replication {
 namespace {
 
-using Replica = std::shared_ptr<IsrReplicator>;
+using Replica = std::shared_ptr<HostedReplica>;
 using ReplicaTable = PartitionTable<Replica>;
 
 // Worked on in one go by each of those who do; whoever else has work on this shard waits for no
@@ -24,41 +25,6 @@ using ReplicaTable = PartitionTable<Replica>;
 constexpr std::size_t replicas_at_once = 4;
 // The same of those that are only looked at.
 constexpr std::size_t looked_at_once = 256;
-
-// The value of a numeric config: a topic's own, that of all brokers, or `otherwise`. The controller
-// has checked it.
-std::int64_t config_of(const metadata::Image& image, const metadata::Topic& topic,
-                       const std::string& key, std::int64_t otherwise) {
-  std::int64_t value = otherwise;
-  for (const metadata::Configs* configs : {&topic.configs, &image.broker_configs(no_node)}) {
-    const auto at = configs->find(key);
-    if (at == configs->end()) continue;
-    std::from_chars(at->second.data(), at->second.data() + at->second.size(), value);
-    break;
-  }
-  return value;
-}
-
-// The options of a topic's logs: what it does not say itself is `defaults`.
-storage::LogOptions log_options_of(const metadata::Topic& topic, storage::LogOptions defaults) {
-  for (const auto& [key, value] : topic.configs) {
-    // The controller has checked them, and not all are of the log.
-    [[maybe_unused]] const Result<void> set = storage::set_topic_option(defaults, key, value);
-  }
-  return defaults;
-}
-
-// Of a topic that a delta names: which partitions to look at.
-std::vector<PartitionIndex> changed_partitions(const metadata::Delta& delta,
-                                               const metadata::Topic& topic) {
-  const auto some = delta.partitions.find(topic.id);
-  if (some != delta.partitions.end()) return {some->second.begin(), some->second.end()};
-  std::vector<PartitionIndex> all;
-  for (std::size_t p = 0; p < topic.partitions.size(); ++p) {
-    all.push_back(PartitionIndex{static_cast<std::int32_t>(p)});
-  }
-  return all;
-}
 
 }  // namespace
 
@@ -84,6 +50,17 @@ class Replicas::Impl {
     gate_.start([this] { return watch_lag(); });
     cleaning_.start([this] { return clean_all(); });
   }
+
+  Task<Result<void>> open_groups(storage::Engine& engine) {
+    const GroupsContext& groups = context_.groups.value();
+    GroupHost::Options options{context_.self, groups.module, groups.tuning,
+                               fmt::format("groups-{}", context_.shard),
+                               GroupLogOptions{groups.log_file_bytes}};
+    GroupHost::Ways ways{groups.send, groups.close_link, context_.on_fatal};
+    groups_ = std::make_unique<GroupHost>(runtime_, engine, std::move(options), std::move(ways));
+    co_return co_await groups_->open();
+  }
+  GroupHost* groups() const { return groups_.get(); }
 
   void hand_in(metadata::ImagePtr image, metadata::DeltaPtr delta) {
     waiting_.push_back({std::move(image), std::move(delta)});
@@ -138,6 +115,7 @@ class Replicas::Impl {
       }
     }
     co_await cleaning_.close();
+    if (groups_ != nullptr) co_await groups_->stop();
     co_return is_durable;
   }
 
@@ -188,7 +166,7 @@ class Replicas::Impl {
   }
 
   // The first few leaders of a change are told one by one.
-  void tell_of_leader(const IsrReplicator& replica) {
+  void tell_of_leader(const HostedReplica& replica) {
     if (++told_.leaders > leaders_told_max || !runtime_.trace().enabled()) return;
     const TopicPartition& name = replica.partition();
     runtime_.trace().emit("partition_leader_started",
@@ -347,7 +325,7 @@ class Replicas::Impl {
         replica = std::move(*opened);
         table_.put(topic->id, index, replica);
       }
-      auto state = state_of(*image, *topic, index);
+      auto state = state_of(*image, *topic, index, context_.options);
       const NodeId leader = state.leader;
       const bool is_new_leader = leader != replica->state().leader;
       const LeaderEpoch before = replica->state().leader_epoch;
@@ -358,26 +336,12 @@ class Replicas::Impl {
       if (leads && replica->state().leader_epoch != before) tell_of_leader(*replica);
       // A fetcher keeps all that follow its leader, and hears of their changes.
       const bool follows = leader != no_node && leader != context_.self;
-      if (follows && is_new_leader) fetcher_from(leader).follow(replica);
+      if (follows && is_new_leader && groups_ == nullptr) {
+        fetcher_from(leader).follow(std::static_pointer_cast<IsrReplicator>(replica));
+      }
       co_await take_turns();
       if (stopped_) co_return;
     }
-  }
-
-  PartitionState state_of(const metadata::Image& image, const metadata::Topic& topic,
-                          PartitionIndex index) const {
-    const auto& partition = topic.partitions[static_cast<std::size_t>(index.value())];
-    PartitionState state;
-    state.topic_id = topic.id;
-    state.leader = partition->leader;
-    state.leader_epoch = partition->leader_epoch;
-    state.partition_epoch = partition->partition_epoch;
-    state.replicas = partition->replicas;
-    state.isr = partition->isr;
-    state.min_insync_replicas = static_cast<std::int32_t>(
-        config_of(image, topic, "min.insync.replicas", context_.options.min_insync_replicas));
-    state.cleanup_policy = log_options_of(topic, context_.options.log).cleanup_policy;
-    return state;
   }
 
   Task<Result<Replica>> open(metadata::TopicPtr topic, PartitionIndex index) {
@@ -387,6 +351,11 @@ class Replicas::Impl {
     CO_TRY(auto opened, co_await layout_.open(std::move(log_name), options));
     if (opened->recovery().dropped) {
       log(LogLevel::warn, "replicas", "{}: {}", name.name(), *opened->recovery().dropped);
+    }
+    if (groups_ != nullptr) {
+      const auto& partition = topic->partitions[static_cast<std::size_t>(index.value())];
+      co_return co_await ConsensusReplicator::open(
+          *groups_, std::move(name), topic->id, partition->replicas, std::move(opened), context_);
     }
     co_return co_await IsrReplicator::open(runtime_, std::move(name), std::move(opened), context_);
   }
@@ -445,7 +414,8 @@ class Replicas::Impl {
   storage::Layout& layout_;
   ReplicasContext context_;
 
-  metadata::ImagePtr image_;  // The one acted on last, or nullptr.
+  std::unique_ptr<GroupHost> groups_;  // Null: partitions are copied by fetching.
+  metadata::ImagePtr image_;           // The one acted on last, or nullptr.
   ReplicaTable table_;
   // By leader, kept for as long as we live; started when a change was acted on as a whole.
   std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;
@@ -466,6 +436,26 @@ class Replicas::Impl {
 Replicas::Replicas(runtime::Runtime& runtime, storage::Layout& layout, ReplicasContext context)
     : impl_(std::make_unique<Impl>(runtime, layout, std::move(context))) {}
 Replicas::~Replicas() = default;
+
+Task<Result<void>> Replicas::open_groups(storage::Engine& engine) {
+  return impl_->open_groups(engine);
+}
+
+void Replicas::on_group_message(NodeId from, runtime::LinkEpoch link, ByteView message) {
+  if (impl_->groups() != nullptr) impl_->groups()->receive(from, link, message);
+}
+
+void Replicas::on_link_up(NodeId peer, runtime::LinkEpoch link) {
+  if (impl_->groups() != nullptr) impl_->groups()->link_up(peer, link);
+}
+
+void Replicas::on_link_down(NodeId peer, runtime::LinkEpoch link) {
+  if (impl_->groups() != nullptr) impl_->groups()->link_down(peer, link);
+}
+
+const GroupHost* Replicas::groups() const {
+  return impl_->groups();
+}
 
 void Replicas::on_metadata(metadata::ImagePtr image, metadata::DeltaPtr delta) {
   impl_->hand_in(std::move(image), std::move(delta));

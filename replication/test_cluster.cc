@@ -13,25 +13,80 @@ namespace qlab::replication {
 namespace {
 
 constexpr std::uint16_t port = 9092;
+constexpr std::uint16_t peer_port = 9192;
 
 }  // namespace
 
 // What runs on a node: an engine, the replicas, and the server of their fetches.
-struct TestCluster::Program {
+struct TestCluster::Program final : runtime::TransportHandler {
   Program(runtime::Runtime& world, NodeId self, BrokerEpoch epoch, TestCluster& test)
       : runtime(world),
         cluster(test),
         engine(storage::make_engine("buffered", world).value()),
         layout(storage::make_layout("per_partition", world, *engine).value()),
-        context{self, cluster.options_,
+        context{self,
+                cluster.options_,
                 [&test, self](IsrProposal proposal) {
                   return test.alter_isr(self, std::move(proposal));
                 },
-                [](Error error) { CHECK_MSG(false, error.message()); }, [epoch] { return epoch; }},
+                [](Error error) { CHECK_MSG(false, error.message()); },
+                [epoch] { return epoch; },
+                {},
+                0,
+                1,
+                groups_of(world, test)},
         replicas(world, *layout, context),
         sessions({&world}, {}),
         gate(world) {
     gate.start([this] { return listen(); });
+    gate.start([this] { return join(); });
+  }
+
+  static std::optional<GroupsContext> groups_of(runtime::Runtime& world, TestCluster& test) {
+    if (!test.groups_) return std::nullopt;
+    GroupsContext groups{test.groups_, {}, {}, {}};
+    groups.tuning.election_timeout = std::chrono::milliseconds(300);
+    groups.tuning.heartbeat_interval = std::chrono::milliseconds(50);
+    groups.log_file_bytes = 64u << 10;
+    groups.send = [&world](NodeId to, Bytes message) {
+      const bool is_sent =
+          world.transport().send(to, runtime::Channel::partition_groups, std::move(message));
+      if (!is_sent) world.transport().close_link(to);
+    };
+    groups.close_link = [&world](NodeId peer) { world.transport().close_link(peer); };
+    return groups;
+  }
+
+  // What a node learns from the metadata log after its start: everything.
+  Task<void> join() {
+    if (cluster.groups_) {
+      const auto opened = co_await replicas.open_groups(*engine);
+      CHECK_MSG(opened.has_value(), opened.error().message());
+      runtime::TransportIdentity identity;
+      identity.node = context.self;
+      identity.cluster_id = "test";
+      identity.listen = {runtime::SimulatedNode::host_name(context.self), peer_port};
+      for (const NodeId peer : nodes) {
+        if (peer == context.self) continue;
+        identity.peers[peer] = {runtime::SimulatedNode::host_name(peer), peer_port};
+      }
+      const auto started = co_await runtime.transport().start(std::move(identity), *this, {});
+      CHECK_MSG(started.has_value(), started.error().message());
+    }
+    auto delta = std::make_shared<metadata::Delta>();
+    delta->topics.insert(topic_id);
+    replicas.on_metadata(cluster.image_, delta);
+    joined = true;
+  }
+
+  void on_message(NodeId from, runtime::LinkEpoch link, runtime::Channel, Bytes payload) override {
+    replicas.on_group_message(from, link, payload);
+  }
+  void on_link_up(NodeId peer, runtime::LinkEpoch link) override {
+    replicas.on_link_up(peer, link);
+  }
+  void on_link_down(NodeId peer, runtime::LinkEpoch link) override {
+    replicas.on_link_down(peer, link);
   }
 
   Task<void> listen() {
@@ -143,6 +198,7 @@ struct TestCluster::Program {
   ReplicasContext context;
   Replicas replicas;
   FetchSessions sessions;
+  bool joined = false;      // It has heard of the cluster.
   bool forgets = false;     // The session of the next request.
   std::uint64_t looks = 0;  // At partitions, to answer fetches.
   std::unique_ptr<runtime::Listener> listener;
@@ -162,8 +218,9 @@ metadata::Records TestCluster::registration_of(NodeId node, BrokerEpoch epoch) {
   return {broker, let_in};
 }
 
-TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options, std::int32_t partitions)
-    : options_(options), world_(seed) {
+TestCluster::TestCluster(std::uint64_t seed, ReplicationOptions options, std::int32_t partitions,
+                         consensus::ModuleFactory groups)
+    : options_(options), groups_(std::move(groups)), world_(seed) {
   metadata::TopicRecord made;
   made.name = topic;
   made.topic_id = topic_id;
@@ -193,10 +250,6 @@ runtime::Boot TestCluster::boot_of(NodeId node) {
   return [this, node](runtime::Runtime& runtime) {
     auto program = std::make_shared<Program>(runtime, node, image_->broker(node)->epoch, *this);
     programs_[node] = program;
-    // What a node learns from the metadata log after its start: everything.
-    auto delta = std::make_shared<metadata::Delta>();
-    delta->topics.insert(topic_id);
-    program->replicas.on_metadata(image_, delta);
     return program;
   };
 }
@@ -218,7 +271,7 @@ void TestCluster::decide(metadata::Records records) {
                    world_.now() + std::chrono::microseconds(world_.random().between(1, slowest)));
     world_.at(due, [this, node, image = image_, delta] {
       const auto program = programs_[node].lock();
-      if (program && up_[node]) program->replicas.on_metadata(image, delta);
+      if (program && up_[node] && program->joined) program->replicas.on_metadata(image, delta);
     });
   }
 }
@@ -226,7 +279,8 @@ void TestCluster::decide(metadata::Records records) {
 Task<Result<IsrAnswer>> TestCluster::alter_isr(NodeId from, IsrProposal proposal) {
   co_await runtime::sleep_for(world_.node(from), std::chrono::milliseconds(1));
   const metadata::Partition& now = partition();
-  if (now.leader != from || now.leader_epoch != proposal.leader_epoch ||
+  const bool may_ask = now.leader == from || (groups_ && proposal.claims_leadership);
+  if (!may_ask || now.leader_epoch != proposal.leader_epoch ||
       now.partition_epoch != proposal.partition_epoch) {
     co_return fail(Errc::fenced, "stale");
   }
@@ -243,6 +297,7 @@ Task<Result<IsrAnswer>> TestCluster::alter_isr(NodeId from, IsrProposal proposal
   change.topic_id = topic_id;
   change.partition = index;
   change.isr = proposal.isr;
+  if (proposal.claims_leadership && now.leader != from) change.leader = from;
   decide({change});
   // One answer in four is lost on its way: the leader does not know what became of its proposal.
   if (world_.random().chance(0.25)) co_return fail(Errc::timed_out, "no answer");
@@ -309,6 +364,10 @@ bool TestCluster::produce(std::string value, Acks acks, Duration limit) {
 
 void TestCluster::forget_sessions(NodeId node) {
   programs_.at(node).lock()->forgets = true;
+}
+
+const GroupHost& TestCluster::groups(NodeId node) {
+  return *programs_.at(node).lock()->replicas.groups();
 }
 
 TestCluster::Looks TestCluster::looks(NodeId node) {

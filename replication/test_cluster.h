@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "metadata/image.h"
+#include "replication/groups/group_host.h"
 #include "replication/isr_replicator.h"
 #include "replication/replicas.h"
 #include "runtime/simulated/run.h"
@@ -20,8 +21,9 @@ namespace qlab::replication {
 class TestCluster {
  public:
   // `partitions`: the first is the one that all of this is about, the others are there.
+  // `groups`: the module of their consensus groups; without, they are copied by fetching.
   explicit TestCluster(std::uint64_t seed, ReplicationOptions options = {},
-                       std::int32_t partitions = 1);
+                       std::int32_t partitions = 1, consensus::ModuleFactory groups = nullptr);
   ~TestCluster();
 
   runtime::SimulatedWorld& world() { return world_; }
@@ -56,6 +58,8 @@ class TestCluster {
     std::uint64_t answering = 0;
   };
   Looks looks(NodeId node);
+  // What the groups of a node share. Requires: groups; the node is up.
+  const GroupHost& groups(NodeId node);
   // Values of the records below the watermark, in order, as `node` has them.
   std::vector<std::string> values(NodeId node);
 
@@ -73,6 +77,7 @@ class TestCluster {
   Task<Result<IsrAnswer>> alter_isr(NodeId from, IsrProposal proposal);
 
   ReplicationOptions options_;
+  const consensus::ModuleFactory groups_;
   std::map<NodeId, bool> up_;
   std::map<NodeId, bool> mute_;
   metadata::ImagePtr image_ = std::make_shared<const metadata::Image>();

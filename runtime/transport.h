@@ -23,9 +23,10 @@ enum class Channel : std::uint8_t {
   metadata_consensus = 1,
   controller_call = 2,
   controller_reply = 3,
-  keeper = 4
+  keeper = 4,
+  partition_groups = 5
 };
-inline constexpr Channel last_channel = Channel::keeper;
+inline constexpr Channel last_channel = Channel::partition_groups;
 
 class TransportHandler {
  public:

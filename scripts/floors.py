@@ -56,6 +56,7 @@ TEST_TOOLS: Mapping[str, tuple[str, ...]] = {
     "consensus": ("sim/modules.h",),
     "controller": ("keeper/ensemble_test.h",),
     "keeper": ("sim/modules.h",),
+    "replication": ("sim/modules.h",),
     "raft": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",
              "consensus/model/model.h"),
     "zab": ("consensus/script.h", "consensus/step_world.h", "consensus/entry_log.h",

@@ -1,0 +1,223 @@
+// What ConsensusReplicator does besides appending: reads, who leads, and records for those who lag.
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "common/logging.h"
+#include "replication/consensus_replicator.h"
+#include "replication/groups/group_codec.h"
+#include "replication/groups/group_host.h"
+#include "runtime/trace.h"
+
+namespace qlab::replication {
+namespace {
+
+constexpr std::size_t records_bytes = 1u << 20;  // In one answer to a replica that lags.
+// Between two tries of what somebody else must do first.
+constexpr Duration backoff = std::chrono::milliseconds(50);
+// For one answer; then another is asked.
+constexpr Duration records_patience = std::chrono::seconds(1);
+
+bool contains(const std::vector<NodeId>& nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+}  // namespace
+
+Task<Result<FetchOutcome>> ConsensusReplicator::fetch_as_consumer(ConsumerFetch fetch,
+                                                                  std::size_t bytes_max) {
+  const auto visit = co_await reads_.visit();
+  CO_TRY_VOID(fetch.takes_followers ? check_epoch(fetch.current) : check_leader(fetch.current));
+  if (fetch.offset < log_->start() || fetch.offset > log_->end()) {
+    co_return fail(Errc::out_of_range, "partition {} has offsets [{}, {}]; {} was asked for",
+                   partition_.name(), log_->start(), log_->end(), fetch.offset);
+  }
+  FetchOutcome outcome;
+  outcome.high_watermark = log_->end();
+  if (fetch.offset < outcome.high_watermark && bytes_max > 0) {
+    CO_TRY(storage::ReadResult read,
+           co_await log_->read(fetch.offset, outcome.high_watermark, bytes_max));
+    outcome.batches = std::move(read.batches);
+  }
+  outcome.log_start = log_->start();
+  co_return outcome;
+}
+
+Task<Result<FetchOutcome>> ConsensusReplicator::fetch_as_replica(ReplicaFetch, LeaderEpoch,
+                                                                 std::size_t) {
+  co_return fail(Errc::unsupported, "partition {} is copied by a consensus group, not by fetching",
+                 partition_.name());
+}
+
+Task<Result<Offset>> ConsensusReplicator::delete_records(Offset before, Time deadline) {
+  CO_TRY_VOID(check_leader(no_leader_epoch));
+  if (!storage::deletes_segments(state_.cleanup_policy)) {
+    co_return fail(Errc::unsupported, "partition {}: its cleanup.policy deletes no records",
+                   partition_.name());
+  }
+  const Offset wanted = before.value() == -1 ? log_->end() : before;
+  if (wanted.value() < 0 || wanted > log_->end()) {
+    co_return fail(Errc::out_of_range, "partition {}: {} is not in [0, {}]", partition_.name(),
+                   wanted, log_->end());
+  }
+  if (failed_) co_return fail(*failed_);
+  const Epoch epoch = *leads_;
+  if (wanted > log_->start()) {
+    group_->propose(std::make_shared<const Bytes>(encode_delete(wanted)), epoch);
+  }
+  while (log_->start() < wanted) {
+    const bool woken = co_await changed_.wait_until(deadline);
+    if (failed_) co_return fail(*failed_);
+    if (closed_ || leads_ != epoch) {
+      co_return fail(Errc::not_leader, "partition {}: the leadership of term {} ended",
+                     partition_.name(), epoch);
+    }
+    if (!woken && log_->start() < wanted) {
+      co_return fail(Errc::timed_out, "partition {}: it does not begin at {} yet",
+                     partition_.name(), wanted);
+    }
+  }
+  co_return log_->start();
+}
+
+void ConsensusReplicator::reconsider() {
+  if (closed_ || failed_ || !leads_) return;
+  if (!is_leader()) {
+    if (state_.leader_epoch == no_leader_epoch || std::exchange(settling_, true)) return;
+    gate_.start([this] { return settle_leadership(); });
+    return;
+  }
+  std::vector<NodeId> isr = state_.isr;
+  const consensus::Status status = group_->status();
+  for (const consensus::PeerStatus& peer : status.peers) {
+    const bool has_all = peer.match >= group_->applied();
+    const bool may_join = !context_.may_join || context_.may_join(peer.id, BrokerEpoch{-1});
+    if (!contains(isr, peer.id) && has_all && may_join) isr.push_back(peer.id);
+  }
+  if (isr.size() == state_.isr.size() || std::exchange(expanding_, true)) return;
+  gate_.start([this, isr] { return expand_isr(isr); });
+}
+
+// We lead the group, and the metadata name another, or nobody: one of the two follows the other.
+Task<void> ConsensusReplicator::settle_leadership() {
+  while (!closed_ && leads_ && !is_leader()) {
+    const bool has_handed_over = co_await hand_over();
+    if (has_handed_over || closed_ || !leads_ || is_leader()) break;
+    std::vector<NodeId> isr;
+    for (const NodeId member : state_.isr) {
+      const bool may_join = !context_.may_join || context_.may_join(member, BrokerEpoch{-1});
+      if (member != context_.self && may_join) isr.push_back(member);
+    }
+    isr.push_back(context_.self);
+    const std::int32_t based_on = state_.partition_epoch;
+    const auto answer = co_await propose_isr(std::move(isr), true);
+    if (closed_ || !leads_ || is_leader()) break;
+    if (answer) {
+      runtime_.trace().emit("leadership_claimed", {{"topic", std::string_view(partition_.topic)},
+                                                   {"partition", partition_.partition.value()},
+                                                   {"term", leads_->value()}});
+    }
+    // What became of it, or what it should have been based on, comes with the metadata.
+    if (state_.partition_epoch == based_on) {
+      co_await changed_.wait_until(runtime_.now() + backoff);
+    }
+  }
+  settling_ = false;
+  if (!closed_ && leads_ && !is_leader()) reconsider();
+}
+
+// True: another than we leads the group now, or will.
+Task<bool> ConsensusReplicator::hand_over() {
+  const NodeId to = state_.leader;
+  const bool is_there = to != context_.self && contains(state_.replicas, to) &&
+                        group_->is_linked(to) &&
+                        (!context_.may_join || context_.may_join(to, BrokerEpoch{-1}));
+  if (!is_there) co_return false;
+  const auto transferred = co_await group_->transfer(to);
+  co_return transferred.has_value();
+}
+
+Task<Result<IsrAnswer>> ConsensusReplicator::propose_isr(std::vector<NodeId> isr, bool claims) {
+  IsrProposal proposal{state_.topic_id,        partition_.partition, state_.leader_epoch,
+                       state_.partition_epoch, std::move(isr),       {}};
+  proposal.isr_epochs.resize(proposal.isr.size(), BrokerEpoch{-1});
+  proposal.claims_leadership = claims;
+  co_return co_await context_.propose_isr(std::move(proposal));
+}
+
+Task<void> ConsensusReplicator::expand_isr(std::vector<NodeId> isr) {
+  const std::int32_t based_on = state_.partition_epoch;
+  const auto answer = co_await propose_isr(std::move(isr), false);
+  if (answer && state_.partition_epoch == based_on && !closed_) {
+    state_.isr = answer->isr;
+    state_.partition_epoch = answer->partition_epoch;
+    changed_.notify_all();
+  } else if (!closed_) {
+    co_await runtime::sleep_for(runtime_, backoff);
+  }
+  expanding_ = false;
+}
+
+// The whole of it is alone at writes_: nothing is applied before the copy is whole.
+Task<Result<void>> ConsensusReplicator::catch_up(Offset end) {
+  const auto self = shared_from_this();
+  const auto alone = co_await writes_.enter_alone();
+  while (!closed_ && log_->end() < end) {
+    const auto leader = group_->status().leader;
+    if (!leader || *leader == context_.self) {
+      co_await runtime::sleep_for(runtime_, backoff);
+      continue;
+    }
+    records_.reset();
+    BytesWriter request;
+    request.put(log_->end().value());
+    request.put(end.value());
+    host_.send(*leader, {id_, GroupItem::Kind::records_request, request.take()}, false);
+    co_await records_came_.wait_until(runtime_.now() + records_patience);
+    if (!records_) continue;
+    const Bytes records = *std::exchange(records_, std::nullopt);
+    BytesReader in(records);
+    const Offset start{in.get<std::int64_t>()};
+    const ByteView batches = in.get_bytes(in.left());
+    if (!in.ok() || !check_batches(batches)) continue;  // Garbage: asked for again.
+    if (start > log_->end()) CO_TRY_VOID(co_await log_->reset_to(start));
+    CO_TRY_VOID(co_await add(Bytes(batches.begin(), batches.end())));
+  }
+  if (closed_) co_return fail(Errc::aborted, "partition {} was closed", partition_.name());
+  CO_TRY_VOID(co_await log_->sync());
+  changed_.notify_all();
+  co_return Result<void>{};
+}
+
+void ConsensusReplicator::on_records(NodeId from, bool is_request, Bytes body) {
+  if (closed_ || failed_) return;
+  if (!is_request) {
+    records_ = std::move(body);
+    records_came_.notify_all();
+    return;
+  }
+  BytesReader in(body);
+  const Offset begin{in.get<std::int64_t>()};
+  const Offset end{in.get<std::int64_t>()};
+  if (!in.ok() || end > log_->end() || begin >= end || std::exchange(serving_, true)) return;
+  gate_.start([this, from, begin, end] { return serve_records(from, begin, end); });
+}
+
+Task<void> ConsensusReplicator::serve_records(NodeId to, Offset from, Offset end) {
+  const auto visit = co_await reads_.visit();
+  const Offset start = log_->start();
+  BytesWriter answer;
+  answer.put(start.value());
+  if (!closed_ && start < end) {
+    const auto read = co_await log_->read(std::max(from, start), end, records_bytes);
+    if (read) answer.put_bytes(read->batches);
+    if (!read) {
+      qlab::log(LogLevel::warn, "replica", "{}: no records for broker {}: {}, it asks again",
+                partition_.name(), to, read.error().message());
+    }
+  }
+  serving_ = false;
+  if (!closed_) host_.send(to, {id_, GroupItem::Kind::records, answer.take()}, false);
+}
+
+}  // namespace qlab::replication

@@ -1,0 +1,162 @@
+#include "replication/groups/group_log.h"
+
+#include <boost/test/unit_test.hpp>
+
+#include "runtime/disk.h"
+#include "runtime/simulated/run.h"
+
+namespace qlab::replication {
+namespace {
+
+using consensus::Entry;
+using consensus::EntryKind;
+
+constexpr NodeId node{1};
+const GroupId orders{TopicId{1, 2}, PartitionIndex{0}};
+const GroupId items{TopicId{1, 2}, PartitionIndex{1}};
+
+Entry entry_of(std::int64_t index, std::string_view text, std::int64_t epoch = 1) {
+  const ByteView bytes = as_view(text);
+  return {{Epoch{epoch}, LogIndex{index}},
+          EntryKind::data,
+          std::make_shared<const Bytes>(bytes.begin(), bytes.end())};
+}
+
+GroupState born() {
+  GroupState state;
+  state.base.config.members = {{NodeId{1}}, {NodeId{2}}, {NodeId{3}}};
+  return state;
+}
+
+struct Fixture {
+  runtime::SimulatedWorld world{1};
+  std::unique_ptr<storage::Engine> engine;
+  std::unique_ptr<GroupLog> log;
+
+  Fixture() { open(); }
+  ~Fixture() { static_cast<void>(runtime::run(world, node, log->close())); }
+
+  Result<void> try_open() {
+    engine = storage::make_engine("buffered", world.node(node)).value();
+    auto opened = runtime::run(world, node, GroupLog::open(world.node(node), *engine, "groups"));
+    if (!opened) return fail(opened.error());
+    log = std::move(*opened);
+    return {};
+  }
+  void open() {
+    const auto opened = try_open();
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+  }
+  void reopen() {
+    BOOST_REQUIRE(runtime::run(world, node, log->close()).has_value());
+    open();
+  }
+  void flush() { BOOST_REQUIRE(runtime::run(world, node, log->flush()).has_value()); }
+  std::string the_file() {
+    const auto names = engine->list("groups").value();
+    BOOST_REQUIRE(names.size() == 1u);
+    return "groups/" + names.front();
+  }
+};
+
+std::string texts(const GroupState& state) {
+  std::string all;
+  for (const Entry& entry : state.entries) all += as_text(*entry.body);
+  return all;
+}
+
+BOOST_FIXTURE_TEST_SUITE(group_log, Fixture)
+
+BOOST_AUTO_TEST_CASE(what_was_put_comes_back_group_by_group) {
+  log->begin(orders, born());
+  log->begin(items, born());
+  log->append(orders, {entry_of(1, "a"), entry_of(2, "b"), entry_of(3, "c")});
+  log->append(items, {entry_of(1, "x")});
+  log->truncate(orders, LogIndex{3});
+  consensus::HardState hard;
+  hard.epoch = hard.synced_epoch = Epoch{4};
+  hard.vote = consensus::ReplicaKey{NodeId{2}, {}};
+  log->save(items, hard);
+  flush();
+  BOOST_TEST(log->syncs() == 1u);
+  reopen();
+  const auto one = log->take(orders);
+  const auto two = log->take(items);
+  BOOST_REQUIRE(one.has_value());
+  BOOST_REQUIRE(two.has_value());
+  BOOST_TEST(texts(*one) == "ab");
+  BOOST_TEST(texts(*two) == "x");
+  BOOST_TEST((two->hard == hard));
+  BOOST_TEST((two->base.config == born().base.config));
+  BOOST_TEST(!log->take(orders).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_group_begins_again_in_the_next_file_and_the_old_ones_go) {
+  log->begin(orders, born());
+  log->append(orders, {entry_of(1, "a"), entry_of(2, "b")});
+  BOOST_REQUIRE(runtime::run(world, node, log->begin_file()).has_value());
+  log->append(orders, {entry_of(3, "c")});  // Before it has begun again.
+  GroupState state = born();
+  state.base.last = {Epoch{1}, LogIndex{2}};
+  state.base.end = Offset{7};
+  state.entries = {entry_of(3, "c")};
+  log->begin(orders, state);
+  BOOST_REQUIRE(runtime::run(world, node, log->drop_old_files()).has_value());
+  the_file();
+  reopen();
+  const auto found = log->take(orders);
+  BOOST_REQUIRE(found.has_value());
+  BOOST_TEST(texts(*found) == "c");
+  BOOST_TEST(found->base.end.value() == 7);
+}
+
+BOOST_AUTO_TEST_CASE(a_group_that_was_forgotten_does_not_come_back) {
+  log->begin(orders, born());
+  flush();
+  log->forget(orders);
+  flush();
+  reopen();
+  BOOST_TEST(!log->take(orders).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_torn_tail_is_cut_and_what_was_durable_before_stays) {
+  log->begin(orders, born());
+  log->append(orders, {entry_of(1, "a")});
+  flush();
+  const std::string path = the_file();
+  runtime::Disk& disk = world.node(node).disk();
+  const Bytes whole = disk.read_file(path).value();
+  log->append(orders, {entry_of(2, "b")});
+  flush();
+  Bytes torn = disk.read_file(path).value();
+  torn.resize(whole.size() + 5);
+  BOOST_REQUIRE(disk.write_file_atomically(path, torn).has_value());
+  reopen();
+  BOOST_TEST(log->bytes_cut() == 5u);
+  const auto found = log->take(orders);
+  BOOST_REQUIRE(found.has_value());
+  BOOST_TEST(texts(*found) == "a");
+}
+
+BOOST_AUTO_TEST_CASE(damage_in_what_was_durable_is_refused_by_name) {
+  log->begin(orders, born());
+  log->append(orders, {entry_of(1, "a")});
+  flush();
+  const std::string path = the_file();
+  runtime::Disk& disk = world.node(node).disk();
+  const std::size_t first = disk.read_file(path).value().size();
+  log->append(orders, {entry_of(2, "b")});
+  flush();
+  Bytes damaged = disk.read_file(path).value();
+  damaged[first - 1] ^= std::byte{1};
+  BOOST_REQUIRE(disk.write_file_atomically(path, damaged).has_value());
+  const auto opened = try_open();
+  BOOST_REQUIRE(!opened.has_value());
+  BOOST_TEST((opened.error().code == Errc::corrupt), opened.error().message());
+  BOOST_TEST(opened.error().context.find("which was durable") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace qlab::replication
