@@ -78,6 +78,7 @@ class LocalCluster:
                    for i in range(1, controllers + 1)} if self.controller_design == "zk" else {}
         peers = {i: f"{self.host.address}:{ports[2 * i - 1]}" for i in range(1, brokers + 1)}
         voters = ",".join(f"{i}@{peers[i]}" for i in range(1, controllers + 1))
+        everybody = ",".join(f"{i}@{peers[i]}" for i in peers)
         self.nodes: dict[int, Node] = {}
         for i in range(1, brokers + 1):
             directory = self.root / f"node-{i}"
@@ -88,6 +89,8 @@ class LocalCluster:
                 "controller.design": self.controller_design, "consensus.module": self.module,
                 "listener": f"{self.host.address}:{ports[2 * i - 2]}", "peer.listener": peers[i],
                 "controller.quorum.voters": voters,
+                **({"replicator.peers": everybody}
+                   if self.overrides.get("replicator") == "consensus" else {}),
                 **({"keeper.connect": ",".join(keepers.values())} if keepers else {}),
                 **({"keeper.listener": keepers[i]} if i in keepers else {}),
                 "trace.file": str(directory / "trace.ndjson"), **self.overrides}

@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t records_bytes = 1u << 20;  // In one answer to a replica that lags.
 // Between two tries of what somebody else must do first.
 constexpr Duration backoff = std::chrono::milliseconds(50);
+// Between two looks at a replica that is not in sync yet.
+constexpr Duration expand_pause = std::chrono::milliseconds(200);
 // For one answer; then another is asked.
 constexpr Duration records_patience = std::chrono::seconds(1);
 
@@ -88,13 +90,14 @@ void ConsensusReplicator::reconsider() {
     return;
   }
   std::vector<NodeId> isr = state_.isr;
-  const consensus::Status status = group_->status();
-  for (const consensus::PeerStatus& peer : status.peers) {
-    const bool has_all = peer.match >= group_->applied();
+  bool is_awaited = false;
+  for (const consensus::PeerStatus& peer : group_->status().peers) {
     const bool may_join = !context_.may_join || context_.may_join(peer.id, BrokerEpoch{-1});
-    if (!contains(isr, peer.id) && has_all && may_join) isr.push_back(peer.id);
+    if (contains(isr, peer.id) || !may_join) continue;
+    is_awaited = true;
+    if (peer.match >= group_->applied()) isr.push_back(peer.id);
   }
-  if (isr.size() == state_.isr.size() || std::exchange(expanding_, true)) return;
+  if (!is_awaited || std::exchange(expanding_, true)) return;
   gate_.start([this, isr] { return expand_isr(isr); });
 }
 
@@ -145,17 +148,22 @@ Task<Result<IsrAnswer>> ConsensusReplicator::propose_isr(std::vector<NodeId> isr
   co_return co_await context_.propose_isr(std::move(proposal));
 }
 
+// Who may join and lacks something is looked at again, and so is a proposal that was refused.
 Task<void> ConsensusReplicator::expand_isr(std::vector<NodeId> isr) {
   const std::int32_t based_on = state_.partition_epoch;
-  const auto answer = co_await propose_isr(std::move(isr), false);
-  if (answer && state_.partition_epoch == based_on && !closed_) {
-    state_.isr = answer->isr;
-    state_.partition_epoch = answer->partition_epoch;
-    changed_.notify_all();
-  } else if (!closed_) {
-    co_await runtime::sleep_for(runtime_, backoff);
+  bool is_done = false;
+  if (isr.size() > state_.isr.size()) {
+    const auto answer = co_await propose_isr(std::move(isr), false);
+    is_done = answer.has_value();
+    if (answer && state_.partition_epoch == based_on && !closed_) {
+      state_.isr = answer->isr;
+      state_.partition_epoch = answer->partition_epoch;
+      changed_.notify_all();
+    }
   }
+  if (!is_done && !closed_) co_await runtime::sleep_for(runtime_, expand_pause);
   expanding_ = false;
+  reconsider();
 }
 
 // The whole of it is alone at writes_: nothing is applied before the copy is whole.
