@@ -118,6 +118,9 @@ void Server::on_applied(const Transaction& transaction, const Outcome& outcome,
     if (there != nullptr && there != asker) there->close();
   }
   if (asker == nullptr || asker->is_ending()) return;
+  // Another server has the session, by a later handshake or by one that its client had given up:
+  // only a handshake anew brings it where the client is (ZOOKEEPER-710).
+  if (outcome.error == ErrorCode::session_moved) return asker->close();
   if (outcome.op == OpCode::create_session) {
     return establish(asker, outcome.session, asker->timeout_ms);
   }

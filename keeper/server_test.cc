@@ -2,6 +2,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "keeper/ensemble_test.h"
+#include "runtime/stream_io.h"
 
 namespace qlab::keeper {
 
@@ -72,6 +73,39 @@ Task<void> read_until_changed(ClientProgram& reader, bool& done, bool& in_order)
   }
   done = true;
 }
+
+// A handshake that its client has given up, and that reaches a server nevertheless.
+class LateHandshake final {
+ public:
+  LateHandshake(runtime::Runtime& runtime, NodeId server, wire::keeper::ConnectRequest request)
+      : gate_(runtime) {
+    gate_.start([this, &runtime, server, request] { return run(runtime, server, request); });
+  }
+  bool is_answered() const { return answered_; }
+
+ private:
+  Task<void> run(runtime::Runtime& runtime, NodeId server, wire::keeper::ConnectRequest request) {
+    const runtime::Endpoint endpoint{runtime::SimulatedNode::host_name(server), 2181};
+    auto stream = co_await runtime.network().connect(endpoint, seconds(1));
+    if (!stream) co_return;
+    stream_ = std::move(*stream);
+    BytesWriter body;
+    put(body, request);
+    BytesWriter out;
+    out.put(static_cast<std::uint32_t>(body.size()));
+    out.put_bytes(body.take());
+    const Bytes sent = out.take();
+    std::vector<ByteView> pieces(1, sent);
+    const auto written = co_await stream_->write(std::move(pieces));
+    Bytes length(4);
+    const auto read = co_await runtime::read_exactly(*stream_, length);
+    answered_ = written && read;
+  }
+
+  std::unique_ptr<runtime::Stream> stream_;
+  bool answered_ = false;
+  runtime::Gate gate_;
+};
 
 }  // namespace
 
@@ -218,6 +252,27 @@ BOOST_AUTO_TEST_CASE(a_session_survives_the_death_of_the_leader_and_takes_its_wa
   ensemble.until([&] { return client->client.is_connected(); });
   BOOST_TEST(client->client.session() == session);
   BOOST_TEST((ensemble.error_of(client, path_request(OpCode::exists, "/e")) == ErrorCode::ok));
+}
+
+BOOST_AUTO_TEST_CASE(a_session_that_a_late_handshake_took_elsewhere_comes_back_to_its_client) {
+  Ensemble ensemble(11, {});
+  const auto client = ensemble.add_client({NodeId{1}});
+  const std::int64_t session = client->client.session();
+  wire::keeper::ConnectRequest request;
+  request.timeout_ms = 2000;
+  request.session = session;
+  const auto& password = ensemble.server(NodeId{1})->machine.state().session(session)->password;
+  request.password.assign(password.begin(), password.end());
+  std::shared_ptr<LateHandshake> late;
+  ensemble.world.boot(NodeId{200}, [&](runtime::Runtime& runtime) {
+    return late = std::make_shared<LateHandshake>(runtime, NodeId{2}, request);
+  });
+  ensemble.until([&] { return late->is_answered(); });
+  BOOST_TEST((ensemble.error_of(client, create_request("/a")) == ErrorCode::connection_loss));
+  ensemble.until([&] { return client->client.is_connected(); });
+  BOOST_TEST((ensemble.error_of(client, create_request("/a")) == ErrorCode::ok));
+  BOOST_TEST(client->client.session() == session);
+  late.reset();
 }
 
 BOOST_AUTO_TEST_CASE(a_recursive_watch_stays_until_it_is_removed) {

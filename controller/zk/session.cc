@@ -55,7 +55,7 @@ Task<Result<ClientReply>> Session::call(KeeperRequest request) {
   while (!is_over()) {
     CO_TRY_VOID(co_await client_.connected());
     auto reply = co_await client_.call(request);
-    if (!reply || reply->error == ErrorCode::session_moved) continue;
+    if (!reply) continue;
     if (reply->error == ErrorCode::session_expired) break;
     co_return reply;
   }
