@@ -342,6 +342,7 @@ LogIndex Group::keep_up_to(LogIndex settled) {
 }
 
 Task<Result<bool>> Group::compact() {
+  if (!running_) co_return true;  // Its owner may be gone.
   CO_TRY(const GroupOwner::Settled settled, co_await owner_.settle());
   if (!running_ || installing_) co_return !running_;
   const LogIndex up_to = keep_up_to(settled.index);
