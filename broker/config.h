@@ -50,6 +50,7 @@ struct ReplicatorOptions {
   std::string module;                         // replicator.module; with replicator=consensus.
   consensus::Tuning tuning;                   // Of its groups.
   std::map<NodeId, runtime::Endpoint> peers;  // replicator.peers; besides the voters.
+  std::uint64_t log_file_bytes = 32u << 20;   // replicator.log.file.bytes
   bool has_groups() const { return name == "consensus"; }
 };
 

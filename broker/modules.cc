@@ -49,8 +49,11 @@ std::vector<std::string_view> group_modules() {
 
 std::optional<replication::GroupsContext> make_groups(const NodeConfig& config) {
   if (!config.replicator.has_groups()) return std::nullopt;
-  return replication::GroupsContext{
-      consensus_module(config.replicator.module), config.replicator.tuning, {}, {}};
+  return replication::GroupsContext{consensus_module(config.replicator.module),
+                                    config.replicator.tuning,
+                                    {},
+                                    {},
+                                    config.replicator.log_file_bytes};
 }
 
 std::vector<std::string_view> plane_names() {

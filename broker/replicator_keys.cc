@@ -20,6 +20,11 @@ std::vector<Key> replicator_keys() {
              "With replicator=consensus: between two messages of heartbeats to another broker, of "
              "all groups.",
              [](NodeConfig& c) -> Duration& { return c.replicator.tuning.heartbeat_interval; }),
+      number("replicator.log.file.bytes", {32 << 20, 1 << 10, 1 << 30},
+             "With replicator=consensus: the log of a shard's groups is compacted beyond it.",
+             [](NodeConfig& c, std::int64_t v) {
+               c.replicator.log_file_bytes = static_cast<std::uint64_t>(v);
+             }),
       {"replicator.peers", "", "id@host:port[,id@host:port...], each id once, or nothing",
        "With replicator=consensus: the brokers besides the voters, with their peer.listener.",
        [](NodeConfig& c, const std::string& text) { return set_nodes(c.replicator.peers, text); }},

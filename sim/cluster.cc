@@ -210,6 +210,22 @@ std::optional<std::string> Cluster::what_is_missing() {
   for (const NodeId id : nodes_) {
     if (auto missing = missing_of(id, *newest)) return missing;
   }
+  return who_is_behind();
+}
+
+// Who is in sync may hear a moment later what is committed.
+std::optional<std::string> Cluster::who_is_behind() {
+  std::map<TopicPartition, std::pair<NodeId, Offset>> ends;
+  for (const NodeId id : swarm_.brokers) {
+    for (const auto& entry : node(id)->node().partitions().at_home()) {
+      const Offset end = entry.replica->log().end();
+      const auto [first, is_first] = ends.try_emplace(entry.partition, id, end);
+      const auto& [other, other_end] = first->second;
+      if (other_end == end) continue;
+      return fmt::format("{} ends at {} on node {} and at {} on node {}", entry.partition.name(),
+                         other_end, other, end, id);
+    }
+  }
   return std::nullopt;
 }
 

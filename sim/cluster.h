@@ -38,8 +38,8 @@ class Cluster {
   // images and controllers are looked at each time, replicas every few milliseconds.
   void look();
   // Why the cluster is not whole, in words; nothing: all nodes are ready and unfenced, all know the
-  // same metadata, every partition is led with all of its replicas in sync, and the replicas that
-  // brokers have are just those.
+  // same metadata, every partition is led with all of its replicas in sync, the replicas that
+  // brokers have are just those, and end where the others do.
   std::optional<std::string> what_is_missing();
 
  private:
@@ -61,6 +61,7 @@ class Cluster {
   void look_at_replicas(NodeId id, Seat& seat);
   void refresh_replicas(const ClusterNode& program, Seat& seat);
   std::optional<std::string> missing_of(NodeId id, const metadata::Image& expected);
+  std::optional<std::string> who_is_behind();
 
   runtime::SimulatedWorld& world_;
   const ClusterSwarm swarm_;

@@ -97,6 +97,27 @@ void draw_replication(Prng& random, ClusterSwarm& swarm) {
   set(swarm, "min.insync.replicas", random.between(1, 2));
 }
 
+// Groups commit what a quorum has durably, whatever the durability of the partitions' logs. What
+// they refuse, moves of partitions, the clients leave out with all other administration.
+void draw_groups(Prng& random, ClusterSwarm& swarm) {
+  set(swarm, "replicator", "consensus");
+  const std::int64_t election = random.between(100, 500);
+  set(swarm, "replicator.election.timeout.ms", election);
+  set(swarm, "replicator.heartbeat.interval.ms", election / random.between(3, 8));
+  if (random.chance(0.6)) set(swarm, "replicator.log.file.bytes", random.between(2'000, 50'000));
+  std::replace(swarm.settings.begin(), swarm.settings.end(), std::string("engine=memory"),
+               std::string("engine=buffered"));
+  swarm.promises.records_stay = true;
+  swarm.loses_unsynced = random.chance(0.8);
+  swarm.admin_chance = 0;
+  std::vector<std::string> others;
+  for (const NodeId broker : swarm.brokers) {
+    if (std::find(swarm.voters.begin(), swarm.voters.end(), broker) != swarm.voters.end()) continue;
+    others.push_back(fmt::format("{}@{}:{}", broker, SimulatedNode::host_name(broker), peer_port));
+  }
+  set(swarm, "replicator.peers", fmt::format("{}", fmt::join(others, ",")));
+}
+
 void draw_clients(Prng& random, ClusterSwarm& swarm) {
   swarm.clients = static_cast<int>(random.between(1, 3));
   swarm.operation_interval = milliseconds(random.between(10, 150));
@@ -124,6 +145,7 @@ ClusterSwarm draw_cluster_swarm(Prng& random, const ClusterPlane& plane) {
   draw_replication(random, swarm);
   swarm.promises.images_share_a_log = plane.shares_a_log();
   draw_clients(random, swarm);
+  if (plane.replicator == "consensus") draw_groups(random, swarm);
   return swarm;
 }
 

@@ -128,7 +128,8 @@ void recover(Cluster& cluster, ClusterVerdict& verdict, Duration healing_max) {
 }  // namespace
 
 std::optional<std::string> ClusterTrialOptions::validate() const {
-  if (const auto found = find_cluster_plane(plane); !found) return found.error().context;
+  if (const auto found = find_cluster_plane(plane, replicator); !found)
+    return found.error().context;
   for (const auto& [name, value] :
        {std::pair{"faults-for", faults_for}, std::pair{"healing-max", healing_max}}) {
     if (value > Duration{} && value <= hours(1)) continue;
@@ -139,7 +140,7 @@ std::optional<std::string> ClusterTrialOptions::validate() const {
 
 ClusterVerdict run_cluster_trial(std::uint64_t seed, const ClusterTrialOptions& options) {
   Prng random(seed);
-  const auto plane = find_cluster_plane(options.plane);
+  const auto plane = find_cluster_plane(options.plane, options.replicator);
   CHECK(plane.has_value());
   ClusterSwarm swarm = draw_cluster_swarm(random, *plane);
   swarm.world.trace_lines_max = options.trace_lines;

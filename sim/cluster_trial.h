@@ -12,6 +12,7 @@ namespace qlab::sim {
 
 struct ClusterTrialOptions {
   std::string plane = "kraft";
+  std::string replicator = "isr";
   Duration faults_for = std::chrono::seconds(20);    // Virtual time under faults; (0, 1 h].
   Duration healing_max = std::chrono::seconds(120);  // Virtual time to recover in; (0, 1 h].
   std::size_t trace_lines = 0;  // Of the end, for ClusterVerdict::recent_trace.

@@ -48,6 +48,22 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
   BOOST_TEST(reached.creations_inherited + reached.fencings_inherited > 0u, reached.words());
 }
 
+BOOST_AUTO_TEST_CASE(groups_keep_what_they_acknowledged_under_all_faults_and_serve_all_again) {
+  ClusterTrialOptions options;
+  options.replicator = "consensus";
+  std::uint64_t acknowledged = 0;
+  std::uint64_t leaderships = 0;
+  for (std::uint64_t seed = 1; seed <= 16; ++seed) {
+    const ClusterVerdict verdict = run_cluster_twice(seed, options);
+    BOOST_TEST(!verdict.finding, "seed " << seed << ": " << verdict.finding.value_or(""));
+    BOOST_TEST(verdict.swarm.find("replicator=consensus") != std::string::npos);
+    acknowledged += verdict.acknowledged;
+    leaderships += verdict.leaderships;
+  }
+  BOOST_TEST(acknowledged > 300u);
+  BOOST_TEST(leaderships > 100u);
+}
+
 BOOST_AUTO_TEST_CASE(a_plane_that_cannot_be_simulated_is_refused_by_its_name) {
   ClusterTrialOptions options;
   BOOST_TEST(!options.validate());
@@ -55,6 +71,12 @@ BOOST_AUTO_TEST_CASE(a_plane_that_cannot_be_simulated_is_refused_by_its_name) {
   BOOST_TEST(!options.validate());
   options.plane = "quorum";
   BOOST_TEST(options.validate()->starts_with("plane=quorum is unknown; allowed are "));
+  options.plane = "zk";
+  options.replicator = "consensus";
+  BOOST_TEST(options.validate()->starts_with("replicator=consensus is not for plane=zk"));
+  options.replicator = "gossip";
+  BOOST_TEST(*options.validate() == "replicator=gossip is unknown; allowed are isr, consensus");
+  options.replicator = "isr";
   options.plane = "raft";
   options.faults_for = Duration{};
   BOOST_TEST(*options.validate() == "faults-for=0 ms is not in (0, 3600000]");

@@ -22,6 +22,7 @@ namespace {
 constexpr std::string_view usage = R"(qlab-sim [--module M] [--seeds A:B | --replay SEED] ...
   --module M         a group of this consensus module (default raft)
   --plane P          a whole cluster instead: kraft, raft, zk or DESIGN-MODULE, as in quorum-zab
+  --replicator R     with --plane: isr (default) or consensus, a group per partition
   --seeds A:B        seeds A up to and without B (default 1:101)
   --twice            each seed twice: both runs must be the same
   --jobs N           so many processes share the seeds (default 1)
@@ -39,6 +40,7 @@ Exit status: 0 when no seed found anything, 1 when one did, 2 for a wrong option
 struct Command {
   TrialOptions trial;
   std::optional<ClusterTrialOptions> cluster;  // Instead of a group.
+  std::string replicator = "isr";              // Of a cluster.
   std::uint64_t first = 1;
   std::uint64_t end = 101;
   std::uint64_t jobs = 1;
@@ -74,6 +76,8 @@ Result<void> take(Command& command, std::string_view option, std::string_view va
     command.trial.module = value;
   } else if (option == "--plane") {
     command.cluster.emplace().plane = value;
+  } else if (option == "--replicator") {
+    command.replicator = value;
   } else if (option == "--mutant") {
     command.trial.mutant = value;
   } else if (option == "--trace") {
@@ -109,6 +113,7 @@ Result<void> fit_cluster(Command& command) {
     return fail(Errc::invalid,
                 "--plane simulates clusters, which have no model and no mutants yet");
   }
+  command.cluster->replicator = command.replicator;
   command.cluster->faults_for = command.trial.faults_for;
   command.cluster->trace_lines = command.trial.trace_lines;
   command.cluster->trace_file = command.trial.trace_file;
@@ -134,14 +139,19 @@ Result<Command> parse(int argc, char** argv) {
   }
   if (const auto wrong = command.trial.validate()) return fail(Errc::invalid, "{}", *wrong);
   if (command.cluster) TRY_VOID(fit_cluster(command));
+  if (!command.cluster && command.replicator != "isr") {
+    return fail(Errc::invalid, "--replicator={} is of clusters: name one with --plane",
+                command.replicator);
+  }
   return command;
 }
 
 std::string replay_command(const Command& command, std::uint64_t seed) {
   const TrialOptions& trial = command.trial;
   if (command.cluster) {
-    return fmt::format("./qlab sim --plane {} --faults-ms {:.0f} --replay {}",
-                       command.cluster->plane, to_millis(trial.faults_for), seed);
+    return fmt::format("./qlab sim --plane {} --replicator {} --faults-ms {:.0f} --replay {}",
+                       command.cluster->plane, command.replicator, to_millis(trial.faults_for),
+                       seed);
   }
   return fmt::format("./qlab sim --module {} --mutant {}{} --faults-ms {:.0f} --replay {}",
                      trial.module, trial.mutant, trial.model ? " --model" : "",

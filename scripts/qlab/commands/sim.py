@@ -18,6 +18,8 @@ _PROGRAM = "sim/qlab-sim"
 @click.option("--plane", metavar="P",
               help="A whole cluster with this control plane: kraft, raft, zk or DESIGN-MODULE, "
                    "as in quorum-zab.")
+@click.option("--replicator", type=click.Choice(["isr", "consensus"]), default="isr",
+              show_default=True, help="With --plane: how partitions are copied.")
 @click.option("--module", default="raft", show_default=True,
               help="A single group of this consensus module: raft, kraft, zab.")
 @click.option("--seeds", metavar="A:B", default="1:101", show_default=True,
@@ -38,7 +40,7 @@ _PROGRAM = "sim/qlab-sim"
 @click.option("--faults-ms", type=click.IntRange(1, 3_600_000), default=20_000, show_default=True,
               help="Virtual time under faults, before all must recover.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per seed.")
-def sim(plane: str | None, module: str, seeds: str, twice: bool, jobs: int, mutant: str,
+def sim(plane: str | None, replicator: str, module: str, seeds: str, twice: bool, jobs: int, mutant: str,
         mutants: bool, elections: int | None, replay: int | None, trace: pathlib.Path | None,
         faults_ms: int, as_json: bool) -> None:
     """Runs a consensus group, or with --plane a cluster, in virtual time.
@@ -56,7 +58,7 @@ def sim(plane: str | None, module: str, seeds: str, twice: bool, jobs: int, muta
     if trace is not None:
         words += ["--trace", str(trace)]
     if plane is not None:
-        words += ["--plane", plane]
+        words += ["--plane", plane, "--replicator", replicator]
     words += ["--jobs", str(jobs)]
     if elections is not None:
         words += ["--elections", str(elections)]
