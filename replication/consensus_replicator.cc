@@ -69,6 +69,7 @@ Task<Result<std::shared_ptr<ConsensusReplicator>>> ConsensusReplicator::open(
                  replica->partition_.name());
   }
   if (!known) {
+    if (state) host.give_back(id, std::move(*state));
     static_cast<void>(co_await replica->log_->close());  // The first error says more.
     co_return fail(known.error());
   }

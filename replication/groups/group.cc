@@ -342,7 +342,7 @@ LogIndex Group::keep_up_to(LogIndex settled) {
 }
 
 Task<Result<bool>> Group::compact() {
-  if (!running_) co_return true;  // Its owner may be gone.
+  if (!running_) co_return true;  // Its owner may be gone; remove() has seen to its state.
   CO_TRY(const GroupOwner::Settled settled, co_await owner_.settle());
   if (!running_ || installing_) co_return !running_;
   const LogIndex up_to = keep_up_to(settled.index);
@@ -361,10 +361,13 @@ Task<Result<bool>> Group::compact() {
     log_.trim(up_to.next());
     input(in::SnapshotTaken{});
   }
-  GroupState state{hard_, base_, log_.read(log_.first(), SIZE_MAX)};
-  host_.log().begin(id_, state);
+  host_.log().begin(id_, state());
   host_.wrote(*this);
   co_return true;
+}
+
+GroupState Group::state() const {
+  return {hard_, base_, log_.read(log_.first(), SIZE_MAX)};
 }
 
 }  // namespace qlab::replication

@@ -64,6 +64,7 @@ class Group : public std::enable_shared_from_this<Group> {
   // What is applied goes from the log, as far as peers that are close have it, and the rest is
   // written anew. False: not now, for an image is on its way. Errors: as of GroupOwner::settle.
   Task<Result<bool>> compact();
+  GroupState state() const;  // What the log has to have of it.
 
   // Proposes an entry as the leader of `epoch`; lost when we are not that any more.
   void propose(std::shared_ptr<const Bytes> body, Epoch epoch);

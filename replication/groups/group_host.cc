@@ -51,6 +51,8 @@ void GroupHost::arm_heartbeat() {
 }
 
 std::shared_ptr<Group> GroupHost::add(const GroupId& id, GroupState state, GroupOwner& owner) {
+  // A compaction under way may not come by any more.
+  if (compaction_ != Compaction::none) log_->begin(id, state);
   auto group = std::make_shared<Group>(*this, id, std::move(state), owner);
   CHECK(groups_.emplace(id, group).second);
   return group;
@@ -59,6 +61,8 @@ std::shared_ptr<Group> GroupHost::add(const GroupId& id, GroupState state, Group
 void GroupHost::remove(const GroupId& id, bool is_gone) {
   const auto at = groups_.find(id);
   if (at == groups_.end()) return;
+  // A compaction under way does not come by: what it drops would be all that there is.
+  if (!is_gone) log_->give_back(id, at->second->state());
   at->second->stop();
   if (is_gone) {
     log_->forget(id);

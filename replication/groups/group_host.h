@@ -45,6 +45,9 @@ class GroupHost {
 
   // What the log has of a group, once; nothing: it was never here.
   std::optional<GroupState> take(const GroupId& group) { return log_->take(group); }
+  void give_back(const GroupId& group, GroupState state) {
+    log_->give_back(group, std::move(state));
+  }
   // Puts a new group on the disk, in its turn.
   void bear(const GroupId& group, const GroupState& state) { log_->begin(group, state); }
   std::shared_ptr<Group> add(const GroupId& id, GroupState state, GroupOwner& owner);

@@ -217,6 +217,10 @@ std::optional<GroupState> GroupLog::take(const GroupId& group) {
   return std::move(found.mapped());
 }
 
+void GroupLog::give_back(const GroupId& group, GroupState state) {
+  found_.insert_or_assign(group, std::move(state));
+}
+
 void GroupLog::put(const GroupId& group, std::uint8_t kind, ByteView head,
                    const std::vector<ByteView>& rest) {
   const std::size_t at = queued_.size();

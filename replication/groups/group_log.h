@@ -65,6 +65,8 @@ class GroupLog {
 
   // What was found of a group when the log was opened, once; nothing: it was never here.
   std::optional<GroupState> take(const GroupId& group);
+  // Of a group that is not open any more, and may be taken again.
+  void give_back(const GroupId& group, GroupState state);
 
   // Queue a write. Durability: by flush().
   void begin(const GroupId& group, const GroupState& state);
