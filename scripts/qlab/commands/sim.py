@@ -40,9 +40,9 @@ _PROGRAM = "sim/qlab-sim"
 @click.option("--faults-ms", type=click.IntRange(1, 3_600_000), default=20_000, show_default=True,
               help="Virtual time under faults, before all must recover.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per seed.")
-def sim(plane: str | None, replicator: str, module: str, seeds: str, twice: bool, jobs: int, mutant: str,
-        mutants: bool, elections: int | None, replay: int | None, trace: pathlib.Path | None,
-        faults_ms: int, as_json: bool) -> None:
+def sim(plane: str | None, replicator: str, module: str, seeds: str, twice: bool, jobs: int,
+        mutant: str, mutants: bool, elections: int | None, replay: int | None,
+        trace: pathlib.Path | None, faults_ms: int, as_json: bool) -> None:
     """Runs a consensus group, or with --plane a cluster, in virtual time.
 
     Load and faults are drawn from the seed.
