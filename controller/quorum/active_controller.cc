@@ -10,11 +10,9 @@ namespace qlab::controller {
 namespace {
 
 // Of the time that many new partitions take, the cluster's clients get the larger part: every
-// entry of the metadata log is work for all brokers at once, and as long as that takes a record may
-// have to wait. So entries are small; a pause is so many times as long as the entry took to commit,
-// and bounded, so that a million replicas come within a minute. It is longer where partitions have
-// several: each follower then has to be told of them by its leader.
-constexpr std::size_t creation_records_max = 250;
+// entry of the metadata log is work for all brokers at once. A pause is so many times as long as
+// the entry took to commit, and bounded, so that a million replicas come within a minute. It is
+// longer where partitions have several: each follower then has to be told of them by its leader.
 constexpr int creation_pauses = 3;
 constexpr Duration creation_pause_max = std::chrono::milliseconds(60);
 
@@ -157,8 +155,7 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
                      "the controller leads epoch {} no longer", epoch);
     }
     const Time begun_at = runtime_.now();
-    const std::size_t most = std::min(options_.records_per_entry, creation_records_max);
-    auto records = maker.next(*decided_, most, runtime_.random());
+    auto records = maker.next(*decided_, options_.records_per_entry, runtime_.random());
     if (validate_only || records.empty()) {
       co_await runtime::yield(runtime_);
       continue;
