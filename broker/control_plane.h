@@ -27,6 +27,9 @@ class ControlPlane : public runtime::TransportHandler {
   // Ends all calls and what else waits. Requires: started.
   virtual Task<void> stop() = 0;
 
+  // The controller has taken this broker, in this life, under that epoch.
+  virtual void on_registered(BrokerEpoch epoch) = 0;
+
   virtual controller::Controller& controller() = 0;
   virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
   virtual consensus::Status consensus() const = 0;

@@ -105,7 +105,10 @@ void Node::start_broker(DirectoryId directory, BrokerEpoch previous) {
   context.on_unfenced = [this] {
     if (!ready_ && !stopping_) gate_.start([this] { return announce(); });
   };
-  context.on_registered = [this](BrokerEpoch epoch) { partitions_.set_broker_epoch(epoch); };
+  context.on_registered = [this](BrokerEpoch epoch) {
+    partitions_.set_broker_epoch(epoch);
+    plane_->on_registered(epoch);
+  };
   controller::Controller& controller = plane_->controller();
   lifecycle_ = std::make_unique<Lifecycle>(home_, controller, std::move(context));
   producer_ids_ = std::make_unique<ProducerIds>(controller, *lifecycle_, config_.node);

@@ -60,6 +60,31 @@ BOOST_DATA_TEST_CASE(a_leader_that_dies_takes_nothing_acknowledged_with_it_and_c
   BOOST_TEST(cluster.partition(other).isr_nodes.size() == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(a_broker_that_restarts_opens_no_replica_before_its_registration_is_known) {
+  Cluster cluster(1, 3,
+                  [](NodeId) { return "metadata.log.max.record.bytes.between.snapshots=1000"; });
+  cluster.create_topic(one, 3);
+  cluster.produce(one, "a");
+  wire::CreateTopicsRequest more;  // For a snapshot.
+  auto& wide = more.topics.emplace_back();
+  wide.name = "wide";
+  wide.num_partitions = 60;
+  wide.replication_factor = 1;
+  cluster.must(one, more, 5);
+  cluster.world().run_for(seconds(5));
+  for (int id = 1; id <= 3; ++id) cluster.crash(NodeId{id});
+  cluster.boot(one);
+  cluster.world().run_for(seconds(20));
+  // Its snapshot tells of the topic, and nobody has told it whether that is so still.
+  BOOST_REQUIRE((cluster.node(one).image()->topic(topic) != nullptr));
+  BOOST_TEST(cluster.node(one).partitions().at_home().empty());
+  for (int id = 2; id <= 3; ++id) cluster.boot(NodeId{id});
+  for (int id = 1; id <= 3; ++id) cluster.wait_ready(NodeId{id});
+  BOOST_TEST(cluster.node(one).partitions().at_home().size() >= 1u);
+  cluster.produce(one, "b");
+  BOOST_TEST((cluster.consume(cluster.partition(one).leader_id) == Values{"a", "b"}));
+}
+
 BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_hands_over_what_it_leads_first) {
   Cluster cluster(1, 3);
   cluster.create_topic(one, 3);

@@ -24,10 +24,13 @@ class QuorumPlane final : public ControlPlane {
             [this](std::int16_t api_key, Bytes body) { return serve(api_key, std::move(body)); }),
         routed_(context_.runtime, router_, local_) {
     // What is committed is one image for all.
-    context_.publisher.subscribe(
-        [&replicas = context_.replicas](const auto& image, const auto& delta) {
-          replicas.publish(image, delta);
-        });
+    context_.publisher.subscribe([this](const auto& image, const auto& delta) {
+      if (replicas_follow_) {
+        context_.replicas.publish(image, delta);
+      } else {
+        let_replicas_follow(image);
+      }
+    });
   }
 
   Task<Result<void>> open(consensus::ModuleFactory module) {
@@ -58,6 +61,11 @@ class QuorumPlane final : public ControlPlane {
     co_await driver_->stop();
     co_await router_.stop();
     co_await active_.stop();
+  }
+
+  void on_registered(BrokerEpoch epoch) override {
+    if (!registered_) registered_ = epoch;
+    if (!replicas_follow_) let_replicas_follow(context_.publisher.image());
   }
 
   controller::Controller& controller() override { return routed_; }
@@ -91,6 +99,17 @@ class QuorumPlane final : public ControlPlane {
                                               context_.runtime.now() + call_patience_max);
   }
 
+  // An image from before this life may name replicas here that this broker has given up since, with
+  // their logs. One that shows this life's registration has all that it ever acted on.
+  void let_replicas_follow(const metadata::ImagePtr& image) {
+    const metadata::Broker* self = image->broker(context_.config.node);
+    if (!registered_ || self == nullptr || self->epoch < *registered_) return;
+    replicas_follow_ = true;
+    auto everything = std::make_shared<metadata::Delta>();
+    everything->add_all(*image);
+    context_.replicas.publish(image, std::move(everything));
+  }
+
   ControlPlaneContext context_;
   controller::ActiveController active_;
   controller::MetadataMachine machine_;
@@ -98,6 +117,8 @@ class QuorumPlane final : public ControlPlane {
   controller::CallRouter router_;
   controller::RoutedController routed_;
   std::unique_ptr<consensus::Driver> driver_;
+  std::optional<BrokerEpoch> registered_;  // First in this life.
+  bool replicas_follow_ = false;           // They are told of each image.
 };
 
 }  // namespace

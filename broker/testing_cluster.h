@@ -109,6 +109,7 @@ class Cluster {
 
   void boot(NodeId id) { world_.boot(id, boot_of(id)); }
   void crash(NodeId id) { world_.crash(id); }  // As when the power fails.
+  const Node& node(NodeId id) { return *programs_[id].lock()->node; }
   void wait_ready(NodeId id) {
     wait(fmt::format("node {} to be ready", id), [&] {
       const auto program = programs_[id].lock();

@@ -127,6 +127,8 @@ class ZkPlane final : public ControlPlane {
     if (keeper_ != nullptr) co_await keeper_->stop();
   }
 
+  // Replicas do here what the controller says, to this life only.
+  void on_registered(BrokerEpoch) override {}
   controller::Controller& controller() override { return own_; }
   LogIndex applied() const override { return cache_.applied(); }
   consensus::Status consensus() const override {

@@ -2,6 +2,13 @@
 
 namespace qlab::metadata {
 
+void Delta::add_all(const Image& image) {
+  image.topics().for_each(
+      [this](const std::string&, const TopicPtr& topic) { topics.insert(topic->id); });
+  for (const auto& [id, broker] : image.brokers()) brokers.insert(id);
+  broker_configs = true;
+}
+
 const Broker* Image::broker(NodeId id) const {
   const auto at = brokers_.find(id);
   return at == brokers_.end() ? nullptr : &at->second;

@@ -51,6 +51,8 @@ struct Topic {
 };
 using TopicPtr = std::shared_ptr<const Topic>;
 
+class Image;
+
 // What a series of records touched, so that whoever follows looks at no more than that.
 struct Delta {
   std::set<TopicId> topics;  // Made, changed or removed.
@@ -59,6 +61,9 @@ struct Delta {
   std::map<TopicId, std::set<PartitionIndex>> partitions;
   std::set<NodeId> brokers;
   bool broker_configs = false;
+
+  // All that is in the image has changed as a whole. What is forming in it is not there yet.
+  void add_all(const Image& image);
 };
 
 // Topics, each with how many of its partitions have something in common.

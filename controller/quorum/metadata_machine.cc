@@ -64,11 +64,7 @@ Result<void> MetadataMachine::restored() {
   applied_ = restoring_at_;
   // What is not in the new image is gone.
   const metadata::ImagePtr before = publisher_.image();
-  before->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
-    delta->topics.insert(topic->id);
-  });
-  for (const auto& [id, broker] : before->brokers()) delta->brokers.insert(id);
-  delta->broker_configs = true;
+  delta->add_all(*before);
   publisher_.publish(std::make_shared<const metadata::Image>(std::move(image)), std::move(delta));
   return {};
 }
