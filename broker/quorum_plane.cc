@@ -23,6 +23,7 @@ class QuorumPlane final : public ControlPlane {
             context_.runtime, context_.config.node,
             [this](std::int16_t api_key, Bytes body) { return serve(api_key, std::move(body)); }),
         routed_(context_.runtime, router_, local_) {
+    machine_.on_change_of_leader([this] { routed_.leader_changed(); });
     // What is committed is one image for all.
     context_.publisher.subscribe([this](const auto& image, const auto& delta) {
       if (replicas_follow_) {

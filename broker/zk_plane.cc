@@ -104,7 +104,9 @@ class ZkPlane final : public ControlPlane {
                                   deadline);
             }),
         own_(context_.runtime, router_, zk_, cache_),
-        configs_(context_.runtime, options_of(context_.config), cache_) {}
+        configs_(context_.runtime, options_of(context_.config), cache_) {
+    zk_.on_change_of_active([this] { own_.leader_changed(); });
+  }
 
   Task<Result<void>> open(consensus::ModuleFactory module) {
     if (!context_.config.is_controller) co_return Result<void>{};

@@ -3,8 +3,10 @@
 namespace qlab::controller {
 namespace {
 
-// Between two tries to find who decides. An election takes tens of milliseconds at the least.
-constexpr Duration retry_backoff = std::chrono::milliseconds(20);
+// Between two tries to find who decides. Whoever waits hears of a new one at once (leader_changed);
+// one that does not decide yet is asked again soon, and ever later.
+constexpr Duration retry_backoff_min = std::chrono::milliseconds(1);
+constexpr Duration retry_backoff_max = std::chrono::milliseconds(20);
 
 Error no_controller(std::int16_t api_key) {
   return Error{Errc::timed_out,
@@ -68,6 +70,7 @@ Task<Result<Bytes>> RoutedController::administer(wire::ApiKey api, Bytes request
 
 Task<Result<Bytes>> RoutedController::call(std::int16_t api_key, Bytes body, Repeat repeat,
                                            Time deadline) {
+  Duration backoff = retry_backoff_min;
   while (!router_.is_stopped() && runtime_.now() < deadline) {
     const std::optional<NodeId> leader = local_.active();
     if (leader) {
@@ -78,7 +81,9 @@ Task<Result<Bytes>> RoutedController::call(std::int16_t api_key, Bytes body, Rep
       const bool open = code == Errc::unknown_outcome || code == Errc::closed;
       if (!not_done && !(open && repeat == Repeat::safe)) co_return reply;
     }
-    co_await runtime::sleep_until(runtime_, std::min(deadline, runtime_.now() + retry_backoff));
+    const Time due = std::min(deadline, runtime_.now() + backoff);
+    const bool is_changed = co_await changed_.wait_until(due);
+    backoff = is_changed ? retry_backoff_min : std::min(2 * backoff, retry_backoff_max);
   }
   if (router_.is_stopped()) co_return fail(Errc::closed, "this node is stopping");
   co_return fail(no_controller(api_key));

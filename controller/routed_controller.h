@@ -11,7 +11,10 @@ class RoutedController : public Controller {
  public:
   // `local` knows who decides. Requires: both outlive the calls, which the router's stop() ends.
   RoutedController(runtime::Runtime& runtime, CallRouter& router, const Controller& local)
-      : runtime_(runtime), router_(router), local_(local) {}
+      : runtime_(runtime), router_(router), local_(local), changed_(runtime) {}
+
+  // Another one decides, or none: calls that wait for one look again.
+  void leader_changed() { changed_.notify_all(); }
 
   Task<Result<BrokerEpoch>> register_broker(Registration registration, Time deadline) override;
   Task<Result<HeartbeatReply>> heartbeat(Heartbeat heartbeat, Time deadline) override;
@@ -37,6 +40,7 @@ class RoutedController : public Controller {
   runtime::Runtime& runtime_;
   CallRouter& router_;
   const Controller& local_;
+  runtime::Event changed_;
 };
 
 }  // namespace qlab::controller

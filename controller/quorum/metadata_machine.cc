@@ -32,6 +32,7 @@ void MetadataMachine::apply(const std::vector<consensus::Entry>& entries) {
 
 void MetadataMachine::activate(Epoch epoch) {
   if (active_ != nullptr) active_->activate(epoch);
+  leader_changed_();
 }
 
 void MetadataMachine::deactivate(Epoch epoch) {
@@ -40,6 +41,7 @@ void MetadataMachine::deactivate(Epoch epoch) {
 
 void MetadataMachine::on_leader_known(Epoch, std::optional<NodeId> leader) {
   leader_ = leader;
+  leader_changed_();
 }
 
 std::unique_ptr<consensus::SnapshotSource> MetadataMachine::snapshot() {

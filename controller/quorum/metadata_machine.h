@@ -33,6 +33,8 @@ class MetadataMachine : public consensus::StateMachine {
 
   // Who decides, as far as this node knows.
   std::optional<NodeId> leader() const { return leader_; }
+  // `told` is called whenever that may have changed, and when this node begins to decide.
+  void on_change_of_leader(std::function<void()> told) { leader_changed_ = std::move(told); }
   // Index of the last entry seen, whatever its kind.
   LogIndex applied() const { return applied_; }
 
@@ -41,6 +43,7 @@ class MetadataMachine : public consensus::StateMachine {
   ActiveController* active_;
   std::function<void(Error)> on_fatal_;
   std::optional<NodeId> leader_;
+  std::function<void()> leader_changed_ = [] {};
   LogIndex applied_;
   std::optional<metadata::SnapshotReader> restoring_;
   LogIndex restoring_at_;  // Of the last entry in it.

@@ -81,7 +81,7 @@ Task<void> ZkController::run() {
     log(LogLevel::warn, "controller", "the session {:x} with the keeper is over; another begins",
         static_cast<std::uint64_t>(session->id()));
     registered_.reset();
-    active_.reset();
+    set_active(std::nullopt);
     if (reign_) reign_->end();
     events_.put([this] { return resign(); }, true);
     co_await session->stop(false);
@@ -150,7 +150,7 @@ Task<Result<bool>> ZkController::try_elect(std::shared_ptr<Session> session) {
     CO_TRY(const NodeId id, znodes::decode_controller(found->data));
     const bool is_ours = id == options_.self && found->stat.ephemeral_owner == session->id();
     // An earlier life's office ends with its session.
-    active_ = id == options_.self && !is_ours ? std::nullopt : std::optional(id);
+    set_active(id == options_.self && !is_ours ? std::nullopt : std::optional(id));
     if (!is_ours && reign_) co_await resign();
     if (!is_ours || reign_) co_return true;
     // We were elected by a request whose answer was lost.
@@ -160,7 +160,7 @@ Task<Result<bool>> ZkController::try_elect(std::shared_ptr<Session> session) {
     CO_TRY_VOID(co_await take_office(session, number, epoch->stat.version));
     co_return true;
   }
-  active_.reset();
+  set_active(std::nullopt);
   runtime_.trace().emit("controller_vacant", {});
   if (reign_) co_await resign();
   if (!options_.competes) co_return true;
@@ -181,7 +181,7 @@ Task<Result<bool>> ZkController::try_elect(std::shared_ptr<Session> session) {
   const bool won = outcomes.size() == 2 && outcomes[0].error == ErrorCode::ok &&
                    outcomes[1].error == ErrorCode::ok;
   if (!won) co_return false;
-  active_ = options_.self;
+  set_active(options_.self);
   CO_TRY_VOID(co_await take_office(session, number + 1, outcomes[1].version));
   co_return true;
 }
@@ -197,11 +197,19 @@ Task<Result<void>> ZkController::take_office(std::shared_ptr<Session> session, s
                                    Reign::Office{epoch, epoch_version}, post_event, gate_);
   const std::shared_ptr<Reign> reign = reign_;
   const auto done = co_await reign->take_over();
-  if (done) co_return Result<void>{};
+  if (done) {
+    active_changed_();
+    co_return Result<void>{};
+  }
   log(LogLevel::error, "controller", "cannot read the cluster back with epoch {}: {}; giving up",
       epoch, done.error().message());
   co_await give_up_office();
   co_return done;
+}
+
+void ZkController::set_active(std::optional<NodeId> active) {
+  active_ = active;
+  active_changed_();
 }
 
 Task<void> ZkController::resign() {

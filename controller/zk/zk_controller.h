@@ -58,6 +58,8 @@ class ZkController final : public Controller {
 
   // As /controller says, which is watched.
   std::optional<NodeId> active() const override { return active_; }
+  // `told` is called whenever that may have changed, and when this node begins to decide.
+  void on_change_of_active(std::function<void()> told) { active_changed_ = std::move(told); }
   // Elected, and has read the cluster back.
   bool is_active() const;
   // Of the reign that is active here.
@@ -74,6 +76,7 @@ class ZkController final : public Controller {
   Task<Result<bool>> try_elect(std::shared_ptr<Session> session);
   Task<Result<void>> take_office(std::shared_ptr<Session> session, std::int32_t epoch,
                                  std::int32_t epoch_version);
+  void set_active(std::optional<NodeId> active);
   Task<void> resign();
   Task<void> give_up_office();
 
@@ -99,6 +102,7 @@ class ZkController final : public Controller {
   std::set<std::int64_t> old_sessions_;  // Of this process; their ephemerals are ours to remove.
   std::shared_ptr<Reign> reign_;         // From the election to the end of the office.
   std::optional<NodeId> active_;
+  std::function<void()> active_changed_ = [] {};
   struct Registered {
     std::int64_t session = 0;
     BrokerEpoch epoch;
