@@ -197,15 +197,18 @@ class Plane:
         Returns when all brokers have them. Errors: FAILURES."""
         self.trial.say(f"{self.profile}: growing to {partitions} partitions")
         first_ns, before, refused = time.monotonic_ns(), self.partitions, 0
-        mark = self.mark()
+        mark, requests = self.mark(), []
         while self.partitions < partitions:
             batch = self.next_topics(min(REQUEST_PARTITIONS, partitions - self.partitions))
+            begun_ns = time.monotonic_ns()
             refused += self._make(batch)
-            self.partitions += sum(t.partitions for t in batch)
+            count = sum(t.partitions for t in batch)
+            requests.append((count, (time.monotonic_ns() - begun_ns) / 1e9))
+            self.partitions += count
         acked_ns = time.monotonic_ns()
         self.settle()
         return {"asked_ns": first_ns, "acked_ns": acked_ns, "made": self.partitions - before,
-                "refused": refused, **self.since(mark)}
+                "refused": refused, "requests": requests, **self.since(mark)}
 
     def _make(self, batch: Sequence[Topic]) -> int:
         """Makes them, those again that are refused because brokers are fenced, which a busy

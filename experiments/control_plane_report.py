@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import figures, scaling, stats, storage_bench
-from experiments.control_plane import NODES
+from experiments.control_plane import FAULTS, NODES, PROFILES
 from experiments.definition import numbers
 from experiments.phases import Phases
 from experiments.report import Observation, Run, number
 from experiments.storage_bench import Line
 
-Values = Mapping[str, float | None]
+Values = Mapping[str, float | None | Sequence[float]]
 Params = Mapping[str, str]
 AXES = ("partitions", "brokers")  # A run varies one of them.
+BESIDE = "kraft"  # What the others are compared with.
+SECONDS_FROM = 0.1  # Less is said in milliseconds.
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Reading:
     phases: Callable[[Line], Phases]
     """With `total`."""
     values: Callable[[Line, Phases], Values]
-    """Metric -> number."""
+    """Metric -> number, or several."""
 
 
 def observe(directory: Path, reading: Reading, primary: Params | None = None,
@@ -45,7 +47,8 @@ def observe(directory: Path, reading: Reading, primary: Params | None = None,
                   for name, seconds in phases.items() if name != "total"]
         found.append(Observation("total_s", phases["total"], params))
         values = reading.values(line, phases)
-        found += [Observation(metric, value, params) for metric, value in values.items()]
+        found += [Observation(metric, value, params) for metric, given in values.items()
+                  for value in (given if isinstance(given, Sequence) else [given])]
         found += [Observation("count", value, {**params, "what": what})
                   for what, value in counts(line).items()]
         if headline and all(params[key] == value for key, value in (primary or {}).items()):
@@ -96,6 +99,17 @@ def conditions(run: Run, metric: str) -> list[dict[str, str]]:
     return list({tuple(s.items()): s for s in seen}.values())
 
 
+def primary(run: Run, wanted: Params) -> dict[str, str]:
+    """The condition of headlines: `wanted`, but for what the run has left out."""
+    only = {"profile": ("profiles", PROFILES), "fault": ("kinds", FAULTS)}
+    chosen = dict(wanted)
+    for key in chosen.keys() & only.keys():
+        name, allowed = only[key]
+        if (given := run.parameters.get(name)) in allowed:
+            chosen[key] = str(given)
+    return chosen
+
+
 def samples(run: Run, metric: str, system: str, **params: str) -> list[float]:
     """The numbers behind an estimate, of all trials."""
     return [o.value for t in run.trials if t.system == system for o in t.observations
@@ -103,7 +117,8 @@ def samples(run: Run, metric: str, system: str, **params: str) -> list[float]:
 
 
 def words_of(condition: Params) -> str:
-    return ", ".join(value.replace("_", " ") for value in condition.values())
+    return ", ".join(f"quantile {value}" if key == "quantile" else value.replace("_", " ")
+                     for key, value in condition.items())
 
 
 def draw_scale(run: Run, metric: str, path: Path, y_label: str) -> None:
@@ -117,8 +132,9 @@ def draw_scale(run: Run, metric: str, path: Path, y_label: str) -> None:
         figures.charts(panels, path, columns=2, order=run.systems)
 
 
-def draw_phases(run: Run, path: Path, condition: Params, *, x_label: str) -> None:
-    """Bars of phases for each system and size, under one condition."""
+def draw_phases(run: Run, path: Path, condition: Params, order: Sequence[str], *,
+                x_label: str) -> None:
+    """Bars of phases, in their order, for each system and size, under one condition."""
     bars = []
     for system in run.systems:
         for size in sizes(run):
@@ -126,14 +142,12 @@ def draw_phases(run: Run, path: Path, condition: Params, *, x_label: str) -> Non
             total = run.estimate("total_s", system, **point)
             if total is None:
                 continue
-            names = list(dict.fromkeys(
-                row["params"]["phase"] for row in run.summary if row["metric"] == "phase_s"))
-            phases = {name: e for name in names
+            phases = {name: e for name in order
                       if (e := run.estimate("phase_s", system, **point, phase=name)) is not None}
             bars.append(figures.Bar(size_words(size), system, phases, total,
                                     samples(run, "total_s", system, **point)))
     if bars:
-        figures.stacked_phases(bars, path, x_label=x_label)
+        figures.stacked_phases(bars, path, order=order, x_label=x_label)
 
 
 def size_words(size: int) -> str:
@@ -143,10 +157,55 @@ def size_words(size: int) -> str:
     return str(size)
 
 
-def say_growth(run: Run, metric: str, system: str, condition: Params, *, unit: str = "s",
+def duration_words(seconds: stats.Estimate) -> str:
+    """Of an estimate in seconds; in milliseconds where that is easier to read."""
+    if abs(seconds.median) >= SECONDS_FROM:
+        return storage_bench.interval(seconds, "s")
+    bounds = (None if b is None else b * 1e3 for b in (seconds.ci_low, seconds.ci_high))
+    return storage_bench.interval(stats.Estimate(seconds.n, seconds.median * 1e3, *bounds), "ms")
+
+
+def say_all(run: Run, metric: str) -> str:
+    """The growth of a metric in seconds in every system, and the systems beside each other; under
+    every condition that it was measured in."""
+    said = []
+    for condition in conditions(run, metric):
+        words = words_of(condition)
+        growth = " ".join(say_growth(run, metric, s, condition) for s in run.systems
+                          if has(run, metric, s, condition))
+        said.append(f"{words[:1].upper()}{words[1:]}: {growth} "
+                    f"{say_beside(run, metric, condition)}")
+    return " ".join(said) or "Nothing was measured."
+
+
+def has(run: Run, metric: str, system: str, condition: Params) -> bool:
+    return any(samples(run, metric, system, **{axis(run): str(s)}, **condition)
+               for s in sizes(run))
+
+
+def say_beside(run: Run, metric: str, condition: Params) -> str:
+    """`Beside kraft: raft 0.9 times (0.7 to 1.2) at 1k, ...; zk ...`: every system's numbers over
+    those of BESIDE, or of the first there is, at the same size."""
+    base, *_ = [s for s in (BESIDE, *run.systems) if s in run.systems]
+    said = []
+    for system in (s for s in run.systems if s != base):
+        ratios = []
+        for size in sizes(run):
+            one, other = (samples(run, metric, s, **{axis(run): str(size)}, **condition)
+                          for s in (system, base))
+            if one and other and stats.median_ci(other, seed=0).median > 0:
+                seed = stats.seed_of(run.state["seed"], metric, system, size)
+                ratio = scaling.ratio(one, other, seed=seed)
+                ratios.append(f"{ratio_words(ratio)} at {size_words(size)}")
+        if ratios:
+            said.append(f"{system} {', '.join(ratios)}")
+    return f"Beside {base} at the same size: {'; '.join(said)}." if said else ""
+
+
+def say_growth(run: Run, metric: str, system: str, condition: Params, *,
                base: int | None = None) -> str:
-    """`kraft: 0.06 s at 1k partitions; at 10k 1.1 times (0.9 to 1.3) that`: each size beside the
-    smallest, or the smallest from `base` on."""
+    """`kraft: 60 ms at 1k partitions; at 10k 1.1 times (0.9 to 1.3) that`: each size beside the
+    smallest, or the smallest from `base` on. The metric is in seconds."""
     found = {size: values for size in sizes(run)
              if (values := samples(run, metric, system, **{axis(run): str(size)}, **condition))
              and (base is None or size >= base)}
@@ -154,11 +213,12 @@ def say_growth(run: Run, metric: str, system: str, condition: Params, *, unit: s
         return f"{system}: not measured."
     first, *others = found
     seed = stats.seed_of(run.state["seed"], metric, system)
-    said = [f"{number(stats.median_ci(found[first], seed=seed).median)} {unit} at "
+    said = [f"{duration_words(stats.median_ci(found[first], seed=seed))} at "
             f"{size_words(first)} {axis(run)}"]
     for size in others:
-        ratio = scaling.ratio(found[size], found[first], seed=seed)
-        said.append(f"at {size_words(size)} {ratio_words(ratio)} that")
+        if stats.median_ci(found[first], seed=seed).median > 0:
+            ratio = scaling.ratio(found[size], found[first], seed=seed)
+            said.append(f"at {size_words(size)} {ratio_words(ratio)} that")
     return f"{system}: {'; '.join(said)}."
 
 
@@ -191,7 +251,7 @@ def say_slopes(run: Run, system: str, condition: Params, phases: Sequence[str],
     parts = {p: e for p in phases if (e := per_100k("phase_s", phase=p)) is not None}
     parts = dict(sorted(parts.items(), key=lambda item: -abs(item[1].median)))
     said = ", ".join(f"{p.replace('_', ' ')} {number(e.median * 1e3)}" for p, e in parts.items())
-    return (f"{system}: {words} more take {storage_bench.interval(whole, 's')} longer; "
+    return (f"{system}: {words} more take {duration_words(whole)} longer; "
             f"by phase, in ms: {said}.")
 
 

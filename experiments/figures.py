@@ -98,15 +98,17 @@ class Bar:
 ZERO_MS = 0.01  # Where a phase of length zero stands on the logarithmic axis.
 
 
-def stacked_phases(bars: Sequence[Bar], path: Path, *,
+def stacked_phases(bars: Sequence[Bar], path: Path, *, order: Sequence[str] = (),
                    x_label: str = "time since SIGKILL (s)") -> None:
     """Horizontal bars in groups. Left, the whole: the diamond is its median with its interval, the
     dots are the trials; medians of phases need not add up to the median of the whole. Right, each
-    phase with its interval, on a logarithmic axis, since phases differ a thousandfold.
+    phase with its interval, on a logarithmic axis, since phases differ a thousandfold. Phases
+    follow one another in `order`, or else as the bars name them.
 
     Requires: at least one bar.
     """
-    names = list(dict.fromkeys(name for bar in bars for name in bar.phases))
+    found = dict.fromkeys(name for bar in bars for name in bar.phases)
+    names = [name for name in order if name in found] or list(found)
     with plt.rc_context(STYLE):
         figure, (whole, each) = plt.subplots(1, 2, figsize=(9.4, 1.5 + 0.85 * len(bars)),
                                              sharey=True, width_ratios=(3, 2))
@@ -314,6 +316,12 @@ def _chart(axes: Axes, panel: Chart, labels: Sequence[str], x_names: Mapping[flo
     if panel.log_y:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        low_y, high_y = axes.get_ylim()
+        if high_y < 10 * low_y:  # Perhaps without a power of ten, and then without a number.
+            axes.yaxis.set_minor_locator(matplotlib.ticker.LogLocator(subs=(2, 3, 5, 7)))
+            axes.yaxis.set_minor_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        else:
+            axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     ticks = sorted({x for points in panel.curves.values() for x, _ in points})
     if x_names:
         axes.set_xticks(ticks, [x_names.get(x, f"{x:g}") for x in ticks])

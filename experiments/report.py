@@ -225,7 +225,7 @@ def number(value: float | None) -> str:
         return "–"
     if float(value).is_integer():
         return f"{int(value):,}".replace(",", "\u202f")
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 1000 else number(round(value))
 
 
 def _rows_json(rows: list[dict[str, Any]]) -> str:

@@ -96,22 +96,24 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "after_detection_s", directory / "scale", "after detection (s)")
-    reports.draw_phases(run, directory / "phases", PRIMARY, x_label="time since the fault (s)")
-    growth = " ".join(reports.say_growth(run, "after_detection_s", s, PRIMARY)
-                      for s in run.systems)
+    shown = reports.primary(run, PRIMARY)
+    reports.draw_phases(run, directory / "phases", shown, phases.MOVE,
+                        x_label="time since the fault (s)")
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, PRIMARY, phases.MOVE[1:], "after_detection_s")))
-    return {"scale": f"The broker's process is killed, equal timeouts, beside the smallest size. "
-                     f"{growth}",
-            "phases": slopes + " " + reports.say_counts(run, PRIMARY),
-            "verdict": _say_bound(run) + reports.say_failures(run)}
+        run, s, shown, phases.MOVE[1:], "after_detection_s")))
+    return {"scale": reports.say_all(run, "after_detection_s"),
+            "phases": f"Under {reports.words_of(shown)}. {slopes} "
+                      f"{reports.say_counts(run, shown)}",
+            "verdict": " ".join(_say_bound(run, condition)
+                                for condition in reports.conditions(run, "after_detection_s"))
+                       + reports.say_failures(run)}
 
 
-def _say_bound(run: Run) -> str:
+def _say_bound(run: Run, condition: reports.Params) -> str:
     said = []
     for system in run.systems:
         for size in reports.sizes(run):
-            point = {reports.axis(run): str(size), **PRIMARY}
+            point = {reports.axis(run): str(size), **condition}
             whole = run.estimate("after_detection_s", system, **point)
             first = run.estimate("first_ack_after_detection_s", system, **point)
             if whole is None or first is None:
@@ -121,5 +123,6 @@ def _say_bound(run: Run) -> str:
             said.append(f"{system} at {reports.size_words(size)}: {interval(whole, 's')} after "
                         f"detection (the first write after {number(first.median)} s), at most "
                         f"{AFTER_DETECTION_S_MAX:g} s in {kept} of {len(times)} faults")
-    return ("Until every partition that was watched and had lost its leader was written to again: "
-            + "; ".join(said) + ".") if said else "Nothing was measured."
+    return (f"Until every partition that was watched and had lost its leader was written to again, "
+            f"{reports.words_of(condition)}: {'; '.join(said)}. "
+            f"{reports.say_beside(run, 'after_detection_s', condition)}")

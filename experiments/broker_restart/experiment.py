@@ -78,10 +78,13 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "total_s", directory / "scale", "restart (s)")
-    reports.draw_phases(run, directory / "phases", PRIMARY, x_label="time since the start (s)")
-    growth = " ".join(reports.say_growth(run, "total_s", s, PRIMARY) for s in run.systems)
+    shown = reports.primary(run, PRIMARY)
+    reports.draw_phases(run, directory / "phases", shown, phases.RESTART,
+                        x_label="time since the start (s)")
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, PRIMARY, phases.RESTART)))
-    return {"scale": f"After a shutdown in good order. {growth}",
-            "phases": slopes + " " + reports.say_counts(run, PRIMARY),
-            "verdict": growth + reports.say_failures(run)}
+        run, s, shown, phases.RESTART)))
+    return {"scale": "Stopped: after a shutdown in good order; killed: after SIGKILL.",
+            "phases": f"Under {reports.words_of(shown)}. {slopes} "
+                      f"{reports.say_counts(run, shown)}",
+            "verdict": f"From the start of the process until its watched replicas are in sync. "
+                       f"{reports.say_all(run, 'total_s')}{reports.say_failures(run)}"}

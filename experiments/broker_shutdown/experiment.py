@@ -83,11 +83,14 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "total_s", directory / "scale", "shutdown (s)")
     reports.draw_scale(run, "stall_s", directory / "stall", "longest stall (s)")
-    reports.draw_phases(run, directory / "phases", PRIMARY, x_label="time since SIGTERM (s)")
-    growth = " ".join(reports.say_growth(run, "total_s", s, PRIMARY) for s in run.systems)
+    shown = reports.primary(run, PRIMARY)
+    reports.draw_phases(run, directory / "phases", shown, (*phases.MOVE[1:-1], "exit"),
+                        x_label="time since SIGTERM (s)")
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, PRIMARY, (*phases.MOVE[1:-1], "exit"))))
-    return {"scale": growth, "phases": slopes + " " + reports.say_counts(run, PRIMARY),
-            "stall": " ".join(reports.say_growth(run, "stall_s", s, PRIMARY)
-                              for s in run.systems),
-            "verdict": growth + reports.say_failures(run)}
+        run, s, shown, (*phases.MOVE[1:-1], "exit"))))
+    return {"scale": "From SIGTERM until the process is gone.",
+            "phases": f"Under {reports.words_of(shown)}. {slopes} "
+                      f"{reports.say_counts(run, shown)}",
+            "stall": reports.say_all(run, "stall_s"),
+            "verdict": f"From SIGTERM until the process is gone. "
+                       f"{reports.say_all(run, 'total_s')}{reports.say_failures(run)}"}

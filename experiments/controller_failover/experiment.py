@@ -20,7 +20,7 @@ from experiments.control_plane import (
 from experiments.kafka_calls import Probe
 from experiments.report import Observation, Run
 from experiments.runner import Trial
-from experiments.storage_bench import Line, Recorder, interval
+from experiments.storage_bench import Line, Recorder
 from harness.waiting import wait_for
 
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
@@ -80,24 +80,25 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "after_detection_s", directory / "scale", "failover (s)")
-    reports.draw_phases(run, directory / "phases", PRIMARY, x_label="time since the fault (s)")
-    growth = " ".join(reports.say_growth(run, "after_detection_s", s, PRIMARY)
-                      for s in run.systems)
+    shown = reports.primary(run, PRIMARY)
+    reports.draw_phases(run, directory / "phases", shown, phases.FAILOVER,
+                        x_label="time since the fault (s)")
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, PRIMARY, phases.FAILOVER[1:], "after_detection_s")))
-    return {"scale": f"The controller's process is killed, equal timeouts, beside the smallest "
-                     f"size. {growth}",
-            "phases": slopes + " " + reports.say_counts(run, PRIMARY),
-            "verdict": f"{_say_flat(run)} {_say_factors(run)}{reports.say_failures(run)}"}
+        run, s, shown, phases.FAILOVER[1:], "after_detection_s")))
+    return {"scale": reports.say_all(run, "after_detection_s"),
+            "phases": f"Under {reports.words_of(shown)}. {slopes} "
+                      f"{reports.say_counts(run, shown)}",
+            "verdict": f"{_say_flat(run, shown)} {_say_factors(run, shown)}"
+                       f"{reports.say_failures(run)}"}
 
 
-def _say_flat(run: Run) -> str:
+def _say_flat(run: Run, shown: reports.Params) -> str:
     """Beside 10,000 partitions: with fewer, what does not grow hides what does."""
     said = []
     for system in (s for s in PLANES if s in run.systems):
         found = {size: values for size in reports.sizes(run) if size >= FLAT_FROM
                  and (values := reports.samples(run, "after_detection_s", system,
-                                                partitions=str(size), **PRIMARY))}
+                                                partitions=str(size), **shown))}
         if len(found) < 2:
             continue
         first, last = min(found), max(found)
@@ -107,19 +108,20 @@ def _say_flat(run: Run) -> str:
                   for values in found.values()]
         flat = "flat" if max(ratios) <= FLAT_MAX else "not flat"
         under = "under" if after.median < AFTER_DETECTION_S_MAX else "not under"
-        growth = reports.say_growth(run, "after_detection_s", system, PRIMARY, base=FLAT_FROM)
+        growth = reports.say_growth(run, "after_detection_s", system, shown, base=FLAT_FROM)
         said.append(f"{growth[:-1]}: {flat} (at most {FLAT_MAX:g} times), and with "
-                    f"{interval(after, 's')} at {reports.size_words(last)} partitions {under} "
+                    f"{reports.duration_words(after)} at {reports.size_words(last)} partitions "
+                    f"{under} "
                     f"{AFTER_DETECTION_S_MAX:g} s after detection.")
     return " ".join(said) or "Too few sizes to say how it grows."
 
 
-def _say_factors(run: Run) -> str:
+def _say_factors(run: Run, shown: reports.Params) -> str:
     """How much of the difference goes with the design and how much with the protocol."""
     said = []
     for size in reports.sizes(run):
         cells = {SYSTEMS[s]: reports.samples(run, "after_detection_s", s, partitions=str(size),
-                                             **PRIMARY) for s in SYSTEMS}
+                                             **shown) for s in SYSTEMS}
         found = scaling.two_way(cells, seed=stats.seed_of(run.state["seed"], "two_way", size))
         if found is not None:
             said.append(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from experiments.report import Observation, Run
 from experiments.runner import Trial
 from experiments.storage_bench import Line, Recorder
 
-QUANTILES = (0.5, 0.99)
+WINDOWS = 10  # Of a size's time: a median is taken in each, so that one trial has an interval.
 PRIMARY = {"profile": PROFILES[0], "quantile": "0.5"}
 
 
@@ -50,9 +50,11 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
         lags["ack"] = [(answered - sent) / 1e9 for sent, answered, error in line["asked"]
                        if not error]
         for name, values in lags.items():
-            for q in QUANTILES if values else ():
-                found.append(Observation(f"{name}_s", stats.quantile(np.array(values), q),
-                                         {**point, "quantile": f"{q:g}"}))
+            found += [Observation(f"{name}_s", value, {**point, "quantile": "0.5"})
+                      for value in window_medians(values)]
+            if values:
+                found.append(Observation(f"{name}_s", stats.quantile(np.array(values), 0.99),
+                                         {**point, "quantile": "0.99"}))
         found.append(Observation("refused", sum(1 for _, _, error in line["asked"] if error),
                                  point))
         found += [Observation("count", value / max(1, len(line["asked"])), {**point, "what": what})
@@ -60,14 +62,22 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
     return found
 
 
+def window_medians(values: Sequence[float]) -> list[float]:
+    """Of each of WINDOWS stretches of values that follow one another."""
+    return [stats.quantile(window, 0.5)
+            for window in np.array_split(np.array(values), WINDOWS) if window.size]
+
+
 def draw(run: Run, directory: Path) -> dict[str, str]:
     for name, words in (("publish", "commit until all brokers know (s)"),
                         ("apply", "commit until all have applied (s)"),
                         ("ack", "request until its answer (s)")):
         reports.draw_scale(run, f"{name}_s", directory / name, words)
-    says = {name: " ".join(reports.say_growth(run, f"{name}_s", s, PRIMARY) for s in run.systems)
+    shown = reports.primary(run, PRIMARY)
+    says = {name: " ".join(reports.say_growth(run, f"{name}_s", s, shown) for s in run.systems)
+                  + " " + reports.say_beside(run, f"{name}_s", shown)
             for name in ("publish", "apply", "ack")}
-    costs = reports.say_counts(run, {"profile": PROFILES[0]})
-    return {**says, "verdict": f"Medians of the time from a commit until the last broker has "
-                               f"applied it. {says['apply']} {costs}"
+    costs = reports.say_counts(run, {"profile": shown["profile"]})
+    return {**says, "verdict": f"Medians of the time from a commit until the last broker knows it. "
+                               f"{says['publish']} Until a request's answer. {says['ack']} {costs}"
                                f"{reports.say_failures(run)}"}

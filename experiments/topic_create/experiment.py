@@ -10,9 +10,9 @@ from typing import Any
 from experiments import control_plane_report as reports
 from experiments import kafka_calls, phases
 from experiments.control_plane import CREATE_TIMEOUT, PROFILES, Plane, run_sizes
-from experiments.report import Observation, Run, number
+from experiments.report import Observation, Run
 from experiments.runner import Trial
-from experiments.storage_bench import Line, Recorder
+from experiments.storage_bench import Line, Recorder, interval
 
 ONE, GROWTH = {"profile": PROFILES[0], "made": "one"}, {"profile": PROFILES[0], "made": "growth"}
 
@@ -56,6 +56,8 @@ def _values(line: Line, found: phases.Phases) -> reports.Values:
               "partitions_per_s": None if not total else line["made"] / total}
     if "resident_bytes" in line:
         values["resident_mib"] = line["resident_bytes"] / (1 << 20)
+    if "requests" in line:
+        values["partitions_per_s"] = [count / seconds for count, seconds in line["requests"]]
     return values
 
 
@@ -68,22 +70,27 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "total_s", directory / "scale", "until all have applied it (s)")
-    reports.draw_phases(run, directory / "phases", ONE, x_label="time since the request (s)")
-    growth = " ".join(reports.say_growth(run, "total_s", s, ONE) for s in run.systems)
+    shown = reports.primary(run, ONE)
+    reports.draw_phases(run, directory / "phases", shown, phases.CHANGE,
+                        x_label="time since the request (s)")
+    growth = " ".join(reports.say_growth(run, "total_s", s, shown) for s in run.systems)
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, ONE, phases.CHANGE)))
-    return {"scale": f"One topic more, beside the smallest size. {growth}",
-            "phases": slopes + " " + reports.say_counts(run, ONE),
-            "verdict": growth + " " + _say_rates(run) + reports.say_failures(run)}
+        run, s, shown, phases.CHANGE)))
+    return {"scale": "One: one topic more. Growth: from the size before.",
+            "phases": slopes + " " + reports.say_counts(run, shown),
+            "verdict": f"One topic more, until all brokers have applied it. {growth} "
+                       f"{reports.say_beside(run, 'total_s', shown)} "
+                       f"{_say_rates(run, shown['profile'])}{reports.say_failures(run)}"}
 
 
-def _say_rates(run: Run) -> str:
+def _say_rates(run: Run, profile: str) -> str:
     said = []
     for system in run.systems:
         found = {size: e for size in reports.sizes(run) if (e := run.estimate(
-            "partitions_per_s", system, partitions=str(size), **GROWTH)) is not None}
+            "partitions_per_s", system, partitions=str(size), **{**GROWTH, "profile": profile}))
+            is not None}
         if found:
             size = max(found)
             said.append(f"{system} grows to {reports.size_words(size)} at "
-                        f"{number(found[size].median)} partitions a second")
+                        f"{interval(found[size], 'partitions a second')}")
     return ("; ".join(said) + ".") if said else ""

@@ -60,9 +60,12 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
 
 def draw(run: Run, directory: Path) -> dict[str, str]:
     reports.draw_scale(run, "total_s", directory / "scale", "until all have applied it (s)")
-    reports.draw_phases(run, directory / "phases", ONE, x_label="time since the request (s)")
-    growth = " ".join(reports.say_growth(run, "total_s", s, ONE) for s in run.systems)
+    shown = reports.primary(run, ONE)
+    reports.draw_phases(run, directory / "phases", shown, phases.CHANGE,
+                        x_label="time since the request (s)")
     slopes = " ".join(words for s in run.systems if (words := reports.say_slopes(
-        run, s, ONE, phases.CHANGE)))
-    return {"scale": growth, "phases": slopes + " " + reports.say_counts(run, ONE),
-            "verdict": growth + reports.say_failures(run)}
+        run, s, shown, phases.CHANGE)))
+    return {"scale": "From the request until the last broker's replicas are gone.",
+            "phases": slopes + " " + reports.say_counts(run, shown),
+            "verdict": f"One topic less, until all brokers have applied it. "
+                       f"{reports.say_all(run, 'total_s')}{reports.say_failures(run)}"}
