@@ -57,10 +57,20 @@ class Lanes:
     commits: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # (time, index)
     applies: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     marks: list[Event] = field(default_factory=list)  # Elections, votes, configurations, images.
+    decisions: list[Event] = field(default_factory=list)  # Of the control plane above it.
 
 
 MARKS = ("election_started", "became_leader", "config_active", "image_taken", "image_received",
          "image_restored", "sim_crash", "sim_boot", "sim_fault", "fatal", "replica_gave_up")
+# What a cluster's controller and brokers tell (docs/trace.md), in both designs.
+DECISIONS = (
+    "controller_active", "controller_inactive", "controller_vacant", "controller_elected",
+    "broker_registered", "broker_unfenced", "broker_fenced", "broker_fencing_failed",
+    "broker_removed", "broker_handed_over", "metadata_decided", "metadata_committed",
+    "metadata_published", "metadata_applied", "partition_change_decided",
+    "partition_change_committed", "partition_leader_started", "reload_brokers_read",
+    "reload_topics_read", "reload_states_read", "reload_decided", "reload_sent",
+    "reload_answered", "control_requests_sent", "znodes_used")
 
 
 def build(trace: Trace) -> Lanes:
@@ -71,7 +81,8 @@ def build(trace: Trace) -> Lanes:
         lanes.commits[node] = [(e.t, e["index"]) for e in own if e.name == "commit"]
         lanes.applies[node] = [(e.t, e["index"]) for e in own if e.name == "applied"]
     lanes.messages = match_messages(trace)
-    lanes.marks = [event for event in trace.events if event.name in MARKS]
+    lanes.marks = trace.named(*MARKS)
+    lanes.decisions = trace.named(*DECISIONS)
     return lanes
 
 

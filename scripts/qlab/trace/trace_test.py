@@ -193,14 +193,75 @@ def test_the_axis_has_round_numbers(span, step):
     assert picture.tick_step(span) == pytest.approx(step)
 
 
+def check_trace_events(told):
+    """What the trace-event format asks of each event, and Perfetto of slices and arrows."""
+    needed = {"M": {"name", "pid", "tid", "args"}, "X": {"name", "cat", "pid", "tid", "ts", "dur"},
+              "C": {"name", "pid", "ts", "args"}, "i": {"name", "pid", "tid", "ts", "s"},
+              "s": {"name", "cat", "id", "pid", "tid", "ts"},
+              "f": {"name", "cat", "id", "pid", "tid", "ts", "bp"}}
+    slices = {}
+    for event in told:
+        assert needed[event["ph"]] <= event.keys(), event
+        assert event.get("ts", 0) >= 0 and event.get("dur", 0) >= 0, event
+        assert event["ph"] != "C" or all(isinstance(v, int) for v in event["args"].values())
+        if event["ph"] == "X":
+            slices.setdefault((event["pid"], event["tid"]), []).append(
+                (round(event["ts"] * 1000), round((event["ts"] + event["dur"]) * 1000)))
+    for track in slices.values():
+        within = []
+        for begin, end in sorted(track, key=lambda one: (one[0], -one[1])):
+            while within and within[-1] <= begin:
+                within.pop()
+            assert not within or end <= within[-1], "slices overlap"
+            within.append(end)
+    for event in told:
+        if event["ph"] in "sf":
+            at = round(event["ts"] * 1000)
+            assert any(b <= at <= e for b, e in slices[event["pid"], event["tid"]]), event
+    assert json.loads(json.dumps(told)) == told
+    return told
+
+
+def convert(lines):
+    return check_trace_events(perfetto.convert(lanes.build(events.parse(lines)))["traceEvents"])
+
+
+def test_perfetto_gets_the_messages_of_one_microsecond_as_slices_that_do_not_overlap():
+    told = convert([started(0, 1, "leader"), started(0, 2),
+                    message(10, 1, "send", 2, "a"), message(10.0004, 1, "send", 2, "b"),
+                    message(10.0004, 1, "send", 2, "c"), message(11, 2, "receive", 1, "a"),
+                    message(11.0001, 2, "receive", 1, "b")])
+    assert sum(e["ph"] == "s" for e in told) == 2
+
+
+def test_perfetto_gets_what_controllers_and_brokers_tell_on_tracks_of_their_own():
+    told = convert([
+        started(0, 1, "leader"), line(1, 1, "controller_active", epoch=2),
+        line(2, 1, "metadata_decided", epoch=2, batch=1, records=3, leaders=1),
+        line(3, 1, "metadata_committed", epoch=2, batch=1, records=3, leaders=1, entries=1,
+             bytes=90, offset=7),
+        line(5, 1, "metadata_applied", offset=7, shard=0, replicas=3, leaders=1, dropped=0,
+             began_ns=1_004 * MS),
+        line(6, 1, "metadata_applied", offset=8, shard=1, replicas=3, leaders=1, dropped=0,
+             began_ns=1_004 * MS),
+        line(7, 1, "metadata_applied", offset=8, shard=0, replicas=3, leaders=1, dropped=0,
+             began_ns=1_004.5 * MS)])
+    found = [e for e in told if e.get("cat") == "decision"]
+    assert [e["name"] for e in found if e["ph"] == "i"] == [
+        "controller_active", "metadata_decided", "metadata_committed"]
+    assert found[2]["args"]["bytes"] == 90
+    assert [(e["ts"], e["dur"]) for e in found if e["ph"] == "X"] == [
+        (4000, 1000), (4000, 2000), (5000, 2000)]  # The third waited for the first's shard.
+    assert len({e["tid"] for e in found}) == 3
+
+
 def test_perfetto_gets_roles_arrows_that_meet_and_counters():
-    told = perfetto.convert(lanes.build(events.parse(CRASH)))["traceEvents"]
+    told = convert(CRASH)
     begun = {e["id"] for e in told if e["ph"] == "s"}
     assert begun and begun == {e["id"] for e in told if e["ph"] == "f"}
     assert any(e["ph"] == "X" and e["name"] == "leader e2" and e["pid"] == 2 for e in told)
     assert any(e["ph"] == "C" and e["args"] == {"index": 5} for e in told)
     assert any("never came" in e["name"] for e in told)
-    assert all(e.get("ts", 0) >= 0 and e.get("dur", 0) >= 0 for e in told)
 
 
 @pytest.fixture(name="file")
