@@ -77,8 +77,10 @@ def counts(line: Line) -> dict[str, float]:
     if told:
         for name in requests:
             found[f"{name} requests"] = sum(e[name] for e in told)
-        found["request bytes"] = sum(e["leader_and_isr_bytes"] + e["update_metadata_bytes"]
-                                     for e in told)
+        found["request bytes"] = sum(e.get(f"{name}_bytes", 0) for e in told for name in requests)
+    used = [e for e in line["events"] if e["event"] == "znodes_used"]
+    for what in ("reads", "read_bytes", "writes", "written_bytes") if used else ():
+        found[f"znode {what.replace('_', ' ')}"] = sum(e[what] for e in used)
     return found
 
 

@@ -27,7 +27,8 @@ TRACE_EVENTS = frozenset({
     "broker_handed_over", "metadata_decided", "metadata_committed", "metadata_published",
     "metadata_applied", "replica_started", "controller_vacant", "controller_elected",
     "reload_brokers_read", "reload_topics_read", "reload_states_read", "reload_decided",
-    "reload_sent", "reload_answered", "control_requests_sent"})
+    "reload_sent", "reload_answered", "control_requests_sent",
+    "znodes_used"})
 RELOAD = {"topics": "reload_topics_read", "states": "reload_states_read",
           "decide": "reload_decided"}
 

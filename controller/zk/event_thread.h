@@ -16,8 +16,9 @@ class EventThread {
   using Event = std::function<runtime::Task<void>()>;
   static constexpr std::size_t events_max = 10'000;
 
-  explicit EventThread(runtime::Runtime& runtime)
-      : runtime_(runtime), wake_(runtime), gate_(runtime) {}
+  // `after` is called at the end of each event.
+  EventThread(runtime::Runtime& runtime, std::function<void()> after)
+      : runtime_(runtime), after_(std::move(after)), wake_(runtime), gate_(runtime) {}
 
   void start() {
     gate_.start([this] { return run(); });
@@ -50,11 +51,13 @@ class EventThread {
       const Event event = std::move(events_.front());
       events_.pop_front();
       co_await event();
+      after_();
       wake_.notify_all();
     }
   }
 
   runtime::Runtime& runtime_;
+  const std::function<void()> after_;
   std::deque<Event> events_;
   bool stopping_ = false;
   runtime::Event wake_;

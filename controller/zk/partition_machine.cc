@@ -115,8 +115,9 @@ Task<Result<void>> Reign::create_states(Partitions partitions) {
   Partitions created;
   const Session::Make make_state = [&](std::size_t i) {
     const PartitionRef ref = partitions[i];
-    return fence(
-        create_request(znodes::state(ref.topic->name, ref.index), znodes::state_value(states[i])));
+    const std::string value = znodes::state_value(states[i]);
+    batch.bytes += static_cast<std::int64_t>(value.size());
+    return fence(create_request(znodes::state(ref.topic->name, ref.index), value));
   };
   const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
     TRY(const FencedReply made, decode_fenced(reply));

@@ -89,7 +89,8 @@ void Reign::send_batch() {
                          {"update_metadata", sent.update_metadata},
                          {"stop_replica", sent.stop_replica},
                          {"leader_and_isr_bytes", sent.leader_and_isr_bytes},
-                         {"update_metadata_bytes", sent.update_metadata_bytes}});
+                         {"update_metadata_bytes", sent.update_metadata_bytes},
+                         {"stop_replica_bytes", sent.stop_replica_bytes}});
 }
 
 Reign::Batch Reign::trace_decided(const Partitions& partitions,

@@ -51,6 +51,7 @@ void RequestCounts::add(const RequestCounts& more) {
   stop_replica += more.stop_replica;
   leader_and_isr_bytes += more.leader_and_isr_bytes;
   update_metadata_bytes += more.update_metadata_bytes;
+  stop_replica_bytes += more.stop_replica_bytes;
 }
 
 RequestCounts RequestBatch::send(BrokerChannels& channels) {
@@ -187,6 +188,7 @@ void RequestBatch::send_stop_replica(BrokerChannels& channels, NodeId broker,
       };
     }
     ++counts_.stop_replica;
+    counts_.stop_replica_bytes += static_cast<std::int64_t>(control.body->size());
     channels.push(broker, std::move(control));
   }
 }

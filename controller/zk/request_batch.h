@@ -21,6 +21,7 @@ struct RequestCounts {
   std::int64_t stop_replica = 0;
   std::int64_t leader_and_isr_bytes = 0;
   std::int64_t update_metadata_bytes = 0;
+  std::int64_t stop_replica_bytes = 0;
 
   std::int64_t requests() const { return leader_and_isr + update_metadata + stop_replica; }
   void add(const RequestCounts& more);

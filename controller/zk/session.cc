@@ -57,9 +57,29 @@ Task<Result<ClientReply>> Session::call(KeeperRequest request) {
     auto reply = co_await client_.call(request);
     if (!reply) continue;
     if (reply->error == ErrorCode::session_expired) break;
+    count(request, *reply);
     co_return reply;
   }
   co_return fail(Errc::closed, "the session with the keeper is over");
+}
+
+void Session::count(const KeeperRequest& request, const ClientReply& reply) {
+  switch (request.op) {
+    case OpCode::multi:
+      for (const KeeperRequest& part : request.parts) count(part, reply);
+      return;
+    case OpCode::create:
+    case OpCode::set_data:
+    case OpCode::remove:
+      ++traffic_.writes;
+      traffic_.written_bytes += static_cast<std::int64_t>(size_of(request));
+      return;
+    case OpCode::check:
+      return;
+    default:
+      ++traffic_.reads;
+      traffic_.read_bytes += static_cast<std::int64_t>(reply.body.size());
+  }
 }
 
 Task<Result<std::optional<Znode>>> Session::get(std::string path, bool watch) {

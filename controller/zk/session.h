@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "keeper/client.h"
@@ -31,6 +32,15 @@ struct Znode {
 struct FencedReply {
   wire::keeper::ErrorCode error = wire::keeper::ErrorCode::ok;
   std::int32_t version = 0;  // Of the znode that was created or set.
+};
+
+// Of calls that were answered. A list of children is a read, and a part of a multi a write or a
+// check.
+struct ZnodeTraffic {
+  std::int64_t reads = 0;
+  std::int64_t read_bytes = 0;     // Of answers to reads.
+  std::int64_t writes = 0;         // Znodes that were to be created, set or deleted.
+  std::int64_t written_bytes = 0;  // Their paths and values.
 };
 
 // Errors of every call: closed, the session is over; invalid, the request is larger than a znode
@@ -54,6 +64,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool is_connected() const { return client_.is_connected(); }
   bool is_over() const { return stopping_ || client_.is_expired(); }
 
+  // Since it was taken last.
+  ZnodeTraffic take_traffic() { return std::exchange(traffic_, {}); }
+
   Task<Result<ClientReply>> call(KeeperRequest request);
   // Nothing when there is no such znode; with `watch` its creation is watched then.
   Task<Result<std::optional<Znode>>> get(std::string path, bool watch);
@@ -69,10 +82,12 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   struct Walk;
   Task<void> walk(std::shared_ptr<Walk> walk);
+  void count(const KeeperRequest& request, const ClientReply& reply);
 
   runtime::Runtime& runtime_;
   keeper::Client client_;
   const std::size_t in_flight_;
+  ZnodeTraffic traffic_;
   bool stopping_ = false;
   runtime::Gate gate_;
 };

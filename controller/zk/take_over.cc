@@ -47,7 +47,8 @@ Task<Result<void>> Reign::take_over() {
                                         {"update_metadata", sent.update_metadata},
                                         {"stop_replica", sent.stop_replica},
                                         {"leader_and_isr_bytes", sent.leader_and_isr_bytes},
-                                        {"update_metadata_bytes", sent.update_metadata_bytes}});
+                                        {"update_metadata_bytes", sent.update_metadata_bytes},
+                                        {"stop_replica_bytes", sent.stop_replica_bytes}});
   channels_.when_drained([this, requests = sent.requests()] {
     runtime_.trace().emit("reload_answered", {{"requests", requests}});
   });

@@ -57,7 +57,9 @@ Task<Result<BrokerEpoch>> ZkController::register_broker(Registration registratio
     }
     co_await changed_.wait_until(std::min(deadline, runtime_.now() + options_.retry_backoff));
   }
-  co_return co_await create_registration(std::move(registration));
+  auto registered = co_await create_registration(std::move(registration));
+  trace_traffic();
+  co_return registered;
 }
 
 Task<Result<BrokerEpoch>> ZkController::create_registration(Registration registration) {

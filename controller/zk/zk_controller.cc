@@ -30,7 +30,7 @@ ZkController::ZkController(runtime::Runtime& runtime, ZkOptions options, Send se
     : runtime_(runtime),
       options_(std::move(options)),
       send_(std::move(send)),
-      events_(runtime),
+      events_(runtime, [this] { trace_traffic(); }),
       changed_(runtime),
       gate_(runtime) {}
 
@@ -139,6 +139,16 @@ Task<void> ZkController::elect(std::shared_ptr<Session> session) {
         settled.error().message());
     co_await runtime::sleep_for(runtime_, pause);
   }
+}
+
+void ZkController::trace_traffic() {
+  if (!session_) return;
+  const ZnodeTraffic used = session_->take_traffic();
+  if (used.reads + used.writes == 0) return;
+  runtime_.trace().emit("znodes_used", {{"reads", used.reads},
+                                        {"read_bytes", used.read_bytes},
+                                        {"writes", used.writes},
+                                        {"written_bytes", used.written_bytes}});
 }
 
 // Returns whether there is a controller that we know of now.

@@ -91,6 +91,8 @@ class ZkController final : public Controller {
   Task<void> answer(std::function<Task<Result<T>>(Reign& reign)> work,
                     std::shared_ptr<std::optional<Result<T>>> slot);
   Task<void> rebalance_forever();
+  // What calls have read and written, since it was told last.
+  void trace_traffic();
 
   Task<Result<BrokerEpoch>> create_registration(Registration registration);
   Task<Result<bool>> ask_to_go(BrokerEpoch epoch, Time deadline);

@@ -1,5 +1,7 @@
 // Topics are made, grow and go, and their ISRs change.
 
+#include <sstream>
+
 #include <boost/test/unit_test.hpp>
 
 #include "controller/zk/cluster_test.h"
@@ -13,6 +15,20 @@ using wire::KafkaError;
 constexpr NodeId n1{11};
 constexpr NodeId n2{12};
 constexpr NodeId n3{13};
+
+// The sum of a field of the events of that name.
+std::int64_t told(const std::string& trace, std::string_view event, std::string_view field) {
+  const std::string name = fmt::format("\"event\":\"{}\"", event);
+  const std::string key = fmt::format("\"{}\":", field);
+  std::int64_t sum = 0;
+  std::istringstream lines(trace);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(name) == std::string::npos) continue;
+    const std::size_t at = line.find(key);
+    if (at != std::string::npos) sum += std::stoll(line.substr(at + key.size()));
+  }
+  return sum;
+}
 
 BOOST_AUTO_TEST_SUITE(controller_zk)
 
@@ -38,6 +54,33 @@ BOOST_AUTO_TEST_CASE(a_new_topic_has_leaders_and_every_broker_knows_them) {
     BOOST_TEST(cluster.listeners[id].replicas.size() == 7u);
     BOOST_TEST(cluster.listeners[id].metadata.size() == 7u);
   }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_topic_took_is_told_in_records_znodes_and_bytes) {
+  Cluster cluster(1);
+  cluster.until_ready();
+  cluster.world().run_for(seconds(1));
+  const std::string before = cluster.world().recent_trace();
+  const auto took = [&](std::string_view event, std::string_view field) {
+    return told(cluster.world().recent_trace(), event, field) - told(before, event, field);
+  };
+  cluster.create(Cluster::placed("t", 2, 1));
+  std::size_t states = 0;
+  for (int p = 0; p < 2; ++p) {
+    states += cluster.znode(znodes::state("t", PartitionIndex{p}))->size();
+  }
+  cluster.world().run_for(seconds(1));
+  BOOST_TEST(took("metadata_committed", "records") == 2);
+  BOOST_TEST(took("metadata_committed", "bytes") == static_cast<std::int64_t>(states));
+  // The topic, its config, the parent of its partitions, and a znode and a state of each.
+  BOOST_TEST(took("znodes_used", "writes") == 7);
+  BOOST_TEST(took("znodes_used", "written_bytes") > static_cast<std::int64_t>(states));
+  // The list of topics and the new one, which its watch has told of.
+  BOOST_TEST(took("znodes_used", "reads") == 2);
+  cluster.remove("t");
+  cluster.world().run_for(seconds(1));
+  BOOST_TEST(took("control_requests_sent", "stop_replica") > 0);
+  BOOST_TEST(took("control_requests_sent", "stop_replica_bytes") > 0);
 }
 
 BOOST_AUTO_TEST_CASE(each_bad_topic_gets_an_error_of_its_own_and_the_good_one_is_made) {
