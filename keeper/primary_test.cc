@@ -51,6 +51,11 @@ BOOST_AUTO_TEST_CASE(every_refusal_has_zookeepers_name) {
   BOOST_TEST(error_name(bench, closed) == "InvalidACL");
   closed.acl.clear();
   BOOST_TEST(error_name(bench, closed) == "InvalidACL");
+  closed.acl = {{wire::keeper::all_perms & ~2, "world", "anyone"}};  // Nobody may write.
+  BOOST_TEST(error_name(bench, closed) == "InvalidACL");
+  Request restricted = path_request(OpCode::set_acl, "/a");
+  restricted.acl = closed.acl;
+  BOOST_TEST(error_name(bench, restricted) == "InvalidACL");
 }
 
 BOOST_AUTO_TEST_CASE(an_oversized_znode_is_refused) {
