@@ -1,7 +1,5 @@
 #include "broker/data_directory.h"
 
-#include <map>
-
 namespace qlab::broker {
 namespace {
 
@@ -19,8 +17,9 @@ Result<DirectoryId> format(runtime::Disk& disk, const DataOwner& owner, std::str
   }
   const std::uint64_t high = random.next();
   const DirectoryId id = Uuid::from_random(high, random.next());
-  const std::string text = fmt::format("version={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
-                                       version, owner.cluster_id, owner.node, id.to_string());
+  std::string text = fmt::format("version={}\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
+                                 version, owner.cluster_id, owner.node, id.to_string());
+  for (const auto& [key, value] : owner.fixed) text += fmt::format("{}={}\n", key, value);
   TRY_VOID(disk.write_file_atomically(file_name, as_view(text)));
   return id;
 }
@@ -58,6 +57,7 @@ Result<DirectoryId> open_data_directory(runtime::Disk& disk, const DataOwner& ow
   TRY_VOID(expect("version", version));
   TRY_VOID(expect("cluster.id", owner.cluster_id));
   TRY_VOID(expect("node.id", std::to_string(owner.node.value())));
+  for (const auto& [key, value] : owner.fixed) TRY_VOID(expect(key, value));
   const auto id = values.find("directory.id");
   if (id == values.end()) {
     return fail(Errc::corrupt, "{}/{} does not say directory.id", name, file_name);

@@ -7,7 +7,7 @@
 namespace qlab::broker {
 namespace {
 
-const DataOwner owner{NodeId{1}, "AAECAwQFBgcICQoLDA0ODw"};
+const DataOwner owner{NodeId{1}, "AAECAwQFBgcICQoLDA0ODw", {{"controller.design", "quorum"}}};
 
 struct Fixture {
   runtime::TestWorld world;
@@ -33,7 +33,8 @@ BOOST_AUTO_TEST_CASE(an_empty_directory_is_formatted_once_and_keeps_its_id) {
   BOOST_TEST((*again == *first));
   const auto text = disk.read_file("meta.properties");
   BOOST_REQUIRE(text.has_value());
-  BOOST_TEST(as_text(*text) == fmt::format("version=1\ncluster.id={}\nnode.id=1\ndirectory.id={}\n",
+  BOOST_TEST(as_text(*text) == fmt::format("version=1\ncluster.id={}\nnode.id=1\ndirectory.id={}\n"
+                                           "controller.design=quorum\n",
                                            owner.cluster_id, first->to_string()));
 }
 
@@ -52,6 +53,16 @@ BOOST_AUTO_TEST_CASE(another_cluster_is_refused_with_both_ids_and_the_path) {
   BOOST_TEST(other.error().context ==
              "/data/1 belongs to cluster.id=AAECAwQFBgcICQoLDA0ODw; allowed here: "
              "cluster.id=DwEOAg0DDAQLBQoGCQcIAA");
+}
+
+BOOST_AUTO_TEST_CASE(settings_that_say_what_the_files_mean_stay_as_they_were) {
+  BOOST_REQUIRE(open(owner).has_value());
+  const auto other = open({owner.node, owner.cluster_id, {{"controller.design", "zk"}}});
+  BOOST_REQUIRE(!other.has_value());
+  BOOST_TEST((other.error().code == Errc::invalid));
+  BOOST_TEST(other.error().context ==
+             "/data/1 belongs to controller.design=quorum; allowed here: controller.design=zk");
+  BOOST_TEST(open(owner).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(a_directory_with_other_files_is_not_taken_over) {

@@ -59,9 +59,13 @@ Task<Result<void>> Node::start() {
 }
 
 Task<Result<void>> Node::open() {
+  const DataOwner owner{config_.node,
+                        config_.cluster_id,
+                        {{"controller.design", config_.design},
+                         {"consensus.module", config_.consensus_module},
+                         {"replicator", config_.replicator.name}}};
   CO_TRY(const DirectoryId directory,
-         open_data_directory(home_.disk(), {config_.node, config_.cluster_id}, config_.log_dir,
-                             home_.random()));
+         open_data_directory(home_.disk(), owner, config_.log_dir, home_.random()));
   CO_TRY(const BrokerEpoch previous, take_clean_shutdown(home_.disk()));
   if (config_.is_broker) {
     auto listener = co_await home_.network().listen(config_.listener);
