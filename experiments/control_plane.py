@@ -47,13 +47,29 @@ SETTLE_TIMEOUT = 400.0
 TRACE_FLUSH_S = 0.1  # A line is in its file 20 ms after it was told (runtime/real/trace_file.h).
 QUIET_S = 0.3  # Without news, a cluster whose brokers have applied all is settled.
 ZK_QUIET_S = 1.0  # Longer than a broker works at one request.
+_QUORUM = "controller.quorum."
+SHIPPED = {"kraft": {_QUORUM + "heartbeat.interval.ms": "500",
+                     _QUORUM + "election.timeout.ms": "1000",
+                     _QUORUM + "fetch.timeout.ms": "2000"},
+           "raft": {_QUORUM + "heartbeat.interval.ms": "100",
+                    _QUORUM + "election.timeout.ms": "1000"},
+           "zab": {_QUORUM + "heartbeat.interval.ms": "1000",
+                   _QUORUM + "election.timeout.ms": "10000"}}
+"""Protocol -> its timeouts in the system that it comes with: Kafka (a parked fetch of 500 ms is its
+heartbeat), etcd, ZooKeeper (half a tickTime, syncLimit of them). What is not named in profile
+as_shipped, sessions above all, has Kafka's and ZooKeeper's defaults in a node by itself."""
 FAILURES = (ClusterError, WaitTimeout, LoadError, kafka_calls.CallError, control.ControlError)
 """Of a point; what else is raised is a defect of the experiment."""
 
 
-def node_config(profile: str, parameters: Mapping[str, Any], design: str) -> dict[str, str]:
+def node_config(profile: str, parameters: Mapping[str, Any], design: str,
+                module: str) -> dict[str, str]:
     """What every node is told beyond its ports, paths and plane."""
     config = {"num.shards": "1"}
+    if profile == "as_shipped":
+        config |= SHIPPED[module]
+        if design == "quorum":
+            config[_QUORUM + "append.linger.ms"] = "25"
     if profile == "equal_budget":
         detection = int(parameters["detection_ms"])
         config |= {"broker.session.timeout.ms": str(detection),
@@ -157,7 +173,7 @@ class Plane:
             self.cluster = LocalCluster(
                 self.root, brokers=brokers, controllers=NODES, per_process=PER_PROCESS,
                 layout=str(trial.parameters["layout"]),
-                config=node_config(profile, trial.parameters, design), **options)
+                config=node_config(profile, trial.parameters, design, module), **options)
         except (ClusterError, TypeError) as error:
             raise Unavailable(f"no cluster of {design} over {module}: {error}") from error
         self.traces = Traces({n.id: n.directory / "trace.ndjson" for n in self.nodes},

@@ -205,6 +205,17 @@ def rounds_of(monkeypatch, seconds_each, **parameters):
     return done
 
 
+def test_a_system_as_shipped_has_the_timeouts_of_where_it_comes_from():
+    parameters = {"detection_ms": 2000}
+    kraft = control_plane.node_config("as_shipped", parameters, "quorum", "kraft")
+    assert kraft["controller.quorum.fetch.timeout.ms"] == "2000"
+    assert kraft["controller.quorum.append.linger.ms"] == "25"
+    zk = control_plane.node_config("as_shipped", parameters, "zk", "zab")
+    assert zk["controller.quorum.election.timeout.ms"] == "10000"
+    assert not any(key.startswith(("zookeeper.", "broker.")) for key in zk)  # A node's own.
+    assert {m for _, m in control_plane.SYSTEMS.values()} == set(control_plane.SHIPPED)
+
+
 def test_each_round_has_every_kind(monkeypatch):
     done = rounds_of(monkeypatch, 1, faults=9, seconds_per_size=100)
     assert len(done) == 18
