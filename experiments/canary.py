@@ -125,8 +125,8 @@ def stalls(operations: Operations, led: list[int], fault_ns: int) -> list[float]
 
 
 def read(output: Path, led: list[int], fault_ns: int) -> dict[str, object]:
-    """What a line keeps of the load. Requires: the load has stopped. Errors: OSError,
-    ValueError."""
+    """What a line keeps of the load. `fault_ns`: from here on, whoever was hit answered nothing.
+    Requires: the load has stopped. Errors: OSError, ValueError."""
     operations = load_operations(output)
     unanswered = int(np.count_nonzero(~operations.ok))
     return {"led": len(led), "first_acks": first_acks(operations, led, fault_ns),

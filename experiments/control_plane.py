@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -147,6 +147,14 @@ class Traces:
         """An event of that name and broker was told since `take`."""
         self.follow()
         return any(e["event"] == name and e.get("broker") == broker for e in self._events)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """When a node was hit, in monotonic ns. Between the two it may still have answered."""
+
+    begun_ns: int
+    silent_ns: int
 
 
 class Plane:
@@ -307,14 +315,14 @@ class Plane:
             node.start(timeout=RESTART_TIMEOUT)
         self.wait_whole()
 
-    def hurt(self, node: Node, fault: str) -> int:
-        """Kills or freezes it; returns when, in monotonic ns."""
-        at = time.monotonic_ns()
+    def hurt(self, node: Node, fault: str) -> Fault:
+        """Kills or freezes it."""
+        begun_ns = time.monotonic_ns()
         if fault == "killed":
             node.kill()
         else:
             node.pause()
-        return at
+        return Fault(begun_ns, time.monotonic_ns())
 
     def mark(self) -> dict[int, control.Traffic]:
         """The beginning of what `since` tells of."""

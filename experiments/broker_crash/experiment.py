@@ -55,12 +55,12 @@ def _crash(plane: Plane, fault: str) -> Line:
     output = plane.trial.scratch / "load"
     with canary.load(plane, output):
         mark = plane.mark()
-        fault_ns = plane.hurt(hit, fault)
+        at = plane.hurt(hit, fault)
         plane.wait_event("broker_removed", hit, MOVE_TIMEOUT)
         canary.wait_served(plane, hit, led, MOVE_TIMEOUT)
         plane.settle(canary.AFTER_S)
-    line = {"fault_ns": fault_ns, "node": hit.id, "survivors": survivors,
-            **canary.read(output, led, fault_ns), **plane.since(mark)}
+    line = {"fault_ns": at.begun_ns, "silent_ns": at.silent_ns, "node": hit.id,
+            "survivors": survivors, **canary.read(output, led, at.silent_ns), **plane.since(mark)}
     shutil.rmtree(output)
     plane.heal(hit)
     return line

@@ -26,6 +26,9 @@ from harness.waiting import wait_for
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
 PLANES = ("zk", "kraft", "raft")
 FAILOVER_TIMEOUT = 400.0  # Seconds; reading a million partitions back takes its time.
+PATIENCE = 0.1
+"""Seconds that a request waits for a controller. Those that wait are carried out together when
+there is one: five of them make the end of a failover, fifty a burst of topics that hides it."""
 FLAT_MAX = 1.5
 FLAT_FROM = 10_000  # Partitions.
 AFTER_DETECTION_S_MAX = 1.0
@@ -48,21 +51,23 @@ def _fail_over(plane: Plane, fault: str, prefix: str) -> Line:
     victim = plane.active()
     plane.trial.say(f"{plane.profile}: the controller is {fault}, {plane.partitions} partitions")
     mark = plane.mark()
-    with Probe([n.endpoint for n in plane.nodes if n is not victim], prefix) as probe:
+    with Probe([n.endpoint for n in plane.nodes if n is not victim], prefix,
+               patience=PATIENCE) as probe:
         wait_for(lambda: len(probe.acks_ns()) >= 10, 60, "topics to be made before the fault")
-        fault_ns = plane.hurt(victim, fault)
-        wait_for(lambda: phases.served_again(probe.asked_ns(), fault_ns), FAILOVER_TIMEOUT,
+        hit = plane.hurt(victim, fault)
+        wait_for(lambda: phases.served_again(probe.asked_ns(), hit.silent_ns), FAILOVER_TIMEOUT,
                  "topics to be made after the fault")
-    line = {"fault_ns": fault_ns, "node": victim.id, "probe": probe.lines(fault_ns),
-            **plane.since(mark)}
+    line = {"fault_ns": hit.begun_ns, "silent_ns": hit.silent_ns, "node": victim.id,
+            "probe": probe.lines(hit.begun_ns), **plane.since(mark)}
     plane.heal(victim)
     return line
 
 
 def _phases(line: Line) -> phases.Phases:
+    silent_ns = line.get("silent_ns", line["fault_ns"])
     return phases.controller_failover(line["events"], fault_ns=line["fault_ns"], hit=line["node"],
                                       asked_ns=[(s, a) for s, a, error in line["probe"]
-                                                if not error])
+                                                if not error and s > silent_ns])
 
 
 def _values(line: Line, found: phases.Phases) -> reports.Values:

@@ -9,6 +9,7 @@ import pytest
 
 from experiments import canary, control_plane, definition, kafka_calls, phases
 from experiments import control_plane_report as reports
+from experiments.controller_failover import experiment as controller_failover
 from experiments.load_generator import Operations
 
 T0 = 1_000_000_000
@@ -261,3 +262,9 @@ def test_every_experiment_has_the_measures_that_it_gives():
 def test_sizes_are_said_in_few_letters():
     assert [reports.size_words(s) for s in (500, 1000, 333_000, 1_000_000)] == [
         "500", "1k", "333k", "1M"]
+
+
+def test_an_answer_to_what_was_sent_beside_the_signal_ends_no_failover():
+    line = {"fault_ns": T0, "silent_ns": at(30), "node": 1, "events": FAILOVER,
+            "probe": [(at(1), at(3), ""), (at(60), at(150), ""), (at(70), at(160), "error 7")]}
+    assert controller_failover._phases(line)["total"] == pytest.approx(0.15)
