@@ -74,6 +74,73 @@ BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_hands_over_the_groups_that_it_leads_
   BOOST_TEST((cluster.consume(cluster.partition(other).leader_id) == Values{"a", "b"}));
 }
 
+// Appends to a partition through who leads it, until it is acknowledged.
+void insist(Cluster& cluster, NodeId asked, std::int32_t index, const std::string& value) {
+  const Bytes batch = batch_of(value);
+  auto request = produce_request(batch);
+  request.topics[0].partitions[0].index = PartitionIndex{index};
+  KafkaError error = KafkaError::unknown_server_error;
+  for (int tries = 0; tries < 300 && error != KafkaError::none; ++tries) {
+    if (tries > 0) cluster.world().run_for(milliseconds(100));
+    wire::MetadataRequest wanted;
+    wanted.topics.emplace().emplace_back().name = topic;
+    const auto known = cluster.must(asked, wanted, 9);
+    for (const auto& partition : known.message.topics.at(0).partitions) {
+      if (partition.partition_index != PartitionIndex{index}) continue;
+      const auto answer = cluster.ask(partition.leader_id, request, 8);
+      if (answer) error = answer->message.topics.at(0).partitions.at(0).error_code;
+    }
+  }
+  BOOST_REQUIRE_MESSAGE(error == KafkaError::none, value << ": " << name_of(error));
+}
+
+// Ends of the partitions of the topic, as a node has them; without groups there is none.
+std::map<std::int32_t, std::int64_t> ends_on(Cluster& cluster, NodeId id) {
+  std::map<std::int32_t, std::int64_t> ends;
+  const auto views =
+      runtime::run(cluster.world(), id, cluster.node(id).partitions().views(), seconds(10));
+  for (const auto& view : views) ends[view.partition.partition.value()] = view.log_end.value();
+  return ends;
+}
+
+BOOST_AUTO_TEST_CASE(groups_of_each_shard_have_a_log_of_their_own_and_share_the_links) {
+  constexpr std::int32_t partitions = 7;
+  Cluster cluster(3, 3, [](NodeId) { return "replicator=consensus\nnum.shards=3\n"; });
+  wire::CreateTopicsRequest request;
+  auto& wanted = request.topics.emplace_back();
+  wanted.name = topic;
+  wanted.num_partitions = partitions;
+  wanted.replication_factor = 3;
+  cluster.must(one, request, 5);
+  const auto write_all = [&](NodeId asked, const std::string& value) {
+    for (std::int32_t index = 0; index < partitions; ++index) {
+      insist(cluster, asked, index, value);
+    }
+  };
+  write_all(one, "a");
+  for (const std::string shard : {"0", "1", "2"}) {
+    const auto files = cluster.world().node(one).disk().list(fmt::format("groups-{}", shard));
+    BOOST_REQUIRE(files.has_value());
+    BOOST_TEST(!files->empty());
+  }
+  cluster.crash(NodeId{3});
+  write_all(one, "b");
+  cluster.boot(NodeId{3});
+  cluster.wait_ready(NodeId{3});
+  std::map<std::int32_t, std::int64_t> expected;
+  for (std::int32_t index = 0; index < partitions; ++index) expected[index] = 2;
+  for (int id = 1; id <= 3; ++id) {
+    cluster.wait(fmt::format("all records to be on {}", id),
+                 [&] { return ends_on(cluster, NodeId{id}) == expected; });
+  }
+  for (int id = 1; id <= 3; ++id) cluster.crash(NodeId{id});
+  for (int id = 1; id <= 3; ++id) cluster.boot(NodeId{id});
+  for (int id = 1; id <= 3; ++id) cluster.wait_ready(NodeId{id});
+  write_all(one, "c");
+  for (auto& [index, end] : expected) end = 3;
+  cluster.wait("all records to be on 2", [&] { return ends_on(cluster, NodeId{2}) == expected; });
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -188,7 +188,7 @@ bool Partitions::is_home(const Shard& shard) {
   return shard.is_home();
 }
 
-Task<std::vector<Partitions::View>> Partitions::views() {
+Task<std::vector<Partitions::View>> Partitions::views() const {
   std::vector<View> all;
   for (const auto& shard : shards_) {
     if (shard == nullptr) continue;

@@ -65,7 +65,7 @@ class Partitions {
     Offset durable_end;
     Offset high_watermark;
   };
-  Task<std::vector<View>> views();  // Sorted by name.
+  Task<std::vector<View>> views() const;  // Sorted by name.
   // How many replicas are open here.
   Task<std::size_t> count();
   // The replicas of the home shard, sorted by name.

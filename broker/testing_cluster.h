@@ -93,6 +93,19 @@ inline wire::ProduceRequest produce_request(ByteView batch, std::int16_t acks = 
   return request;
 }
 
+// Shards of a node that share the simulated node's one thread: each has partitions of its own.
+class ShardsOfOneThread final : public runtime::Shards {
+ public:
+  ShardsOfOneThread(runtime::Runtime& runtime, std::size_t count)
+      : runtime_(runtime), count_(count) {}
+  std::size_t count() const override { return count_; }
+  runtime::Runtime& shard(std::size_t) override { return runtime_; }
+
+ private:
+  runtime::Runtime& runtime_;
+  const std::size_t count_;
+};
+
 class Cluster {
  public:
   // What a node's properties say besides the least.
@@ -198,11 +211,12 @@ class Cluster {
 
  private:
   struct Program {
-    Program(runtime::SimulatedWorld& world, NodeId id, NodeConfig config) : gate(world.node(id)) {
+    Program(runtime::SimulatedWorld& world, NodeId id, NodeConfig config)
+        : shards(world.node(id), config.shards), gate(world.node(id)) {
       NodeEvents events;
       events.on_ready = [this] { ready = true; };
       events.on_fatal = [](const Error& error) { CHECK_MSG(false, error.message()); };
-      node = std::make_unique<Node>(world.shards(id), std::move(config), std::move(events));
+      node = std::make_unique<Node>(shards, std::move(config), std::move(events));
       gate.start([this] { return start(); });
     }
     Task<void> start() {
@@ -210,6 +224,7 @@ class Cluster {
       CHECK_MSG(started.has_value(), started.error().message());
     }
     bool ready = false;
+    ShardsOfOneThread shards;
     std::unique_ptr<Node> node;
     runtime::Gate gate;
   };
