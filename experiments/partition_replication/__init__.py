@@ -1,0 +1,1 @@
+"""The experiment partition-replication; experiment.toml says what it asks."""
