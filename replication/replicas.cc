@@ -177,6 +177,11 @@ class Replicas::Impl {
 
   // Removals first: a topic may have been deleted and made anew under the same name.
   Task<void> act_on(Change change) {
+    if (groups_ != nullptr && image_ == nullptr) {
+      groups_->sweep([&change](const GroupId& group) {
+        return change.image->partition(group.topic, group.partition) != nullptr;
+      });
+    }
     image_ = change.image;
     for (const TopicId& id : change.delta->topics) {
       if (change.image->topic(id) == nullptr) co_await drop(id);

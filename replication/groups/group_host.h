@@ -48,6 +48,9 @@ class GroupHost {
   void give_back(const GroupId& group, GroupState state) {
     log_->give_back(group, std::move(state));
   }
+  // Groups of partitions that are gone: the last life ended before that was durable. It is with the
+  // next write, or is done again by the next life.
+  void sweep(const std::function<bool(const GroupId&)>& is_wanted) { log_->sweep(is_wanted); }
   // Puts a new group on the disk, in its turn.
   void bear(const GroupId& group, const GroupState& state) { log_->begin(group, state); }
   std::shared_ptr<Group> add(const GroupId& id, GroupState state, GroupOwner& owner);

@@ -217,6 +217,14 @@ std::optional<GroupState> GroupLog::take(const GroupId& group) {
   return std::move(found.mapped());
 }
 
+void GroupLog::sweep(const std::function<bool(const GroupId&)>& is_wanted) {
+  std::erase_if(found_, [&](const auto& group) {
+    const bool is_gone = !is_wanted(group.first);
+    if (is_gone) forget(group.first);
+    return is_gone;
+  });
+}
+
 void GroupLog::give_back(const GroupId& group, GroupState state) {
   found_.insert_or_assign(group, std::move(state));
 }

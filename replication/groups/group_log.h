@@ -17,6 +17,7 @@
 // A `begin` stands for all that came before of its group. So a file can go once every group has
 // begun again behind it.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -65,6 +66,8 @@ class GroupLog {
 
   // What was found of a group when the log was opened, once; nothing: it was never here.
   std::optional<GroupState> take(const GroupId& group);
+  // Forgets those that nobody took and that `is_wanted` does not name.
+  void sweep(const std::function<bool(const GroupId&)>& is_wanted);
   // Of a group that is not open any more, and may be taken again.
   void give_back(const GroupId& group, GroupState state);
 

@@ -119,6 +119,21 @@ BOOST_AUTO_TEST_CASE(a_group_that_was_forgotten_does_not_come_back) {
   BOOST_TEST(!log->take(orders).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_sweep_forgets_what_is_not_wanted_and_leaves_what_was_taken) {
+  const GroupId away{TopicId{3, 4}, PartitionIndex{0}};
+  for (const GroupId& group : {orders, items, away}) log->begin(group, born());
+  flush();
+  reopen();
+  BOOST_REQUIRE(log->take(orders).has_value());
+  log->sweep([&](const GroupId& group) { return group == items; });
+  BOOST_TEST(!log->take(away).has_value());
+  flush();
+  reopen();
+  BOOST_TEST(log->take(orders).has_value());
+  BOOST_TEST(log->take(items).has_value());
+  BOOST_TEST(!log->take(away).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_torn_tail_is_cut_and_what_was_durable_before_stays) {
   log->begin(orders, born());
   log->append(orders, {entry_of(1, "a")});
