@@ -45,3 +45,16 @@ def test_groups_know_everything_when_the_cluster_is_started_again(cluster, histo
     topic.produce(200, history=history)
     topic.settle_replicas()
     checkers.require(history, topic.read_all())
+
+
+@pytest.mark.cluster(config={**GROUPS, "num.shards": "2"})
+def test_groups_of_two_threads_share_the_links_between_brokers(cluster, history):
+    topic = Topic(cluster, "groups", partitions=8).create()
+    topic.produce(400, history=history)
+    old = cluster.leader(topic)
+    with faults.kill(old, history=history):
+        cluster.wait_for(lambda: cluster.leader(topic) is not old, SERVICE_TIMEOUT,
+                         "another leader")
+        topic.produce(400, history=history)
+    topic.settle_replicas()
+    checkers.require(history, topic.read_all())
