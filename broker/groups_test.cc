@@ -1,5 +1,6 @@
 // Whole nodes in a simulated world, with replicator=consensus.
 
+#include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
@@ -14,8 +15,13 @@ using std::chrono::milliseconds;
 using Values = std::vector<std::string>;
 constexpr NodeId one{1};
 
-std::string with_groups(NodeId) {
-  return "replicator=consensus\n";
+namespace data = boost::unit_test::data;
+const auto modules = data::make(std::vector<std::string>{"raft", "kraft"});
+
+Cluster::More groups_of(const std::string& module) {
+  return [module](NodeId) {
+    return fmt::format("replicator=consensus\nreplicator.module={}\n", module);
+  };
 }
 
 struct Fixture {
@@ -26,8 +32,8 @@ struct Fixture {
 BOOST_FIXTURE_TEST_SUITE(groups, Fixture)
 
 BOOST_DATA_TEST_CASE(what_a_group_of_one_acknowledged_is_there_after_the_power_failed,
-                     boost::unit_test::data::xrange(1, 6), seed) {
-  Cluster cluster(static_cast<std::uint64_t>(seed), 1, with_groups);
+                     data::xrange(1, 4) * modules, seed, module) {
+  Cluster cluster(static_cast<std::uint64_t>(seed), 1, groups_of(module));
   cluster.create_topic(one, 1);
   cluster.produce(one, "a");
   cluster.produce(one, "b");
@@ -40,8 +46,8 @@ BOOST_DATA_TEST_CASE(what_a_group_of_one_acknowledged_is_there_after_the_power_f
 }
 
 BOOST_DATA_TEST_CASE(a_group_elects_a_leader_that_clients_are_told_of_when_the_old_one_dies,
-                     boost::unit_test::data::xrange(1, 6), seed) {
-  Cluster cluster(static_cast<std::uint64_t>(seed), 3, with_groups);
+                     data::xrange(1, 4) * modules, seed, module) {
+  Cluster cluster(static_cast<std::uint64_t>(seed), 3, groups_of(module));
   cluster.create_topic(one, 3);
   cluster.produce(one, "a");
   const NodeId old = cluster.partition(one).leader_id;
@@ -60,8 +66,9 @@ BOOST_DATA_TEST_CASE(a_group_elects_a_leader_that_clients_are_told_of_when_the_o
   BOOST_TEST((cluster.consume(cluster.partition(other).leader_id) == Values{"a", "b", "c"}));
 }
 
-BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_hands_over_the_groups_that_it_leads_first) {
-  Cluster cluster(1, 3, with_groups);
+BOOST_DATA_TEST_CASE(a_node_that_is_stopped_hands_over_the_groups_that_it_leads_first, modules,
+                     module) {
+  Cluster cluster(1, 3, groups_of(module));
   cluster.create_topic(one, 3);
   cluster.produce(one, "a");
   const NodeId old = cluster.partition(one).leader_id;

@@ -44,7 +44,7 @@ std::vector<std::string_view> replicators() {
 }
 
 std::vector<std::string_view> group_modules() {
-  return {"raft"};
+  return {"raft", "kraft"};
 }
 
 std::optional<replication::GroupsContext> make_groups(const NodeConfig& config) {

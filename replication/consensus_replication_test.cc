@@ -1,5 +1,7 @@
 // What is particular to groups: what they share, and what becomes of one that lags.
 
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "replication/consensus_replicator.h"
@@ -14,8 +16,11 @@ using std::chrono::seconds;
 
 const NodeId one{1}, two{2}, three{3};
 
-consensus::ModuleFactory raft() {
-  return sim::find_module("raft").value();
+// Of the broker's (group_modules).
+const auto modules = boost::unit_test::data::make(std::vector<std::string>{"raft", "kraft"});
+
+consensus::ModuleFactory found(const std::string& module) {
+  return sim::find_module(module).value();
 }
 
 std::uint64_t messages_of_all(TestCluster& cluster) {
@@ -28,10 +33,11 @@ BOOST_AUTO_TEST_SUITE(consensus_replication)
 
 // 50 ms between heartbeats: 20 intervals in a second, three pairs of brokers, two directions, a
 // heartbeat and an answer in each at most.
-BOOST_AUTO_TEST_CASE(heartbeats_of_a_thousand_groups_are_as_many_messages_as_those_of_one) {
+BOOST_DATA_TEST_CASE(heartbeats_of_a_thousand_groups_are_as_many_messages_as_those_of_one, modules,
+                     module) {
   constexpr std::uint64_t most = 20 * 3 * 2 * 2;
   for (const std::int32_t groups : {1, 10, 1000}) {
-    TestCluster cluster(1, {}, groups, raft());
+    TestCluster cluster(1, {}, groups, found(module));
     cluster.world().run_for(seconds(5));
     const std::uint64_t before = messages_of_all(cluster);
     cluster.world().run_for(seconds(1));
@@ -47,9 +53,10 @@ const Group& group_of(TestCluster& cluster, NodeId node) {
 }
 
 // 300 entries of 400 bytes are more than the log of the groups keeps (64 KiB here).
-BOOST_AUTO_TEST_CASE(a_replica_that_was_away_for_longer_than_entries_are_kept_copies_records) {
+BOOST_DATA_TEST_CASE(a_replica_that_was_away_for_longer_than_entries_are_kept_copies_records,
+                     modules, module) {
   for (const std::uint64_t seed : {1u, 2u, 3u, 4u, 5u}) {
-    TestCluster cluster(seed, {}, 1, raft());
+    TestCluster cluster(seed, {}, 1, found(module));
     cluster.world().run_for(seconds(3));
     const NodeId leader = cluster.leader();
     const NodeId away = leader == three ? two : three;
@@ -75,8 +82,8 @@ BOOST_AUTO_TEST_CASE(a_replica_that_was_away_for_longer_than_entries_are_kept_co
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_copy_that_a_crash_ended_goes_on_where_it_was) {
-  TestCluster cluster(7, {}, 1, raft());
+BOOST_DATA_TEST_CASE(a_copy_that_a_crash_ended_goes_on_where_it_was, modules, module) {
+  TestCluster cluster(7, {}, 1, found(module));
   cluster.world().run_for(seconds(3));
   const NodeId away = cluster.leader() == three ? two : three;
   cluster.crash(away, {});

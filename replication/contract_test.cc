@@ -31,7 +31,8 @@ struct Kind {
 std::ostream& operator<<(std::ostream& out, const Kind& kind) {
   return out << kind.name;
 }
-const std::vector<Kind> kinds{{"isr", ""}, {"consensus", "raft"}};
+const std::vector<Kind> kinds{
+    {"isr", ""}, {"consensus_raft", "raft"}, {"consensus_kraft", "kraft"}};
 
 ReplicationOptions quick() {
   ReplicationOptions options;

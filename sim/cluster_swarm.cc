@@ -4,6 +4,7 @@
 
 #include <fmt/ranges.h>
 
+#include "broker/modules.h"
 #include "runtime/simulated/node.h"
 
 namespace qlab::sim {
@@ -116,6 +117,9 @@ void draw_groups(Prng& random, ClusterSwarm& swarm) {
     others.push_back(fmt::format("{}@{}:{}", broker, SimulatedNode::host_name(broker), peer_port));
   }
   set(swarm, "replicator.peers", fmt::format("{}", fmt::join(others, ",")));
+  const auto modules = broker::group_modules();
+  set(swarm, "replicator.module",
+      modules[static_cast<std::size_t>(random.between(0, std::ssize(modules) - 1))]);
 }
 
 void draw_clients(Prng& random, ClusterSwarm& swarm) {

@@ -26,6 +26,7 @@ from harness.cluster import LocalCluster, Node
 from harness.waiting import wait_for
 
 CREATE_TIMEOUT = 120.0  # Seconds.
+SETTLE_S = 5.0  # Leaders of groups, and who is named as such, have met by then.
 LOOK_MS = 20  # How often the client asks for leaders after a fault (experiments/canary.py).
 REQUEST_TIMEOUT_MS = 1000
 AFTER_S = 2.0  # Of load once all partitions are led again.
@@ -110,7 +111,7 @@ def _wait_whole(cluster: LocalCluster, partitions: int) -> None:
         return len(found) == partitions and all(
             leader.id >= 0 and len(leader.isr) == NODES for leader in found.values())
     wait_for(whole, CREATE_TIMEOUT, "every partition to be led and in sync", interval=0.2)
-    time.sleep(1.0)  # Claims that are on their way.
+    time.sleep(SETTLE_S)
     wait_for(whole, CREATE_TIMEOUT, "every partition to be led and in sync", interval=0.2)
 
 
