@@ -2,7 +2,7 @@
 //
 // Source: Kafka 3.9, ZkConfigRepository, ZkNodeChangeNotificationListener (KIP-226, KIP-339).
 
-#include <charconv>
+#include <algorithm>
 #include <set>
 
 #include "controller/config_rules.h"
@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::int8_t topic_resource = 2;
 constexpr std::int8_t broker_resource = 4;
+// Whoever watches has read a change long before, and who comes later reads all configs.
+constexpr Duration change_lifetime = std::chrono::minutes(15);  // Kafka's changeExpirationMs.
 
 std::vector<ConfigEdit> edits_of(const wire::AlterConfigsRequest::Resource& resource) {
   std::vector<ConfigEdit> edits;
@@ -85,6 +87,23 @@ Task<Result<std::optional<Refusal>>> Reign::alter_config(std::string entity,
   }
 }
 
+// The oldest first, until one is young.
+Task<Result<void>> Reign::forget_old_changes() {
+  std::string above(znodes::config_changes);
+  CO_TRY(auto names, co_await session_->children(above, false));
+  std::sort(names.begin(), names.end());
+  std::vector<std::string> old;
+  for (const std::string& name : names) {
+    std::string path = fmt::format("{}/{}", above, name);
+    CO_TRY(const auto found, co_await session_->get(path, false));
+    if (!found) continue;
+    const auto made = std::chrono::milliseconds(found->stat.ctime);
+    if (runtime_.wall_now() - made < change_lifetime) break;
+    old.push_back(std::move(path));
+  }
+  co_return co_await delete_all(std::move(old));
+}
+
 template <class Response, class Request>
 Task<Result<Response>> Reign::alter_all_configs(Request request, bool replaces_all) {
   Response response;
@@ -111,6 +130,7 @@ Task<Result<Response>> Reign::alter_all_configs(Request request, bool replaces_a
     }
     response.responses.push_back(std::move(answer));
   }
+  if (!request.validate_only) CO_TRY_VOID(co_await forget_old_changes());
   co_return response;
 }
 

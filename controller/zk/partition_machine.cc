@@ -170,17 +170,27 @@ Task<Result<std::set<std::string>>> Reign::unclean_topics(Partitions partitions)
   }
   const std::vector<std::string> names(stuck.begin(), stuck.end());
   std::set<std::string> allowed;
+  if (names.empty()) co_return allowed;
+  // What all brokers were told counts where a topic says nothing.
+  metadata::Configs common;
+  std::string common_path = fmt::format("/config/brokers/{}", znodes::default_entity);
+  CO_TRY(const auto found, co_await session_->get(common_path, false));
+  if (found) {
+    CO_TRY(common, znodes::decode_config(common_path, found->data));
+  }
   const Session::Make make = [&](std::size_t i) {
     return get_request(znodes::topic_config(names[i]));
   };
   const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
-    bool unclean = options_.controller.unclean_leader_election;
+    metadata::Configs own;
     if (reply.error == ErrorCode::ok) {
       TRY(const Znode znode, decode_znode(reply));
-      TRY(const auto configs, znodes::decode_config(znodes::topic_config(names[i]), znode.data));
-      const auto own = configs.find(std::string(unclean_key));
-      if (own != configs.end()) unclean = own->second == "true";
+      TRY(own, znodes::decode_config(znodes::topic_config(names[i]), znode.data));
     }
+    own.merge(metadata::Configs(common));
+    const auto said = own.find(std::string(unclean_key));
+    const bool unclean =
+        said == own.end() ? options_.controller.unclean_leader_election : said->second == "true";
     if (unclean) allowed.insert(names[i]);
     return {};
   };

@@ -159,6 +159,7 @@ class Reign {
   Task<Result<std::optional<Refusal>>> alter_config(std::string entity,
                                                     std::vector<ConfigEdit> edits,
                                                     bool replaces_all, bool validate_only);
+  Task<Result<void>> forget_old_changes();
   tl::expected<std::string, Refusal> entity_of(std::int8_t type, const std::string& name);
 
   // Reassignments.

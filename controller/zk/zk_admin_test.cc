@@ -202,6 +202,33 @@ BOOST_AUTO_TEST_CASE(configs_are_changed_key_by_key_and_those_who_watch_are_told
   BOOST_TEST(*znodes::decode_config_change(as_view(*told)) == "topics/t");
 }
 
+BOOST_AUTO_TEST_CASE(changes_of_configs_that_everybody_has_read_are_forgotten) {
+  Cluster cluster(7);
+  cluster.until_ready();
+  cluster.create(Cluster::placed("t", 1, 1));
+  const auto change = [&](const std::string& value) {
+    wire::IncrementalAlterConfigsRequest request;
+    auto& resource = request.resources.emplace_back();
+    resource.resource_type = 2;
+    resource.resource_name = "t";
+    auto& config = resource.configs.emplace_back();
+    config.name = "min.insync.replicas";
+    config.value = value;
+    BOOST_TEST((ask(cluster, std::move(request)).responses.front().error_code == KafkaError::none));
+  };
+  change("2");
+  change("3");
+  cluster.world().run_for(std::chrono::minutes(14));
+  change("4");
+  BOOST_TEST(cluster.has("/config/changes/config_change_0000000000"));
+  cluster.world().run_for(std::chrono::minutes(2));
+  change("5");
+  BOOST_TEST(!cluster.has("/config/changes/config_change_0000000000"));
+  BOOST_TEST(!cluster.has("/config/changes/config_change_0000000001"));
+  BOOST_TEST(cluster.has("/config/changes/config_change_0000000002"));
+  BOOST_TEST(cluster.has("/config/changes/config_change_0000000003"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -65,14 +65,26 @@ BOOST_AUTO_TEST_CASE(the_last_in_sync_stays_and_leads_again_when_it_is_back) {
 }
 
 BOOST_AUTO_TEST_CASE(an_unclean_election_takes_a_config_that_allows_it) {
-  for (const bool allowed : {false, true}) {
+  struct Said {
+    std::string_view topic;  // Empty: nothing.
+    bool brokers = false;
+    bool allowed = false;
+  };
+  for (const auto& [said, by_brokers, allowed] :
+       {Said{"false", true, false}, Said{"true", false, true}, Said{"", true, true},
+        Said{"", false, false}}) {
     Cluster cluster(3);
     cluster.until_ready();
     const NodeId active = *cluster.active();
     const NodeId dead = active == n1 ? n2 : n1;
     NewTopic topic = Cluster::topic("t", {{dead, active}});
-    topic.configs.emplace_back("unclean.leader.election.enable", allowed ? "true" : "false");
+    if (!said.empty()) topic.configs.emplace_back("unclean.leader.election.enable", said);
     cluster.create(std::move(topic));
+    if (by_brokers) {
+      cluster.write(
+          create_request("/config/brokers/<default>",
+                         znodes::config_value({{"unclean.leader.election.enable", "true"}})));
+    }
     // Only the one that is about to die is in sync.
     auto state = *cluster.state("t", 0);
     state.isr = {dead};
