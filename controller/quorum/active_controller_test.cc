@@ -22,7 +22,7 @@ constexpr NodeId broker_2{2};
 class TestLog final : public consensus::Driver {
  public:
   TestLog(runtime::Runtime& runtime, MetadataMachine& machine)
-      : machine_(machine), changed_(runtime) {}
+      : runtime_(runtime), machine_(machine), changed_(runtime) {}
 
   void lead(Epoch epoch) {
     if (epoch_) machine_.deactivate(*epoch_);
@@ -37,6 +37,7 @@ class TestLog final : public consensus::Driver {
 
   Task<consensus::ProposeResult> propose(std::vector<Bytes> bodies,
                                          std::optional<Epoch> expect) override {
+    if (takes > Duration{}) co_await runtime::sleep_for(runtime_, takes);
     while (held && epoch_ == expect) co_await changed_.wait();
     consensus::ProposeResult result;
     if (epoch_ != expect) co_return result;  // Nobody knows: it may be in another's log.
@@ -68,8 +69,10 @@ class TestLog final : public consensus::Driver {
   std::uint64_t digest() const override { return 0; }
 
   bool held = false;
+  Duration takes{};  // Each proposal.
 
  private:
+  runtime::Runtime& runtime_;
   MetadataMachine& machine_;
   runtime::Event changed_;
   std::optional<Epoch> epoch_;
@@ -245,6 +248,37 @@ BOOST_AUTO_TEST_CASE(what_a_creation_has_just_begun_is_not_removed_as_left_over)
   BOOST_REQUIRE(made->value->has_value());
   BOOST_TEST((made->value->value().at(0).error == wire::KafkaError::none));
   BOOST_TEST(bench.image()->topic("t")->partitions.size() == 3u);
+}
+
+// How long the creation of three partitions takes, in an entry for the topic and one for each.
+Duration time_of_creation(Duration of_an_entry, std::int16_t factor) {
+  ControllerOptions options;
+  options.records_per_entry = 1;
+  Bench bench(options);
+  bench.lead(1);
+  bench.bring_up(broker_1);
+  bench.bring_up(broker_2);
+  bench.log().takes = of_an_entry;
+  std::vector<NewTopic> topics(1, topic_of("t", 3, factor));
+  const auto made = bench.begin(bench.active().create_topics(std::move(topics), false));
+  Duration time{};
+  for (; !made->value.has_value(); time += std::chrono::milliseconds(1)) {
+    bench.pass(std::chrono::milliseconds(1));
+  }
+  BOOST_TEST(made->value->has_value());
+  return time;
+}
+
+BOOST_AUTO_TEST_CASE(clients_have_the_cores_for_a_while_after_each_entry_of_new_partitions) {
+  const auto takes = [](int entry_ms, std::int16_t factor) {
+    return to_millis(time_of_creation(std::chrono::milliseconds(entry_ms), factor));
+  };
+  // Four entries, and three times as long after each but the last.
+  BOOST_TEST(takes(10, 1) == 4 * 10 + 3 * 30, boost::test_tools::tolerance(0.05));
+  // So for each replica of a partition; the topic's entry has none.
+  BOOST_TEST(takes(5, 2) == 4 * 5 + 15 + 2 * 30, boost::test_tools::tolerance(0.05));
+  // 60 ms at most.
+  BOOST_TEST(takes(50, 1) == 4 * 50 + 3 * 60, boost::test_tools::tolerance(0.05));
 }
 
 BOOST_AUTO_TEST_CASE(
