@@ -306,6 +306,11 @@ BOOST_DATA_TEST_CASE(sync_shows_what_another_client_was_told,
     BOOST_REQUIRE((ensemble.error_of(writer, create_request(path)) == ErrorCode::ok));
     BOOST_TEST((ensemble.error_of(reader, path_request(OpCode::sync, path)) == ErrorCode::ok));
     BOOST_TEST((ensemble.error_of(reader, path_request(OpCode::exists, path)) == ErrorCode::ok));
+    // Through the log, which a leader of the past cannot do, or by the leader's word alone.
+    const auto zxid = [&] { return ensemble.server(NodeId{3})->machine.state().zxid(); };
+    const std::int64_t before = zxid();
+    BOOST_TEST((ensemble.error_of(reader, path_request(OpCode::sync, path)) == ErrorCode::ok));
+    BOOST_TEST(zxid() - before == (quorum ? 1 : 0));
   }
 }
 

@@ -16,6 +16,7 @@ import time
 import pytest
 from kazoo import exceptions
 from kazoo.client import KazooState
+from kazoo.security import OPEN_ACL_UNSAFE, make_acl, make_digest_acl
 
 from harness import keeper_ensemble as keeper
 from harness.keeper_ensemble import Ensemble
@@ -319,6 +320,19 @@ def test_an_oversized_znode_is_refused_by_name(ensemble, top):
     zk.create(top + "/fits", b"x" * 1_000_000)
     with pytest.raises(exceptions.BadArgumentsError):
         zk.set(top + "/fits", b"x" * (1 << 20))
+
+
+def test_an_acl_that_would_hold_nobody_back_is_refused_by_name(ensemble, top):
+    zk = ensemble.client()
+    reading, mine = make_acl("world", "anyone", read=True), make_digest_acl("me", "secret", all=True)
+    for acl in (reading, mine):
+        with pytest.raises(exceptions.InvalidACLError):
+            zk.create(top + "/a", acl=[acl])
+        with pytest.raises(exceptions.InvalidACLError):
+            zk.set_acls(top, [acl])
+    assert zk.get_acls(top)[0] == OPEN_ACL_UNSAFE
+    zk.set_acls(top, OPEN_ACL_UNSAFE)
+    assert zk.get_acls(top)[1].aversion == 1
 
 
 def test_a_session_is_not_given_to_a_wrong_password(ensemble, top):

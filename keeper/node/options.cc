@@ -126,8 +126,11 @@ std::string help() {
     text += fmt::format("  --{} (default {})\n      {}; {}\n", flag.name, flag.standard,
                         flag.allowed, flag.meaning);
   }
-  const std::string below = consensus::node::help();
-  return text + "\nThe module is zab unless it is said; the rest is as of qlab-consensus-node:\n" +
+  std::string below = consensus::node::help();
+  constexpr std::string_view module = "--module (default ";
+  const std::size_t standard = below.find(module) + module.size();
+  below.replace(standard, below.find(')', standard) - standard, "zab");
+  return text + "\nThe rest is as of qlab-consensus-node:\n" +
          below.substr(below.find("Flags:") + 6);
 }
 
