@@ -324,8 +324,8 @@ def test_an_oversized_znode_is_refused_by_name(ensemble, top):
 
 def test_an_acl_that_would_hold_nobody_back_is_refused_by_name(ensemble, top):
     zk = ensemble.client()
-    reading, mine = make_acl("world", "anyone", read=True), make_digest_acl("me", "secret", all=True)
-    for acl in (reading, mine):
+    reading = make_acl("world", "anyone", read=True)
+    for acl in (reading, make_digest_acl("me", "secret", all=True)):
         with pytest.raises(exceptions.InvalidACLError):
             zk.create(top + "/a", acl=[acl])
         with pytest.raises(exceptions.InvalidACLError):
