@@ -68,7 +68,9 @@ def rest(plane: Plane) -> None:
     wait_in_sync(plane)
     plane.settle(QUIET_S)
     try:
-        kafka_calls.elect_preferred(plane.alive[0].endpoint, ELECTION_TIMEOUT)
+        code = kafka_calls.elect_preferred(plane.alive[0].endpoint, ELECTION_TIMEOUT)
+        if code not in (kafka_calls.NONE, kafka_calls.ELECTION_NOT_NEEDED):
+            plane.trial.say(f"{plane.profile}: no preferred leaders: error {code}")
     except kafka_calls.CallError as error:
         plane.trial.say(f"{plane.profile}: no preferred leaders: {error}")
     plane.settle(QUIET_S)

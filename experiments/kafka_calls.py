@@ -19,7 +19,7 @@ from types import TracebackType
 from harness.raw import request, string
 
 METADATA, CREATE_TOPICS, DELETE_TOPICS, ELECT_LEADERS = 3, 19, 20, 43
-NONE, INVALID_REPLICATION_FACTOR = 0, 38  # Error codes.
+NONE, INVALID_REPLICATION_FACTOR, ELECTION_NOT_NEEDED = 0, 38, 84  # Error codes.
 ANSWER_BYTES_MAX = 1 << 28
 
 
