@@ -81,6 +81,26 @@ BOOST_DATA_TEST_CASE(a_node_that_is_stopped_hands_over_the_groups_that_it_leads_
   BOOST_TEST((cluster.consume(cluster.partition(other).leader_id) == Values{"a", "b"}));
 }
 
+struct Attempt {
+  Attempt(runtime::Runtime& runtime, NodeConfig config)
+      : shards(runtime, config.shards), node(shards, std::move(config), {}) {}
+  ShardsOfOneThread shards;
+  Node node;
+};
+
+BOOST_AUTO_TEST_CASE(what_groups_of_one_module_wrote_is_not_opened_by_another) {
+  Cluster cluster(1, 1, groups_of("raft"));
+  cluster.crash(one);
+  std::shared_ptr<Attempt> attempt;
+  cluster.world().boot(one, [&](runtime::Runtime& runtime) {
+    return attempt = std::make_shared<Attempt>(runtime, config_of(one, 1, groups_of("kraft")(one)));
+  });
+  const auto started = runtime::run(cluster.world(), one, attempt->node.start(), seconds(10));
+  BOOST_REQUIRE(!started.has_value());
+  BOOST_TEST(started.error().context.find("replicator.module=raft") != std::string::npos,
+             started.error().message());
+}
+
 // Appends to a partition through who leads it, until it is acknowledged.
 void insist(Cluster& cluster, NodeId asked, std::int32_t index, const std::string& value) {
   const Bytes batch = batch_of(value);

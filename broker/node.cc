@@ -59,11 +59,14 @@ Task<Result<void>> Node::start() {
 }
 
 Task<Result<void>> Node::open() {
-  const DataOwner owner{config_.node,
-                        config_.cluster_id,
-                        {{"controller.design", config_.design},
-                         {"consensus.module", config_.consensus_module},
-                         {"replicator", config_.replicator.name}}};
+  DataOwner owner{config_.node,
+                  config_.cluster_id,
+                  {{"controller.design", config_.design},
+                   {"consensus.module", config_.consensus_module},
+                   {"replicator", config_.replicator.name}}};
+  if (config_.replicator.has_groups()) {
+    owner.fixed.insert_or_assign("replicator.module", config_.replicator.module);
+  }
   CO_TRY(const DirectoryId directory,
          open_data_directory(home_.disk(), owner, config_.log_dir, home_.random()));
   CO_TRY(const BrokerEpoch previous, take_clean_shutdown(home_.disk()));
