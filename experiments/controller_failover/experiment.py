@@ -26,9 +26,11 @@ from harness.waiting import wait_for
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
 PLANES = ("zk", "kraft", "raft")
 FAILOVER_TIMEOUT = 400.0  # Seconds; reading a million partitions back takes its time.
-PATIENCE = 0.1
-"""Seconds that a request waits for a controller. Those that wait are carried out together when
-there is one: five of them make the end of a failover, fifty a burst of topics that hides it."""
+INTERVAL, PATIENCE = 0.2, 1.0
+"""Seconds between two requests, and that one waits. Those that found no controller are carried out
+together when there is one: five of them make the end of a failover, fifty, as with an interval of
+20 ms, a burst of topics that hides it. A short patience would cut off who is slow for a while."""
+BEFORE = 5  # Topics that are made before a fault.
 FLAT_MAX = 1.5
 FLAT_FROM = 10_000  # Partitions.
 AFTER_DETECTION_S_MAX = 1.0
@@ -52,8 +54,8 @@ def _fail_over(plane: Plane, fault: str, prefix: str) -> Line:
     plane.trial.say(f"{plane.profile}: the controller is {fault}, {plane.partitions} partitions")
     mark = plane.mark()
     with Probe([n.endpoint for n in plane.nodes if n is not victim], prefix,
-               patience=PATIENCE) as probe:
-        wait_for(lambda: len(probe.acks_ns()) >= 10, 60, "topics to be made before the fault")
+               interval=INTERVAL, patience=PATIENCE) as probe:
+        wait_for(lambda: len(probe.acks_ns()) >= BEFORE, 60, "topics to be made before the fault")
         hit = plane.hurt(victim, fault)
         wait_for(lambda: phases.served_again(probe.asked_ns(), hit.silent_ns), FAILOVER_TIMEOUT,
                  "topics to be made after the fault")
