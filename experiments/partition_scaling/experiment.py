@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from experiments import figures, kafka_calls, storage_bench
 from experiments.definition import numbers
 from experiments.kafka_calls import Topic
 from experiments.partition_scaling import measuring
-from experiments.partition_scaling.measuring import LOAD_TOPIC, NODES, load, result_of
+from experiments.partition_scaling.measuring import (LOAD_TOPIC, NODES, load, resampled_of,
+                                                      result_of)
 from experiments.report import Observation, Run, number
 from experiments.runner import Trial, Unavailable
+from experiments.stats import CONFIDENCE, quantile
 from experiments.storage_bench import Recorder, curve
 from harness.cluster import ClusterError, LocalCluster
 
@@ -24,6 +28,8 @@ REQUEST_PARTITIONS = 100_000
 CREATE_TIMEOUT = 300.0  # Seconds, of one request.
 RESTART_TIMEOUT = 400.0
 LOADS = ("before", "meanwhile", "after")
+BOUNDS = ("p99_ratio_low", "p99_ratio_high")
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 def run_trial(trial: Trial) -> None:
@@ -60,6 +66,7 @@ def _point(trial: Trial, cluster: LocalCluster, partitions: int) -> dict[str, An
                        CREATE_TIMEOUT)
     measuring.wait_open(cluster, active * copies)
     line: dict[str, Any] = {"replicas": distinct * copies, "active": active, "loads": {},
+                            "resampled_p99_ms": {},
                             "memory_before": measuring.usages(cluster)}
     _loads(trial, cluster, line, distinct, copies)
     line["memory"] = measuring.usages(cluster)
@@ -85,12 +92,7 @@ def _loads(trial: Trial, cluster: LocalCluster, line: dict[str, Any], distinct: 
             else:
                 time.sleep(p["seconds"])
         line["loads"][name] = result_of(output)
-    trial.say(f"{wanted}: as many records as they take")
-    with load(cluster, cluster.root / "most", p, trial.seed, rate=p["rate_max"], linger_ms=5,
-              consume=False) as running:
-        running.wait_measuring(60)
-        time.sleep(p["seconds"])
-    line["throughput"] = result_of(cluster.root / "most")["acks_per_s"]
+        line["resampled_p99_ms"][name] = resampled_of(output, trial.seed)
 
 
 def _grow(trial: Trial, cluster: LocalCluster, more: int, copies: int,
@@ -102,10 +104,11 @@ def _grow(trial: Trial, cluster: LocalCluster, more: int, copies: int,
     topics = measuring.topics_of(more, trial.parameters["partitions_per_topic"], copies)
     groups = measuring.requests_of(topics, REQUEST_PARTITIONS)
     begun = time.monotonic()
-    measuring.grow(cluster, groups, CREATE_TIMEOUT)
+    again = measuring.grow(cluster, groups, CREATE_TIMEOUT)
     acked = time.monotonic()
     measuring.wait_open(cluster, replicas)
-    return {"created": more, "acked_s": acked - begun, "create_s": time.monotonic() - begun}
+    return {"created": more, "asked_again": again, "acked_s": acked - begun,
+            "create_s": time.monotonic() - begun}
 
 
 def _restart(cluster: LocalCluster, end: str, replicas: int) -> float:
@@ -136,6 +139,9 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
                   for end, seconds in line["restart_s"].items()]
         found += [Observation("p99_ratio", value, {**at, "of": of, "load": load_name})
                   for of, load_name, value in _ratios(line["loads"])]
+        found += [Observation(metric, value, {**at, "of": of, "load": load_name})
+                  for of, load_name, bounds in _bounds(line["resampled_p99_ms"])
+                  for metric, value in zip(BOUNDS, bounds, strict=True)]
     return found
 
 
@@ -149,7 +155,7 @@ def _numbers(line: Mapping[str, Any]) -> dict[str, float | None]:
             "bytes_per_partition": (rss - empty) / grown if grown else None,
             "files": sum(n["files"] for n in nodes),
             "descriptors": max(n["descriptors"] for n in nodes),
-            "create_s": line.get("create_s"), "throughput": line["throughput"]}
+            "create_s": line.get("create_s")}
 
 
 def _ratios(loads: Mapping[str, Mapping[str, float | None]]) -> list[tuple[str, str, float | None]]:
@@ -160,6 +166,21 @@ def _ratios(loads: Mapping[str, Mapping[str, float | None]]) -> list[tuple[str, 
         for name in LOADS[1:]:
             now = loads[name][f"{of}_p99_ms"]
             found.append((of, name, now / before if before and now is not None else None))
+    return found
+
+
+def _bounds(drawn: Mapping[str, Mapping[str, Sequence[float | None]]]
+            ) -> list[tuple[str, str, tuple[float | None, float | None]]]:
+    """Between which the ratio lies, by how each of its two might have come out. None is as late as
+    can be."""
+    found = []
+    for of in ("produce", "fetch"):
+        for name in LOADS[1:]:
+            pairs = zip(drawn[name][of], drawn["before"][of], strict=False)
+            ratios = [np.inf if now is None else now / before for now, before in pairs if before]
+            low, high = (quantile(np.array(ratios), q) if ratios else np.inf for q in TAILS)
+            found.append((of, name, (low if np.isfinite(low) else None,
+                                     high if np.isfinite(high) else None)))
     return found
 
 
@@ -186,8 +207,7 @@ def draw(run: Run, directory: Path) -> dict[str, str]:
     figures.charts([chart("produce p99 meanwhile", "times that before", "p99_ratio",
                           of="produce", load="meanwhile"),
                     chart("fetch p99 meanwhile", "times that before", "p99_ratio", of="fetch",
-                          load="meanwhile"),
-                    chart("as many as they take", "acks/s", "throughput")],
+                          load="meanwhile")],
                    directory / "meanwhile", order=run.systems)
     return {"memory": _say(run, "memory_mib", "MiB"), "times": _say(run, "create_s", "s"),
             "latency": _say(run, "produce_p99_ms", "ms", load="after"),
@@ -211,14 +231,21 @@ def _say(run: Run, metric: str, unit: str, **params: str) -> str:
     return f"{'; '.join(said)} partitions." if said else ""
 
 
+def _between(low: tuple[float, Any] | None, high: tuple[float, Any] | None) -> str:
+    if low is None or high is None:
+        return ""
+    return f" ({number(low[1].median)} to {number(high[1].median)})"
+
+
 def _verdict(run: Run) -> str:
     said = []
     for system in run.systems:
         memory, created = (_largest(run, m, system) for m in ("memory_mib", "create_s"))
-        ratio = _largest(run, "p99_ratio", system, of="produce", load="meanwhile")
+        ratio, low, high = (_largest(run, m, system, of="produce", load="meanwhile")
+                            for m in ("p99_ratio", *BOUNDS))
         if memory and created and ratio and memory[0] == created[0] == ratio[0]:
             said.append(f"{number(memory[0])} partitions on {system} take "
                         f"{number(memory[1].median)} MiB and come in "
                         f"{number(created[1].median)} s, with a p99 of produce requests meanwhile "
-                        f"{number(ratio[1].median)} times that of before")
+                        f"{number(ratio[1].median)} times that of before{_between(low, high)}")
     return f"{'; '.join(said)}." if said else ""
