@@ -201,7 +201,8 @@ def say_beside(run: Run, metric: str, condition: Params) -> str:
                 ratios.append(f"{ratio_words(ratio)} at {size_words(size)}")
         if ratios:
             said.append(f"{system} {', '.join(ratios)}")
-    return f"Beside {base} at the same size: {'; '.join(said)}." if said else ""
+    words = f"Beside {base} at the same number of {axis(run)}"
+    return f"{words}: {'; '.join(said)}." if said else ""
 
 
 def say_growth(run: Run, metric: str, system: str, condition: Params, *,

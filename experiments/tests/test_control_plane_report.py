@@ -33,7 +33,7 @@ RUN = run_of([(("kraft", 1000, KILLED), [0.01, 0.01]), (("kraft", 10000, KILLED)
 
 def test_systems_are_compared_at_the_same_size():
     said = reports.say_beside(RUN, "t_s", KILLED)
-    assert said == ("Beside kraft at the same size: zk 4 times (4 to 4) at 1k, "
+    assert said == ("Beside kraft at the same number of partitions: zk 4 times (4 to 4) at 1k, "
                     "20 times (20 to 20) at 10k.")
     assert reports.say_beside(RUN, "t_s", FROZEN) == ""
 
