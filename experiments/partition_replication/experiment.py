@@ -77,6 +77,10 @@ def _point(trial: Trial, cluster: LocalCluster, partitions: int) -> dict[str, An
     _wait_whole(cluster, partitions)
     say("idle")
     line: dict[str, Any] = {"idle": _idle(cluster, p["seconds"])}
+    say("the first records")  # They make the partitions' files.
+    with load(cluster, root / "first", p, trial.seed, consume=False) as running:
+        running.wait_measuring(60)
+        time.sleep(max(p["seconds"], 2 * partitions / p["rate"]))
     say("a steady load")
     with load(cluster, root / "steady", p, trial.seed) as running:
         running.wait_measuring(60)
