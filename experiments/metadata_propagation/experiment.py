@@ -49,6 +49,8 @@ def observe(directory: Path, parameters: Mapping[str, Any]) -> list[Observation]
         lags = phases.propagation(line["events"], line["brokers"])
         lags["ack"] = [(answered - sent) / 1e9 for sent, answered, error in line["asked"]
                        if not error]
+        if not lags["publish"]:  # A broker that heard of no change leaves nothing to measure.
+            found.append(Observation("failures", 1))
         for name, values in lags.items():
             found += [Observation(f"{name}_s", value, {**point, "quantile": "0.5"})
                       for value in window_medians(values)]
