@@ -26,11 +26,11 @@ from harness.waiting import wait_for
 PRIMARY = {"profile": PROFILES[0], "fault": FAULTS[0]}
 PLANES = ("zk", "kraft", "raft")
 FAILOVER_TIMEOUT = 400.0  # Seconds; reading a million partitions back takes its time.
-INTERVAL, PATIENCE = 0.2, 1.0
+INTERVAL, PATIENCE = 0.05, 0.25
 """Seconds between two requests, and that one waits. Those that found no controller are carried out
-together when there is one: five of them make the end of a failover, fifty, as with an interval of
-20 ms, a burst of topics that hides it. A short patience would cut off who is slow for a while."""
-BEFORE = 5  # Topics that are made before a fault.
+together when there is one: five of them make the end of a failover, fifty, with a patience of a
+second and 20 ms between, a burst of topics that hides it."""
+BEFORE = 10  # Topics that are made before a fault.
 FLAT_MAX = 1.5
 FLAT_FROM = 10_000  # Partitions.
 AFTER_DETECTION_S_MAX = 1.0
