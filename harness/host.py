@@ -40,8 +40,8 @@ class Host(ABC):
 
     @abstractmethod
     def start(self, argv: Sequence[str], directory: Path, env: Mapping[str, str]) -> Process:
-        """Starts `argv` in `directory`, in a session of its own, appending to the files `stdout`
-        and `stderr` there. `env` is added to this process's environment.
+        """Starts `argv` in `directory`, in a process group of its own, appending to the files
+        `stdout` and `stderr` there. `env` is added to this process's environment.
 
         Errors: FileNotFoundError or PermissionError when argv[0] cannot be run.
         """
@@ -87,8 +87,11 @@ class LocalHost(Host):
     def start(self, argv: Sequence[str], directory: Path, env: Mapping[str, str]) -> Process:
         directory.mkdir(parents=True, exist_ok=True)
         with open(directory / "stdout", "ab") as out, open(directory / "stderr", "ab") as err:
+            # Not a session of its own: with autogroups (sched(7)) Linux shares the processors among
+            # sessions first, and a node would wait for another's whole share while its own few
+            # threads have work, 100 ms and more on a machine that is full.
             child = subprocess.Popen(
-                list(argv), cwd=directory, env={**os.environ, **env}, start_new_session=True,
+                list(argv), cwd=directory, env={**os.environ, **env}, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         return Process(child.pid, _stat(child.pid)[1], child)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -28,6 +29,13 @@ def test_a_started_cluster_is_ready_and_every_process_ends_with_it(fake):
         assert len(set(fake.bootstrap.split(","))) == 3
     assert not any(node.alive for node in fake.nodes.values())
     assert [node.exit_status for node in fake.nodes.values()] == [-signal.SIGKILL] * 3
+
+
+def test_nodes_share_our_session_and_are_signalled_each_alone(fake):
+    with fake:
+        for node in fake.nodes.values():
+            assert os.getsid(node.process.pid) == os.getsid(0)
+            assert os.getpgid(node.process.pid) == node.process.pid
 
 
 def test_a_node_that_cannot_start_is_named_with_its_own_words_and_nothing_is_left_running(fake):
