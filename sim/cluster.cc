@@ -261,9 +261,13 @@ std::optional<std::string> Cluster::missing_of(NodeId id, const metadata::Image&
   for (const auto& entry : program.partitions().at_home()) {
     has.emplace(entry.partition, entry.replica->state().topic_id);
   }
+  for (const auto& [partition, topic] : has) {
+    const auto at = wanted.find(partition);
+    if (at != wanted.end() && at->second == topic) continue;
+    return fmt::format("node {} has a replica of {} that is not its own", id, partition.name());
+  }
   if (has == wanted) return std::nullopt;
-  return fmt::format("node {} has {} replicas, and {} are its own or are others", id, has.size(),
-                     wanted.size());
+  return fmt::format("node {} has {} of its {} replicas", id, has.size(), wanted.size());
 }
 
 }  // namespace qlab::sim

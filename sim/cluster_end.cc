@@ -22,6 +22,14 @@ Finding first_of_kept_topics(const ClusterHistory& history, const metadata::Imag
   return std::nullopt;
 }
 
+bool has_replica(const metadata::Topic& topic, NodeId node) {
+  for (std::size_t p = 0; p < topic.partitions.size(); ++p) {
+    const auto& replicas = topic.partitions[p]->replicas;
+    if (std::find(replicas.begin(), replicas.end(), node) != replicas.end()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Finding topics_have_their_partitions(const ClusterHistory& history, const metadata::Image& image) {
@@ -54,10 +62,13 @@ Finding moves_end_where_they_were_to(const ClusterHistory& history, const metada
       });
 }
 
-Finding configs_are_as_acknowledged(const ClusterHistory& history, const metadata::Image& image) {
+Finding configs_are_as_acknowledged(const ClusterHistory& history, const metadata::Image& image,
+                                    NodeId node) {
   return first_of_kept_topics(
       history, image,
-      [](const std::string& name, const TopicFate& fate, const metadata::Topic& topic) -> Finding {
+      [node](const std::string& name, const TopicFate& fate,
+             const metadata::Topic& topic) -> Finding {
+        if (node != no_node && !has_replica(topic, node)) return std::nullopt;
         for (const auto& [key, writes] : fate.configs) {
           const auto at = topic.configs.find(key);
           std::optional<std::string> value;
@@ -71,16 +82,13 @@ Finding configs_are_as_acknowledged(const ClusterHistory& history, const metadat
       });
 }
 
-Finding judge_end(const ClusterHistory& history, const metadata::Image& image) {
-  using Check = Finding (*)(const ClusterHistory&, const metadata::Image&);
-  static constexpr std::pair<std::string_view, Check> all[] = {
-      {"topics_have_their_partitions", topics_have_their_partitions},
-      {"moves_end_where_they_were_to", moves_end_where_they_were_to},
-      {"configs_are_as_acknowledged", configs_are_as_acknowledged},
-  };
-  for (const auto& [name, check] : all) {
-    if (auto finding = check(history, image)) return fmt::format("{}: {}", name, *finding);
-  }
+Finding judge_end(const ClusterHistory& history, const metadata::Image& image, NodeId node) {
+  if (auto finding = topics_have_their_partitions(history, image))
+    return "topics_have_their_partitions: " + *finding;
+  if (auto finding = moves_end_where_they_were_to(history, image))
+    return "moves_end_where_they_were_to: " + *finding;
+  if (auto finding = configs_are_as_acknowledged(history, image, node))
+    return "configs_are_as_acknowledged: " + *finding;
   return std::nullopt;
 }
 

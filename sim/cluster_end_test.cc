@@ -86,6 +86,9 @@ BOOST_AUTO_TEST_CASE(a_config_that_is_not_what_was_acknowledged_is_found) {
   BOOST_TEST(!end.is_found(""));
   writes.acknowledge(none, at(4));
   BOOST_TEST(end.is_found("configs_are_as_acknowledged"));
+  // Where nodes know the configs of what is on them alone: nodes 1 and 2.
+  BOOST_TEST(judge_end(end.history, end.image, two).has_value());
+  BOOST_TEST(!judge_end(end.history, end.image, three).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -132,7 +132,7 @@ void draw_clients(Prng& random, ClusterSwarm& swarm) {
   swarm.topic_chance = random.unit() * 0.3;
   swarm.idempotent_clients = static_cast<int>(random.between(0, swarm.clients));
   swarm.session_clients = static_cast<int>(random.between(0, swarm.clients));
-  if (swarm.design != "zk" && random.chance(0.8)) swarm.admin_chance = random.unit() * 0.4;
+  if (random.chance(0.8)) swarm.admin_chance = random.unit() * 0.4;
 }
 
 }  // namespace

@@ -53,9 +53,12 @@ class Recovery {
         return false;
       case Stage::whole:
         missing_ = cluster_.what_is_missing();
+        if (!missing_) missing_ = what_is_not_told_yet();
         if (missing_) return false;
         finding_ = deleted_topic_that_is_there();
-        if (!finding_) finding_ = judge_end(cluster_.history(), final_image());
+        if (!finding_ && shares_a_log()) {
+          finding_ = judge_end(cluster_.history(), final_image());
+        }
         audit_ = begin_audit(cluster_);
         stage_ = Stage::audit;
         return false;
@@ -88,9 +91,22 @@ class Recovery {
     return std::all_of(clients.begin(), clients.end(),
                        [](const auto& client) { return client->is_resting(); });
   }
+  bool shares_a_log() const { return cluster_.history().promises.images_share_a_log; }
   // All nodes have the same.
   const metadata::Image& final_image() const {
     return *cluster_.node(cluster_.nodes().front())->node().image();
+  }
+  // Where nodes do not replay one log, an image does not say which moves are under way, and configs
+  // come on a way of their own, to those who have the topic.
+  Finding what_is_not_told_yet() const {
+    if (shares_a_log()) return std::nullopt;
+    for (const NodeId id : cluster_.nodes()) {
+      const metadata::ImagePtr image = cluster_.node(id)->node().image();
+      if (auto finding = judge_end(cluster_.history(), *image, id)) {
+        return fmt::format("node {}: {}", id, *finding);
+      }
+    }
+    return std::nullopt;
   }
   std::optional<std::string> deleted_topic_that_is_there() const {
     for (const TopicId& id : cluster_.history().deleted) {

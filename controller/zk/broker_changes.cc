@@ -61,7 +61,7 @@ Task<Result<void>> Reign::on_brokers_started(std::set<NodeId> started) {
   context_.for_each([&](PartitionRef ref) {
     if (ref.get().has_state()) batch_.add_update_metadata(ref);
   });
-  batch_.close_metadata();  // They may have been cut off while topics were deleted.
+  tell_that_is_all();  // They may have been cut off while topics were deleted.
   send_batch();
   const Replicas replicas = context_.replicas_on(started);
   Replicas kept;

@@ -131,6 +131,7 @@ LeaderAndIsrResponse MetadataCache::take(const LeaderAndIsrRequest& request) {
     if (const auto old = replicas_.image()->topic(topic.topic_name)) {
       if (old->id != topic.topic_id) hosted_.erase(old->id);
     }
+    if (told_) told_->insert(topic.topic_id);
     open(change, topic);
     auto& answer = response.topics.emplace_back();
     answer.topic_id = topic.topic_id;
@@ -174,6 +175,7 @@ UpdateMetadataResponse MetadataCache::take(const UpdateMetadataRequest& request)
   response.error_code = fence(request);
   if (response.error_code != KafkaError::none) return response;
   Change change(cluster_);
+  Change here(replicas_);
   set_brokers(change, request);
   for (const auto& topic : request.topic_states) {
     const auto is_going = [](const auto& state) { return state.leader == leader_during_delete; };
@@ -184,24 +186,51 @@ UpdateMetadataResponse MetadataCache::take(const UpdateMetadataRequest& request)
     if (told_) told_->insert(topic.topic_id);
     open(change, topic);
     for (const auto& state : topic.partition_states) tell(change, topic.topic_id, state);
+    drop_moved(here, topic);
   }
-  if (request.kind == all_is_told) forget_untold(change);
+  if (request.kind == all_is_told) forget_untold(change, here);
   publish(change, cluster_);
   // Fetchers go by the newest address of a leader.
-  Change addresses(replicas_);
   for (const auto& [id, broker] : cluster_.image()->brokers()) {
-    if (broker.is_active()) addresses.editor.set_broker(broker_at(id, broker.host, broker.port));
+    if (broker.is_active()) here.editor.set_broker(broker_at(id, broker.host, broker.port));
   }
-  publish(addresses, replicas_);
+  publish(here, replicas_);
   return response;
 }
 
-// Topics that were deleted while nobody could tell this broker.
-void MetadataCache::forget_untold(Change& change) {
+// Replicas whose partitions were moved to others while nobody could tell this broker to delete
+// them.
+void MetadataCache::drop_moved(Change& change, const UpdateMetadataRequest::TopicState& topic) {
+  if (!hosted_.contains(topic.topic_id)) return;
+  for (const auto& state : topic.partition_states) {
+    if (!is_index(state.partition_index) || state.replicas.empty()) continue;
+    const auto& replicas = state.replicas;
+    if (std::find(replicas.begin(), replicas.end(), self_) != replicas.end()) continue;
+    const Partition* known = change.editor.partition(topic.topic_id, state.partition_index);
+    // Each step of a move has a leader epoch of its own.
+    if (known == nullptr || known->leader_epoch >= state.leader_epoch) continue;
+    change.editor.open_topic(topic.topic_id, topic.topic_name);
+    drop(change, topic.topic_id, state.partition_index);
+  }
+  if (!hosted_.contains(topic.topic_id)) change.editor.remove_topic(topic.topic_id);
+}
+
+void MetadataCache::drop(Change& change, TopicId topic, PartitionIndex index) {
+  change.editor.clear_partition(topic, index);
+  if (--hosted_.at(topic) == 0) hosted_.erase(topic);
+}
+
+// Topics that were deleted while nobody could tell this broker. It may have replicas of them: those
+// of partitions that had been moved to others before.
+void MetadataCache::forget_untold(Change& cluster, Change& here) {
   if (!told_) return;
-  const metadata::ImagePtr before = cluster_.image();
-  before->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
-    if (!told_->contains(topic->id)) change.editor.remove_topic(topic->id);
+  cluster_.image()->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
+    if (!told_->contains(topic->id)) cluster.editor.remove_topic(topic->id);
+  });
+  std::erase_if(hosted_, [&](const auto& hosted) {
+    const bool is_gone = !told_->contains(hosted.first);
+    if (is_gone) here.editor.remove_topic(hosted.first);
+    return is_gone;
   });
   told_.reset();
 }
@@ -271,8 +300,7 @@ KafkaError MetadataCache::stop(Change& change, const metadata::Topic* topic,
   const bool is_any = epoch == epoch_during_delete || epoch == no_epoch;
   if (!is_any && epoch < known->leader_epoch) return KafkaError::fenced_leader_epoch;
   if (!state.delete_partition) return KafkaError::none;
-  change.editor.clear_partition(topic->id, state.partition_index);
-  if (--hosted_.at(topic->id) == 0) hosted_.erase(topic->id);
+  drop(change, topic->id, state.partition_index);
   return KafkaError::none;
 }
 

@@ -69,7 +69,9 @@ class MetadataCache {
   void set_brokers(Change& change, const wire::UpdateMetadataRequest& request) const;
   wire::KafkaError stop(Change& change, const metadata::Topic* topic,
                         const wire::StopReplicaRequest::PartitionState& state);
-  void forget_untold(Change& change);
+  void forget_untold(Change& cluster, Change& here);
+  void drop_moved(Change& change, const wire::UpdateMetadataRequest::TopicState& topic);
+  void drop(Change& change, TopicId topic, PartitionIndex index);
   void publish(Change& change, metadata::Publisher& publisher);
 
   const NodeId self_;

@@ -251,6 +251,54 @@ BOOST_AUTO_TEST_CASE(a_topic_that_was_deleted_while_the_broker_was_away_is_gone_
   BOOST_TEST((broker.told(p0) == nullptr));
 }
 
+BOOST_AUTO_TEST_CASE(a_replica_whose_partition_was_moved_while_the_broker_was_away_is_dropped) {
+  Broker broker;
+  broker.cache.take(leader_and_isr({lead(p0, self, 5), lead(p1, self, 5)}));
+  const auto moved = [](int leader_epoch) {
+    UpdateMetadataRequest request = update(other, leader_epoch, {self, other});
+    request.topic_states[0].partition_states[0].replicas = {other};
+    request.topic_states[0].partition_states[0].isr = {other};
+    return request;
+  };
+  // What was before the replica came here.
+  broker.cache.take(moved(4));
+  BOOST_TEST((broker.hosted(p0) != nullptr));
+  broker.cache.take(moved(6));
+  BOOST_TEST((broker.hosted(p0) == nullptr));
+  BOOST_TEST((broker.hosted(p1)->leader == self));
+  BOOST_TEST((broker.told(p0)->leader == other));
+  // And if it moves back, it is here again.
+  broker.cache.take(leader_and_isr({lead(p0, self, 7)}));
+  BOOST_TEST((broker.hosted(p0)->leader == self));
+}
+
+BOOST_AUTO_TEST_CASE(replicas_of_a_topic_that_is_not_among_all_there_are_go) {
+  Broker broker;
+  broker.cache.take(leader_and_isr({lead(p0, self, 5)}));
+  UpdateMetadataRequest request = update(self, 5, {self});
+  request.broker_epoch = registration.plus(1);
+  request.topic_states.clear();
+  broker.cache.take(request);
+  BOOST_TEST((broker.hosted(p0) != nullptr));
+  request.kind = 2;
+  broker.cache.take(request);
+  BOOST_TEST((broker.hosted(p0) == nullptr));
+  BOOST_TEST((broker.replicas.image()->topic(orders) == nullptr));
+}
+
+BOOST_AUTO_TEST_CASE(a_topic_that_was_told_of_in_either_way_is_among_all_there_are) {
+  Broker broker;
+  auto leads = leader_and_isr({lead(p0, self, 5)});
+  leads.broker_epoch = registration.plus(1);
+  broker.cache.take(leads);
+  UpdateMetadataRequest request = update(self, 5, {self});
+  request.broker_epoch = registration.plus(1);
+  request.topic_states.clear();
+  request.kind = 2;
+  broker.cache.take(request);
+  BOOST_TEST((broker.hosted(p0)->leader == self));
+}
+
 BOOST_AUTO_TEST_CASE(a_request_that_comes_before_the_first_registration_is_not_answered) {
   metadata::Publisher cluster;
   metadata::Publisher replicas;

@@ -67,6 +67,10 @@ void Reign::tell_all(const Partitions& partitions) {
   for (const PartitionRef ref : partitions) batch_.add_update_metadata(ref);
 }
 
+void Reign::tell_that_is_all() {
+  if (knows_all_topics_) batch_.close_metadata();
+}
+
 Task<Result<void>> Reign::delete_all(std::vector<std::string> paths) {
   const Session::Make make = [&paths, this](std::size_t i) {
     return fence(delete_request(paths[i]));

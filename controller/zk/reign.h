@@ -189,6 +189,9 @@ class Reign {
   Task<Result<void>> still_registered(NodeId broker, BrokerEpoch epoch);
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
+  // The next sending says that there are no topics but those that were told of, so that brokers
+  // drop what they have of others. Not said by who could not read some topic.
+  void tell_that_is_all();
   void send_batch();
   void tell_replicas(PartitionRef ref);
   void note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response);
@@ -223,6 +226,7 @@ class Reign {
   std::size_t names_coming_ = 0;  // What names that are being written take in a list, in bytes.
   bool is_active_ = false;
   bool is_over_ = false;
+  bool knows_all_topics_ = true;             // Each topic's znode could be read.
   std::shared_ptr<runtime::Event> decided_;  // A topic came, went, or the reign ended.
 };
 

@@ -39,7 +39,7 @@ Task<Result<void>> Reign::take_over() {
   CO_TRY_VOID(co_await start_partitions());
   // Brokers may know topics that were deleted by a controller who died before it told them.
   tell_all({});
-  batch_.close_metadata();
+  tell_that_is_all();
   send_batch();
   runtime_.trace().emit("reload_decided", {{"states_written", states_written_}});
   const RequestCounts sent = std::exchange(sent_, {});
@@ -104,6 +104,7 @@ Task<Result<void>> Reign::read_topics(std::vector<std::string> names) {
       // The others are to be served; this one shows again once its znode is put right.
       log(LogLevel::error, "controller", "topic '{}' is left out: {}", names[i],
           value ? "its id is another topic's" : value.error().message());
+      knows_all_topics_ = false;
       return {};
     }
     context_.add_topic(names[i], *value, znode.stat.version);
