@@ -30,6 +30,12 @@ ElectionRules Reign::move_rules() const {
   return rules;
 }
 
+bool Reign::is_as_written(const ZkPartition& partition, const StateValue& state) const {
+  return partition.controller_epoch == state.controller_epoch &&
+         partition.leader_epoch == state.leader_epoch && partition.leader == state.leader &&
+         context_.isr(partition) == state.isr;
+}
+
 znodes::TopicValue Reign::value_of(const ZkTopic& topic) const {
   znodes::TopicValue value;
   value.id = topic.id;
@@ -43,6 +49,7 @@ znodes::TopicValue Reign::value_of(const ZkTopic& topic) const {
 // Errors also: invalid, when the znode is not as we know it.
 Task<Result<void>> Reign::write_topics(
     std::vector<std::pair<ZkTopic*, znodes::TopicValue>> topics) {
+  std::vector<std::size_t> doubtful;  // Another version is there.
   const Session::Make make = [&](std::size_t i) {
     return fence(set_request(znodes::topic(topics[i].first->name),
                              znodes::topic_value(topics[i].second), topics[i].first->version));
@@ -50,6 +57,10 @@ Task<Result<void>> Reign::write_topics(
   const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
     ZkTopic& topic = *topics[i].first;
     TRY(const FencedReply done, decode_fenced(reply));
+    if (done.error == ErrorCode::bad_version) {
+      doubtful.push_back(i);
+      return {};
+    }
     if (done.error != ErrorCode::ok) {
       return fail(Errc::invalid, "znode {} is not written: {}", znodes::topic(topic.name),
                   wire::keeper::name_of(done.error));
@@ -57,7 +68,18 @@ Task<Result<void>> Reign::write_topics(
     topic.version = done.version;
     return {};
   };
-  co_return co_await session_->call_all(topics.size(), make, take);
+  CO_TRY_VOID(co_await session_->call_all(topics.size(), make, take));
+  // It may be our own, of a request whose answer was lost.
+  for (const std::size_t i : doubtful) {
+    const auto& [topic, value] = topics[i];
+    std::string path = znodes::topic(topic->name);
+    CO_TRY(const auto found, co_await session_->get(path, false));
+    if (!found || as_text(found->data) != znodes::topic_value(value)) {
+      co_return fail(Errc::invalid, "znode {} is not written: another write came first", path);
+    }
+    topic->version = found->stat.version;
+  }
+  co_return Result<void>{};
 }
 
 Task<Result<Reign::Partitions>> Reign::move(std::vector<PartitionMove> moves) {
@@ -72,7 +94,14 @@ Task<Result<Reign::Partitions>> Reign::move(std::vector<PartitionMove> moves) {
   }
   Partitions written;
   Partitions outdated;
-  CO_TRY_VOID(co_await write_states(partitions, std::move(states), written, outdated));
+  CO_TRY_VOID(co_await write_states(partitions, states, written, outdated));
+  // It may be our own write whose answer was lost.
+  CO_TRY_VOID(co_await read_states(outdated));
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    const bool is_open =
+        std::find(outdated.begin(), outdated.end(), partitions[i]) != outdated.end();
+    if (is_open && is_as_written(partitions[i].get(), states[i])) written.push_back(partitions[i]);
+  }
 
   std::map<std::uint32_t, std::pair<ZkTopic*, znodes::TopicValue>> topics;
   for (const PartitionRef ref : written) {

@@ -173,6 +173,7 @@ class Reign {
       const wire::ListPartitionReassignmentsRequest& request) const;
   // Returns those that are done: not what another wrote at the same moment.
   Task<Result<Partitions>> move(std::vector<PartitionMove> moves);
+  bool is_as_written(const ZkPartition& partition, const znodes::StateValue& state) const;
   void note_move(PartitionRef ref, const Partition& after);
   Task<Result<void>> finish_moves(Partitions partitions);
   Task<Result<void>> resume_moves();

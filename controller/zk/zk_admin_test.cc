@@ -107,6 +107,34 @@ BOOST_AUTO_TEST_CASE(a_move_goes_on_under_the_next_controller) {
   BOOST_TEST(cluster.state("t", 0)->leader == b);
 }
 
+// The request is made again, and finds its own effect.
+BOOST_AUTO_TEST_CASE(a_move_goes_on_when_the_answer_to_one_of_its_writes_is_lost) {
+  for (const int writes : {1, 2}) {
+    Cluster cluster(20);
+    cluster.until_ready();
+    cluster.create(Cluster::topic("t", {{n1, n2}}));
+    cluster.world().run_for(seconds(1));
+    const NodeId active = *cluster.active();
+    const std::int64_t before = cluster.zxid();
+    const auto outcome =
+        runtime::begin(cluster.world(), active,
+                       administer<wire::AlterPartitionReassignmentsResponse>(
+                           cluster.at(active), wire::ApiKey::alter_partition_reassignments,
+                           move_first(std::vector<NodeId>{n1}), cluster.deadline(active)));
+    cluster.ensemble.until([&] { return cluster.zxid() >= before + writes; });
+    cluster.world().fabric().break_between(active, NodeId{1});
+    cluster.ensemble.until([&] { return outcome->value.has_value(); });
+    const auto& response = *outcome->value;
+    BOOST_REQUIRE_MESSAGE(response.has_value(), response.error().message());
+    BOOST_TEST((response->responses[0].partitions[0].error_code == KafkaError::none));
+    BOOST_TEST((cluster.active() == active));
+    cluster.world().run_for(seconds(1));
+    BOOST_TEST((topic_value(cluster).replicas[0] == std::vector<NodeId>{n1}));
+    BOOST_TEST(cluster.listeners[n2].deleted.contains(first));
+    BOOST_TEST(cluster.listeners[n3].metadata[first].leader_epoch == LeaderEpoch{1});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_move_may_be_called_off_and_bad_targets_are_refused) {
   Cluster cluster(3);
   cluster.until_ready();
