@@ -14,10 +14,10 @@ import numpy as np
 from experiments import figures, kafka_calls, storage_bench
 from experiments.definition import numbers
 from experiments.kafka_calls import Topic
-from experiments.load_generator import Operations, load_operations
+from experiments.load_generator import LoadGenerator, Operations, load_operations
 from experiments.partition_replication import work
 from experiments.partition_scaling import measuring
-from experiments.partition_scaling.measuring import LOAD_TOPIC, NODES, load, result_of
+from experiments.partition_scaling.measuring import LOAD_TOPIC, NODES, WARMUP_S, result_of
 from experiments.report import Observation, Run, number
 from experiments.runner import Trial
 from experiments.storage_bench import Recorder, curve
@@ -98,6 +98,15 @@ def _point(trial: Trial, cluster: LocalCluster, partitions: int) -> dict[str, An
     say("a leader is killed")
     line["stall"] = _kill_leader(trial, cluster, partitions)
     return line
+
+
+def load(cluster: LocalCluster, output: Path, parameters: Mapping[str, Any], seed: int,
+         **more: Any) -> LoadGenerator:
+    """An open loop with acks=all, and a consumer on the same clock; `more` wins."""
+    flags = {"topic": LOAD_TOPIC, "rate": parameters["rate"], "acks": "all", "idempotence": True,
+             "record_bytes": parameters["record_bytes"], "warmup": WARMUP_S, "history": False,
+             "seed": seed, **more}
+    return LoadGenerator("produce", cluster.bootstrap, output, **flags)
 
 
 def _pids(cluster: LocalCluster) -> list[int]:

@@ -191,7 +191,7 @@ Result<void> GroupLog::replay_begin(const GroupId& group, BytesReader& in) {
   state.base.end = Offset{in.get<std::int64_t>()};
   const auto length = in.get<std::uint32_t>();
   TRY(state.base.config, consensus::decode_config(in.get_bytes(length)));
-  TRY_VOID(in.status());
+  TRY_VOID(replay_entries(state, in));
   found_.insert_or_assign(group, std::move(state));
   headless_.erase(group);
   return {};
@@ -255,8 +255,12 @@ void GroupLog::begin(const GroupId& group, const GroupState& state) {
   const Bytes config = consensus::encode_config(state.base.config);
   head.put(static_cast<std::uint32_t>(config.size()));
   head.put_bytes(config);
+  // One frame: a crash that kept the beginning alone would take the entries of before with it.
+  for (const Entry& entry : state.entries) {
+    put_entry_head(head, entry);
+    head.put_bytes(*entry.body);
+  }
   put(group, kind_begin, head.view());
-  append(group, state.entries);
 }
 
 void GroupLog::append(const GroupId& group, const std::vector<Entry>& entries) {

@@ -8,7 +8,8 @@
 //   length:u32 (of what follows the checksum) crc32c:u32 (of salt, length and the rest)
 //   durable:u64 (bytes of this file known to be durable when it was written)
 //   topic:u64,u64 partition:i32 kind:u8 and, by kind,
-//   1 begin     hard state, then base(epoch:i64 index:i64 end:i64), config_length:u32 config
+//   1 begin     hard state, then base(epoch:i64 index:i64 end:i64), config_length:u32 config,
+//               then entries as in 2
 //   2 entries   (epoch:i64 index:i64 kind:u8 length:u32 body)*
 //   3 truncate  from:i64
 //   4 state     epoch:i64 synced_epoch:i64 has_vote:u8 vote(id:i32 directory:u64,u64)

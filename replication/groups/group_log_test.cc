@@ -110,6 +110,39 @@ BOOST_AUTO_TEST_CASE(a_group_begins_again_in_the_next_file_and_the_old_ones_go) 
   BOOST_TEST(found->base.end.value() == 7);
 }
 
+BOOST_AUTO_TEST_CASE(a_beginning_that_a_crash_tore_leaves_what_was_there_before) {
+  log->begin(orders, born());
+  log->append(orders, {entry_of(1, "a"), entry_of(2, "b")});
+  BOOST_REQUIRE(runtime::run(world, node, log->begin_file()).has_value());
+  runtime::Disk& disk = world.node(node).disk();
+  const std::string newest = "groups/" + engine->list("groups").value().back();
+  const std::size_t header = disk.read_file(newest).value().size();
+  GroupState state = born();
+  state.entries = {entry_of(1, "a"), entry_of(2, "b")};
+  log->begin(orders, state);
+  flush();
+  const Bytes whole = disk.read_file(newest).value();
+  const Bytes before = disk.read_file("groups/" + engine->list("groups").value().front()).value();
+  for (std::size_t kept = header; kept <= whole.size(); ++kept) {
+    Bytes torn = whole;
+    torn.resize(kept);
+    const std::string directory = fmt::format("torn-{}", kept);
+    BOOST_REQUIRE(disk.make_directories(directory).has_value());
+    const auto write = [&](int number, const Bytes& bytes) {
+      const std::string path = fmt::format("{}/groups-{:020}", directory, number);
+      BOOST_REQUIRE(disk.write_file_atomically(path, bytes).has_value());
+    };
+    write(1, before);
+    write(2, torn);
+    auto opened = runtime::run(world, node, GroupLog::open(world.node(node), *engine, directory));
+    BOOST_REQUIRE(opened.has_value());
+    const auto found = (*opened)->take(orders);
+    BOOST_REQUIRE(found.has_value());
+    BOOST_TEST(texts(*found) == "ab", kept << " bytes of the beginning were kept");
+    BOOST_REQUIRE(runtime::run(world, node, (*opened)->close()).has_value());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_group_that_was_forgotten_does_not_come_back) {
   log->begin(orders, born());
   flush();
