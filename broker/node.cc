@@ -158,11 +158,14 @@ bool Node::is_let_in() const {
 }
 
 // Serves once the cluster, as seen from here, has this broker in it and its partitions are open.
+// Neither may hold any more when the other has come: a broker that was paused in between is fenced.
 Task<void> Node::announce() {
   const ClusterView::Holds let_in = [this](const metadata::Image&) { return is_let_in(); };
-  co_await cluster_.wait_for(let_in, home_.now() + announce_patience);
-  co_await partitions_.settled();
-  if (!ready_ && !stopping_ && is_let_in()) become_ready();
+  while (!ready_ && !stopping_) {
+    co_await cluster_.wait_for(let_in, home_.now() + announce_patience);
+    co_await partitions_.settled();
+    if (!ready_ && !stopping_ && is_let_in()) become_ready();
+  }
 }
 
 void Node::become_ready() {

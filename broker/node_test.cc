@@ -85,6 +85,49 @@ BOOST_AUTO_TEST_CASE(a_broker_that_restarts_opens_no_replica_before_its_registra
   BOOST_TEST((cluster.consume(cluster.partition(one).leader_id) == Values{"a", "b"}));
 }
 
+// A broker restarts, is let in, and is paused for longer than its session `wait` later.
+void pause_while_replicas_open(Duration wait) {
+  Cluster cluster(1, 3);
+  wire::CreateTopicsRequest wide;
+  auto& many = wide.topics.emplace_back();
+  many.name = topic;
+  many.num_partitions = 300;
+  many.replication_factor = 3;
+  cluster.must(one, wide, 5);
+  const Bytes batch = batch_of("a");
+  wire::ProduceRequest everywhere = produce_request(batch);
+  everywhere.topics[0].partitions.clear();
+  for (int index = 0; index < 300; ++index) {
+    auto& partition = everywhere.topics[0].partitions.emplace_back();
+    partition.index = PartitionIndex{index};
+    partition.records = batch;
+  }
+  for (int id = 1; id <= 3; ++id) cluster.must(NodeId{id}, everywhere, 9);
+  const NodeId late{3};
+  const Duration session = seconds(12);  // More than broker.session.timeout.ms.
+  const BrokerEpoch before = cluster.node(one).image()->broker(late)->epoch;
+  cluster.crash(late);
+  cluster.world().run_for(session);
+  cluster.boot(late);
+  cluster.wait("node 3 to be let in", [&] {
+    const metadata::Broker* self = cluster.node(late).image()->broker(late);
+    return self != nullptr && self->epoch > before && self->is_active();
+  });
+  cluster.world().run_for(wait);
+  cluster.world().pause(late);
+  cluster.world().run_for(session);
+  cluster.world().resume(late);
+  cluster.wait_ready(late);
+}
+
+BOOST_AUTO_TEST_CASE(a_broker_that_was_fenced_before_it_served_serves_once_it_is_let_in_again) {
+  // Its replicas take some 190 ms to open. Its image has it fenced for 20 ms after the pause, and
+  // in one of these the last replica opens meanwhile.
+  for (int wait_ms = 130; wait_ms <= 200; wait_ms += 10) {
+    pause_while_replicas_open(std::chrono::milliseconds(wait_ms));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_node_that_is_stopped_hands_over_what_it_leads_first) {
   Cluster cluster(1, 3);
   cluster.create_topic(one, 3);
