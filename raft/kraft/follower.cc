@@ -111,7 +111,10 @@ void Kraft::handle(NodeId from, Epoch epoch, const BeginQuorumEpoch& request) {
   }
   send(from, BeginQuorumEpochResponse{leader_}, hard_seq_);
   if (state_ == State::prospective && ended_ != epoch) return lose_election();  // It is there.
-  if (state_ == State::follower && !outstanding_) fetch();
+  if (state_ != State::follower) return;
+  if (!outstanding_) return fetch();
+  // A leader says so when its link to us is up: an answer that it gave before had no way to us.
+  if (outstanding_->to == from) ask(from, true);
 }
 
 void Kraft::handle(NodeId from, Epoch epoch, const FetchResponse& response) {
