@@ -49,7 +49,7 @@ BOOST_DATA_TEST_CASE(a_mutant_is_refused_by_the_rule_that_it_breaks, cases) {
   options.mutant = sample.mutant;
   options.model = true;
   std::optional<std::string> finding;
-  for (std::uint64_t seed = 1; seed <= 20 && !finding; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 120 && !finding; ++seed) {
     finding = run_trial(seed, options).finding;
   }
   BOOST_REQUIRE(finding.has_value());
