@@ -29,6 +29,7 @@ class KeeperMember {
     options.directory = "keeper";
     options.linger = config.append_linger;
     options.snapshot_interval_bytes = config.snapshot_interval_bytes;
+    options.snapshots_grow = true;
     CO_TRY(driver_, co_await consensus::Driver::open(context_.runtime, context_.engine, machine_,
                                                      std::move(module), std::move(options)));
     auto listener = co_await context_.runtime.network().listen(*config.keeper.listener);

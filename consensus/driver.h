@@ -34,6 +34,9 @@ struct DriverOptions {
   runtime::Channel channel = runtime::Channel::metadata_consensus;
   // An image is made when that many bytes of entries were applied since the last one; 0: never.
   std::uint64_t snapshot_interval_bytes = 0;
+  // And not before as many as the last image has: so all images that a growing state ever takes are
+  // together about as large as its log. What a start reads at most doubles with it.
+  bool snapshots_grow = false;
   // Entries kept before the newest image, for followers that lag a little.
   std::uint64_t snapshot_keep_entries = 1000;
   std::uint64_t log_file_bytes = 64u << 20;  // See LogStoreOptions.

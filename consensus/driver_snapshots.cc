@@ -1,4 +1,6 @@
 // Images of the state machine, made here or received, and the configurations in the log.
+#include <algorithm>
+
 #include "common/check.h"
 #include "common/logging.h"
 #include "consensus/config.h"
@@ -44,7 +46,8 @@ void DriverImpl::take_snapshot_if_due() {
   if (options_.snapshot_interval_bytes == 0 || taking_snapshot_ || installing_) return;
   // A module that sends no images needs every entry for a peer that lags.
   if (!module_->capabilities().snapshots) return;
-  if (bytes_since_snapshot_ < options_.snapshot_interval_bytes) return;
+  const std::uint64_t newest = options_.snapshots_grow ? snapshots_->newest().size : 0;
+  if (bytes_since_snapshot_ < std::max(options_.snapshot_interval_bytes, newest)) return;
   auto source = machine_.snapshot();
   if (source == nullptr) return;
   bytes_since_snapshot_ = 0;

@@ -52,6 +52,7 @@ class ServerProgram final : public runtime::TransportHandler {
     driver_options.tuning.election_timeout = std::chrono::milliseconds(300);
     driver_options.tuning.heartbeat_interval = std::chrono::milliseconds(60);
     driver_options.snapshot_interval_bytes = options_.snapshot_interval_bytes;
+    driver_options.snapshots_grow = true;
     driver_options.snapshot_keep_entries = options_.snapshot_keep_entries;
     runtime::TransportIdentity identity{id_, "keeper", {"localhost", 2888}, {}};
     for (int i = 1; i <= options_.servers; ++i) {

@@ -97,6 +97,7 @@ class Node final : public runtime::TransportHandler {
     }
     driver.tuning = consensus::node::tuning_of(given);
     driver.directory = "log";
+    driver.snapshots_grow = true;
     driver.snapshot_interval_bytes = static_cast<std::uint64_t>(given.snapshot_mib) << 20;
     driver.trace = {.details = given.trace_details,
                     .entries_every = static_cast<std::uint32_t>(given.trace_entries_every),
