@@ -154,20 +154,22 @@ void Client::bring_watches() {
   put_request(wire::keeper::set_watches_xid, request);
 }
 
-Task<Result<ClientReply>> Client::call(Request request) {
-  if (!connected_) co_return fail(Errc::closed, "there is no connection to a keeper");
-  Waiting waiting{
-      ++last_xid_, std::nullopt, {}, runtime::Completion<Result<ClientReply>>(runtime_.executor())};
+Task<Result<ClientReply>> Client::call(const Request& request) {
+  runtime::Completion<Result<ClientReply>> done(runtime_.executor());
+  if (!connected_) {
+    done.set(fail(Errc::closed, "there is no connection to a keeper"));
+    return done.wait();
+  }
+  Waiting waiting{++last_xid_, std::nullopt, {}, done};
   if (request.watch) {
     waiting.path = request.path;
     waiting.watch = request.op == OpCode::exists     ? Watched::exists
                     : request.op == OpCode::get_data ? Watched::data
                                                      : Watched::children;
   }
-  auto done = waiting.done;
   put_request(waiting.xid, request);
   waiting_.push_back(std::move(waiting));
-  co_return co_await done.wait();
+  return done.wait();
 }
 
 Task<Result<void>> Client::connected() {
@@ -183,7 +185,7 @@ Task<void> Client::over() {
 Task<Result<void>> Client::close() {
   Request request;
   request.op = OpCode::close_session;
-  CO_TRY(const ClientReply reply, co_await call(std::move(request)));
+  CO_TRY(const ClientReply reply, co_await call(request));
   static_cast<void>(reply);
   expired_ = true;
   progress_.notify_all();

@@ -46,7 +46,8 @@ class Client {
   Task<void> stop();
 
   // Errors: closed, when there is no connection or it broke before the answer came.
-  Task<Result<ClientReply>> call(wire::keeper::Request request);
+  // The request is encoded before this returns.
+  Task<Result<ClientReply>> call(const wire::keeper::Request& request);
   // Returns when there is a session and a connection. Errors: closed, when the session is over.
   Task<Result<void>> connected();
   // Returns when the session is over, or stop() was called.

@@ -100,9 +100,9 @@ Outcome State::apply_create(const Change& change, When when) {
   Outcome outcome;
   outcome.op = change.op;
   outcome.path = change.path;
-  const Slot parent = find(parent_of(change.path));
-  Slot slot = tree_->find(change.path);
-  if (slot == no_slot && parent != no_slot) {
+  const Slot parent = tree_->find(parent_of(change.path));
+  Slot slot = parent == no_slot ? no_slot : tree_->child_of(parent, name_of(change.path));
+  if (slot == no_slot && parent != no_slot && tree_->at(parent).czxid <= zxid_) {
     slot = tree_->create(parent, name_of(change.path), view_of(change.data), change.owner,
                          change.version, when);
   }

@@ -55,7 +55,8 @@ class Tree {
   Tree(const Tree&) = delete;
   Tree& operator=(const Tree&) = delete;
 
-  Slot find(std::string_view path) const;  // no_slot: there is none.
+  Slot find(std::string_view path) const;                   // no_slot: there is none.
+  Slot child_of(Slot parent, std::string_view name) const;  // Likewise.
   const Znode& at(Slot slot) const { return chunks_[slot / chunk_slots][slot % chunk_slots]; }
   std::string_view name_of(Slot slot) const;
   std::string path_of(Slot slot) const;
@@ -124,7 +125,6 @@ class Tree {
   void note_owner(Slot slot, bool owned);
   void put_record(BytesWriter& out, Slot slot) const;
   static void set_bytes(Znode& node, std::string_view name, std::optional<ByteView> data);
-  Slot child_of(Slot parent, std::string_view name) const;
 
   std::vector<std::unique_ptr<Znode[]>> chunks_;
   Slot slots_ = 0;  // Live and free ones.
