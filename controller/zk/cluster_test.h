@@ -277,6 +277,7 @@ class Cluster {
     options.keepers.push_back({runtime::SimulatedNode::host_name(NodeId{1}), 2181});
     options.session_timeout = session_timeout;
     options.partitions_per_request_max = 3;
+    options.partitions_born_at_once = 5;
     return options;
   }
   static Task<Result<Bytes>> carry(Cluster& cluster, runtime::Runtime& runtime, NodeId to,

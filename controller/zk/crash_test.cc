@@ -33,6 +33,20 @@ void no_faults(Cluster& cluster) {
   }
 }
 
+// Each partition of topic `t` has a leader, and all brokers know it.
+void is_whole(Cluster& cluster, int partitions) {
+  for (int p = 0; p < partitions; ++p) {
+    const auto state = cluster.state("t", p);
+    BOOST_REQUIRE(state.has_value());
+    BOOST_TEST(state->leader != no_node);
+    const TopicPartition which{"t", PartitionIndex{p}};
+    for (const NodeId id : {n1, n2, n3}) {
+      BOOST_TEST(cluster.listeners[id].metadata[which].leader == state->leader);
+      BOOST_TEST(cluster.listeners[id].replicas[which].leader_epoch == state->leader_epoch);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE(controller_zk)
 
 BOOST_AUTO_TEST_CASE(a_topic_whose_creation_was_cut_short_is_whole_or_not_there) {
@@ -60,21 +74,46 @@ BOOST_AUTO_TEST_CASE(a_topic_whose_creation_was_cut_short_is_whole_or_not_there)
       continue;
     }
     ++whole;
-    for (int p = 0; p < 2; ++p) {
-      const auto state = cluster.state("t", p);
-      BOOST_REQUIRE(state.has_value());
-      BOOST_TEST(state->leader != no_node);
-      const TopicPartition which{"t", PartitionIndex{p}};
-      for (const NodeId id : {n1, n2, n3}) {
-        BOOST_TEST(cluster.listeners[id].metadata[which].leader == state->leader);
-        BOOST_TEST(cluster.listeners[id].replicas[which].leader_epoch == state->leader_epoch);
-      }
-    }
+    is_whole(cluster, 2);
     no_faults(cluster);
   }
   BOOST_TEST(!goes_on);
   BOOST_TEST(whole > 0);
   BOOST_TEST(absent > 0);
+}
+
+// It dies, or lives on while another is elected, when some of the partitions have their states.
+BOOST_AUTO_TEST_CASE(partitions_that_a_controller_has_not_come_to_are_brought_to_life_by_the_next) {
+  for (int reached = 0; reached < 22; ++reached) {
+    const bool dies = reached % 2 == 0;
+    Cluster cluster(150);
+    cluster.until_ready();
+    const NodeId leader = *cluster.active();
+    const std::int32_t epoch = *cluster.at(leader).epoch();
+    std::vector<NewTopic> topics(1, Cluster::placed("t", 27, 3));
+    const auto asked = runtime::begin(
+        cluster.world(), leader,
+        cluster.at(leader).create_topics(std::move(topics), false, cluster.deadline(leader)));
+    cluster.ensemble.until(
+        [&] { return cluster.has(znodes::state("t", PartitionIndex{reached})); });
+    BOOST_TEST(!cluster.has(znodes::state("t", PartitionIndex{26})));
+    if (dies) {
+      cluster.crash(leader);
+      cluster.boot(leader);
+    } else {
+      cluster.write(delete_request(std::string(znodes::controller)));
+    }
+    cluster.ensemble.until([&] {
+      const auto active = cluster.active();
+      return active && *cluster.at(*active).epoch() > epoch;
+    });
+    cluster.until_ready();
+    cluster.world().run_for(seconds(3));
+    BOOST_TEST_CONTEXT("after partition " << reached) {
+      is_whole(cluster, 27);
+      no_faults(cluster);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_topic_whose_deletion_was_cut_short_is_deleted_and_never_back) {

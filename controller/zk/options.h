@@ -18,8 +18,12 @@ struct ZkOptions {
   std::size_t in_flight = 10;            // zookeeper.max.in.flight.requests, [1, 1000].
   Duration retry_backoff = std::chrono::milliseconds(100);  // Of a control request.
   Duration request_timeout = std::chrono::seconds(30);      // controller.socket.timeout.ms
-  // The most partitions that one control request tells of. Kafka's has no bound.
-  std::size_t partitions_per_request_max = 20'000;
+  // The most partitions that one control request tells of. Kafka's has no bound. Controller and
+  // broker work on one in one go, and whoever else has work there waits.
+  std::size_t partitions_per_request_max = 2'000;
+  // Of a topic, or of several that came at once, so many new partitions get their znodes and are
+  // told of before the next ones do.
+  std::size_t partitions_born_at_once = 5'000;
   ControllerOptions controller;  // Its session_timeout is not used.
 };
 

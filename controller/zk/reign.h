@@ -125,6 +125,7 @@ class Reign {
   Task<Result<void>> on_brokers_failed(std::set<NodeId> failed);
   Task<Result<void>> on_replicas_offline(Replicas replicas);
   Task<Result<void>> on_new_partitions(Partitions partitions);
+  Task<Result<void>> bring_to_life(Partitions partitions);
 
   // Calls of clients and brokers.
   struct TopicPlan;

@@ -53,7 +53,9 @@ Task<Result<ClientReply>> Session::call(KeeperRequest request) {
                    bytes, jute_bytes_max);
   }
   while (!is_over()) {
-    CO_TRY_VOID(co_await client_.connected());
+    if (!client_.is_connected()) {
+      CO_TRY_VOID(co_await client_.connected());
+    }
     auto reply = co_await client_.call(request);
     if (!reply) continue;
     if (reply->error == ErrorCode::session_expired) break;

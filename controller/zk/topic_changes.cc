@@ -2,6 +2,7 @@
 //
 // Source: Kafka 3.9, KafkaController.processTopicChange, processPartitionModifications.
 
+#include <algorithm>
 #include <set>
 
 #include "common/logging.h"
@@ -51,18 +52,34 @@ Task<Result<void>> Reign::on_topic_modified(std::string name) {
   co_return co_await on_new_partitions(std::move(added));
 }
 
+// Some at a time, from their znodes to the requests that tell of them: so brokers open replicas
+// while the next partitions are written, and nobody waits behind a million in one go. All are new
+// from the first, as Kafka has them: what an error leaves so is elected with whatever else waits.
 Task<Result<void>> Reign::on_new_partitions(Partitions partitions) {
-  if (partitions.empty()) co_return Result<void>{};
+  to_new(partitions);
+  for (std::size_t at = 0; at < partitions.size();) {
+    const std::size_t end = std::min(partitions.size(), at + options_.partitions_born_at_once);
+    Partitions some(partitions.begin() + static_cast<std::ptrdiff_t>(at),
+                    partitions.begin() + static_cast<std::ptrdiff_t>(end));
+    CO_TRY_VOID(co_await bring_to_life(std::move(some)));
+    for (; at < end; ++at) {
+      const bool is_last =
+          at + 1 == partitions.size() || partitions[at + 1].topic != partitions[at].topic;
+      if (is_last) partitions[at].topic->is_settled = true;
+    }
+    decided_->notify_all();
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reign::bring_to_life(Partitions partitions) {
   Replicas replicas;
   for (const PartitionRef ref : partitions) {
     for (const ReplicaRef& replica : context_.replicas_of(ref)) replicas.push_back(replica);
   }
-  to_new(partitions);
   to_new(replicas);
   CO_TRY_VOID(co_await to_online(partitions, Election::offline));
   to_online(replicas);
-  for (const PartitionRef ref : partitions) ref.topic->is_settled = true;
-  decided_->notify_all();
   co_return Result<void>{};
 }
 

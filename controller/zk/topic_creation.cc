@@ -138,6 +138,7 @@ Task<Result<std::vector<TopicOutcome>>> Reign::create_topics(std::vector<NewTopi
       names_coming_ += sizeof(std::int32_t) + topic.name.size();
     }
     plans.push_back(std::move(plan));
+    co_await runtime::yield(runtime_);  // Topics may be large, and many.
   }
   Result<void> done;
   if (!validate_only) done = co_await write_topics(plans);

@@ -56,6 +56,34 @@ BOOST_AUTO_TEST_CASE(a_new_topic_has_leaders_and_every_broker_knows_them) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(of_many_new_partitions_the_first_are_told_of_before_the_last_are_written) {
+  Cluster cluster(1);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  std::vector<NewTopic> topics(1, Cluster::placed("t", 22, 3));
+  topics.push_back(Cluster::placed("a", 1, 3));
+  const auto made = runtime::begin(
+      cluster.world(), leader,
+      cluster.at(leader).create_topics(std::move(topics), false, cluster.deadline(leader)));
+  const auto& known = cluster.listeners[n1].metadata;
+  cluster.ensemble.until([&] { return known.contains({"t", PartitionIndex{0}}); });
+  BOOST_TEST(!cluster.has(znodes::state("t", PartitionIndex{21})));
+  BOOST_TEST(!made->value.has_value());
+  cluster.ensemble.until([&] { return made->value.has_value(); });
+  BOOST_REQUIRE(made->value->has_value());
+  for (const TopicOutcome& one : **made->value) {
+    BOOST_TEST((one.error == KafkaError::none));
+    for (int p = 0; p < one.partitions; ++p) {
+      BOOST_TEST(cluster.has(znodes::state(one.name, PartitionIndex{p})));
+    }
+  }
+  cluster.world().run_for(seconds(1));
+  for (const NodeId id : {n1, n2, n3}) {
+    BOOST_TEST(cluster.listeners[id].replicas.size() == 23u);
+    BOOST_TEST(cluster.listeners[id].metadata.size() == 23u);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_a_topic_took_is_told_in_records_znodes_and_bytes) {
   Cluster cluster(1);
   cluster.until_ready();
