@@ -146,7 +146,8 @@ BOOST_AUTO_TEST_CASE(groups_of_each_shard_have_a_log_of_their_own_and_share_the_
   };
   write_all(one, "a");
   for (const std::string shard : {"0", "1", "2"}) {
-    const auto files = cluster.world().node(one).disk().list(fmt::format("groups-{}", shard));
+    const auto files =
+        cluster.world().node(one).disk().list(fmt::format("partition-groups/{}", shard));
     BOOST_REQUIRE(files.has_value());
     BOOST_TEST(!files->empty());
   }

@@ -25,6 +25,9 @@ using ReplicaTable = PartitionTable<Replica>;
 constexpr std::size_t replicas_at_once = 4;
 // The same of those that are only looked at.
 constexpr std::size_t looked_at_once = 256;
+// Of the groups' logs, one directory below it for each shard. No partition is named so: their names
+// end with a number.
+constexpr std::string_view groups_directory = "partition-groups";
 
 }  // namespace
 
@@ -54,7 +57,7 @@ class Replicas::Impl {
   Task<Result<void>> open_groups(storage::Engine& engine) {
     const GroupsContext& groups = context_.groups.value();
     GroupHost::Options options{context_.self, groups.module, groups.tuning,
-                               fmt::format("groups-{}", context_.shard),
+                               fmt::format("{}/{}", groups_directory, context_.shard),
                                GroupLogOptions{groups.log_file_bytes}};
     GroupHost::Ways ways{groups.send, groups.close_link, context_.on_fatal};
     groups_ = std::make_unique<GroupHost>(runtime_, engine, std::move(options), std::move(ways));

@@ -49,6 +49,7 @@ def test_groups_know_everything_when_the_cluster_is_started_again(cluster, histo
 
 @pytest.mark.cluster(config={**GROUPS, "num.shards": "2"})
 def test_groups_of_two_threads_share_the_links_between_brokers(cluster, history):
+    # With directories that are named as those of the groups' own logs once were.
     topic = Topic(cluster, "groups", partitions=8).create()
     topic.produce(400, history=history)
     old = cluster.leader(topic)
