@@ -1,5 +1,7 @@
 #include "broker/node.h"
 
+#include <utility>
+
 #include "broker/clean_shutdown.h"
 #include "broker/control.h"
 #include "broker/data_directory.h"
@@ -110,7 +112,7 @@ void Node::start_broker(DirectoryId directory, BrokerEpoch previous) {
   context.heartbeat_interval = config_.server.heartbeat_interval;
   context.applied = [this] { return plane_->applied(); };
   context.on_unfenced = [this] {
-    if (!ready_ && !stopping_) gate_.start([this] { return announce(); });
+    if (!std::exchange(is_announcing_, true)) gate_.start([this] { return announce(); });
   };
   context.on_registered = [this](BrokerEpoch epoch) {
     partitions_.set_broker_epoch(epoch);

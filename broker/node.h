@@ -69,6 +69,7 @@ class Node {
   const NodeConfig config_;
   NodeEvents events_;
   bool ready_ = false;
+  bool is_announcing_ = false;  // From the first time that it is let in on.
   bool stopping_ = false;
   bool fatal_ = false;
   bool transport_started_ = false;
