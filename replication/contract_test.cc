@@ -160,6 +160,15 @@ BOOST_DATA_TEST_CASE(a_consumer_reads_below_the_watermark_and_is_told_what_is_wr
   BOOST_TEST((fetch(other, {Offset{0}}).error().code == Errc::not_leader));
 }
 
+BOOST_AUTO_TEST_CASE(who_knows_an_older_leader_epoch_is_fenced_and_who_knows_a_newer_one_waits) {
+  const TopicPartition partition{"orders", PartitionIndex{0}};
+  const LeaderEpoch here{3};
+  BOOST_TEST(check_epoch(partition, here, here).has_value());
+  BOOST_TEST(check_epoch(partition, here, no_leader_epoch).has_value());
+  BOOST_TEST((check_epoch(partition, here, LeaderEpoch{2}).error().code == Errc::fenced));
+  BOOST_TEST((check_epoch(partition, here, LeaderEpoch{4}).error().code == Errc::unknown_epoch));
+}
+
 BOOST_DATA_TEST_CASE(deleted_records_are_gone_on_every_replica, data::make(kinds), kind) {
   Under cluster(6, kind);
   cluster.wait_led();

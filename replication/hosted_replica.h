@@ -20,4 +20,8 @@ class HostedReplica : public Replicator {
   virtual void reconsider() = 0;
 };
 
+// Whether a replica in leader epoch `here` may answer who knows `current`; no_leader_epoch: not
+// told. Errors: fenced, it knows an older one; unknown_epoch, a newer one (KIP-320).
+Result<void> check_epoch(const TopicPartition& partition, LeaderEpoch here, LeaderEpoch current);
+
 }  // namespace qlab::replication

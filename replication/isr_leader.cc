@@ -107,15 +107,7 @@ Task<Result<void>> IsrReplicator::wait_stored(LeaderEpoch epoch, Offset end, Ack
 
 Result<void> IsrReplicator::check_epoch(LeaderEpoch current) const {
   if (closed_) return fail(Errc::not_leader, "partition {} is closed here", partition_.name());
-  if (current != no_leader_epoch && current < state_.leader_epoch) {
-    return fail(Errc::fenced, "partition {} has leader epoch {}, not {}", partition_.name(),
-                state_.leader_epoch, current);
-  }
-  if (current > state_.leader_epoch) {
-    return fail(Errc::unknown_epoch, "partition {} has leader epoch {} here, {} is not known yet",
-                partition_.name(), state_.leader_epoch, current);
-  }
-  return {};
+  return replication::check_epoch(partition_, state_.leader_epoch, current);
 }
 
 Result<void> IsrReplicator::check_leader(LeaderEpoch current) const {

@@ -18,13 +18,17 @@ KafkaError check_alteration(const Image& image, NodeId leader, const PartitionAl
   if (image.topic(wanted.topic_id) == nullptr) return KafkaError::unknown_topic_id;
   if (partition == nullptr) return KafkaError::unknown_topic_or_partition;
   if (wanted.claims_leadership && !options.groups_lead) return KafkaError::invalid_request;
-  const bool may_lead = partition->leader == leader || wanted.claims_leadership;
-  if (!may_lead || wanted.leader_epoch < partition->leader_epoch) {
-    return KafkaError::fenced_leader_epoch;
+  // It has heard of a later controller (KAFKA-14154).
+  if (wanted.leader_epoch > partition->leader_epoch ||
+      wanted.partition_epoch > partition->partition_epoch) {
+    return KafkaError::not_controller;
   }
-  if (wanted.leader_epoch > partition->leader_epoch) return KafkaError::not_controller;
-  if (wanted.partition_epoch != partition->partition_epoch)
+  if (wanted.leader_epoch < partition->leader_epoch) return KafkaError::fenced_leader_epoch;
+  const bool may_lead = partition->leader == leader || wanted.claims_leadership;
+  if (!may_lead) return KafkaError::invalid_request;
+  if (wanted.partition_epoch < partition->partition_epoch) {
     return KafkaError::invalid_update_version;
+  }
 
   const std::vector<BrokerEpoch>& epochs = wanted.isr_epochs;
   if (!epochs.empty() && epochs.size() != wanted.new_isr.size()) return KafkaError::invalid_request;
