@@ -88,29 +88,51 @@ struct Attempt {
   Node node;
 };
 
-BOOST_AUTO_TEST_CASE(what_groups_of_one_module_wrote_is_not_opened_by_another) {
-  Cluster cluster(1, 1, groups_of("raft"));
+// What a node was formatted with, one other setting, and what it says then.
+struct OtherSetting {
+  std::string formatted, started, said;
+};
+const std::vector<OtherSetting> other_settings{
+    {"replicator=consensus\nreplicator.module=raft\n",
+     "replicator=consensus\nreplicator.module=kraft\n", "replicator.module=raft"},
+    {"replicator=consensus\n", "replicator=isr\n", "replicator=consensus"},
+    {"consensus.module=kraft\n", "consensus.module=raft\n", "consensus.module=kraft"},
+    {"controller.design=quorum\n",
+     "controller.design=zk\nkeeper.listener=n:2181\nkeeper.connect=n:2181\n",
+     "controller.design=quorum"},
+};
+std::ostream& operator<<(std::ostream& out, const OtherSetting& setting) {
+  return out << setting.said;
+}
+
+BOOST_DATA_TEST_CASE(what_was_written_with_one_setting_is_not_opened_with_another,
+                     data::make(other_settings), setting) {
+  Cluster cluster(1, 1, [formatted = setting.formatted](NodeId) { return formatted; });
   cluster.crash(one);
   std::shared_ptr<Attempt> attempt;
   cluster.world().boot(one, [&](runtime::Runtime& runtime) {
-    return attempt = std::make_shared<Attempt>(runtime, config_of(one, 1, groups_of("kraft")(one)));
+    return attempt = std::make_shared<Attempt>(runtime, config_of(one, 1, setting.started));
   });
   const auto started = runtime::run(cluster.world(), one, attempt->node.start(), seconds(10));
   BOOST_REQUIRE(!started.has_value());
-  BOOST_TEST(started.error().context.find("replicator.module=raft") != std::string::npos,
+  BOOST_TEST(started.error().context.find(" " + setting.said + ";") != std::string::npos,
              started.error().message());
 }
 
-// Appends to a partition through who leads it, until it is acknowledged.
+// Its partitions have directories that are named as those of the groups' logs could be.
+const std::string groups_topic = "groups";
+
+// Appends to a partition of it through who leads that, until it is acknowledged.
 void insist(Cluster& cluster, NodeId asked, std::int32_t index, const std::string& value) {
   const Bytes batch = batch_of(value);
   auto request = produce_request(batch);
+  request.topics[0].name = groups_topic;
   request.topics[0].partitions[0].index = PartitionIndex{index};
   KafkaError error = KafkaError::unknown_server_error;
   for (int tries = 0; tries < 300 && error != KafkaError::none; ++tries) {
     if (tries > 0) cluster.world().run_for(milliseconds(100));
     wire::MetadataRequest wanted;
-    wanted.topics.emplace().emplace_back().name = topic;
+    wanted.topics.emplace().emplace_back().name = groups_topic;
     const auto known = cluster.must(asked, wanted, 9);
     for (const auto& partition : known.message.topics.at(0).partitions) {
       if (partition.partition_index != PartitionIndex{index}) continue;
@@ -135,7 +157,7 @@ BOOST_AUTO_TEST_CASE(groups_of_each_shard_have_a_log_of_their_own_and_share_the_
   Cluster cluster(3, 3, [](NodeId) { return "replicator=consensus\nnum.shards=3\n"; });
   wire::CreateTopicsRequest request;
   auto& wanted = request.topics.emplace_back();
-  wanted.name = topic;
+  wanted.name = groups_topic;
   wanted.num_partitions = partitions;
   wanted.replication_factor = 3;
   cluster.must(one, request, 5);

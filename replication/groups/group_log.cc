@@ -112,19 +112,19 @@ Task<Result<void>> GroupLog::recover_file(std::string name, bool is_last) {
     static_cast<void>(co_await segment->close());  // The damage says more.
     co_return fail(read.error());
   }
-  // A torn tail goes before a later file comes: behind that it would be damage.
+  // What is torn goes before a later file comes: behind that it would be damage.
   if (*read < bytes.size()) CO_TRY_VOID(co_await segment->truncate(*read));
   old_files_.push_back(path);
   co_return co_await segment->close();
 }
 
-// Takes in all good frames; returns where they end.
+// Takes in all good frames; returns where they end, which is 0 behind a header that is torn.
 Result<std::size_t> GroupLog::scan(ByteView file, std::string_view name, bool is_last) {
   const auto salt = salt_of(file);
   if (!salt) {
     const bool is_torn =
         is_last && is_space(file.subspan(std::min(file.size(), file_header_bytes)));
-    if (is_torn || file.empty()) return file.size();
+    if (is_torn || file.empty()) return std::size_t{0};
     return fail(Errc::corrupt, "the header of {} is damaged", name);
   }
   std::size_t at = file_header_bytes;

@@ -28,6 +28,10 @@ GroupState born() {
   return state;
 }
 
+std::string why(const Result<void>& result) {
+  return result ? "" : result.error().message();
+}
+
 struct Fixture {
   runtime::SimulatedWorld world{1};
   std::unique_ptr<storage::Engine> engine;
@@ -45,7 +49,7 @@ struct Fixture {
   }
   void open() {
     const auto opened = try_open();
-    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+    BOOST_REQUIRE_MESSAGE(opened.has_value(), why(opened));
   }
   void reopen() {
     BOOST_REQUIRE(runtime::run(world, node, log->close()).has_value());
@@ -202,6 +206,76 @@ BOOST_AUTO_TEST_CASE(damage_in_what_was_durable_is_refused_by_name) {
   BOOST_REQUIRE(!opened.has_value());
   BOOST_TEST((opened.error().code == Errc::corrupt), opened.error().message());
   BOOST_TEST(opened.error().context.find("which was durable") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// A process that has the log open, in a world that crashes it.
+struct Life {
+  std::unique_ptr<storage::Engine> engine;
+  std::unique_ptr<GroupLog> log;
+};
+
+struct Lives {
+  runtime::SimulatedWorld world;
+  const std::string_view engine_name;
+  Life* life = nullptr;  // The world's; it ends with a crash.
+
+  Lives(std::uint64_t seed, std::string_view engine) : world(seed), engine_name(engine) {}
+
+  static Task<Result<void>> open_log(Life* life, runtime::Runtime* runtime) {
+    CO_TRY(life->log, co_await GroupLog::open(*runtime, *life->engine, "groups"));
+    co_return Result<void>{};
+  }
+  // Nothing: the node died before the log was open.
+  std::optional<Result<void>> open() {
+    world.boot(node, [&](runtime::Runtime& runtime) {
+      auto made = std::make_shared<Life>();
+      made->engine = storage::make_engine(engine_name, runtime).value();
+      life = made.get();
+      return made;
+    });
+    const auto opened = runtime::begin(world, node, open_log(life, &world.node(node)));
+    const auto is_over = [&] { return opened->value.has_value() || !world.node(node).is_up(); };
+    BOOST_REQUIRE(world.run_until(is_over, std::chrono::hours(1)).has_value());
+    return opened->value;
+  }
+  void crash() {
+    if (world.node(node).is_up()) world.crash(node);
+  }
+};
+
+BOOST_AUTO_TEST_SUITE(group_log_crashes)
+
+// An opening writes all of it anew. A crash in the middle of that may come twice, and the second
+// one finds what the first one left.
+BOOST_AUTO_TEST_CASE(two_crashes_while_it_is_opened_lose_nothing) {
+  for (const std::string_view engine : {"buffered", "direct"}) {
+    for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+      BOOST_TEST_CONTEXT(engine << ", seed " << seed) {
+        Prng random(seed);
+        Lives lives(seed, engine);
+        BOOST_REQUIRE(lives.open().value().has_value());
+        lives.life->log->begin(orders, born());
+        lives.life->log->append(orders, {entry_of(1, "a"), entry_of(2, "b")});
+        BOOST_REQUIRE(runtime::run(lives.world, node, lives.life->log->flush()).has_value());
+        lives.crash();
+        for (int crashes = 0; crashes < 2; ++crashes) {
+          lives.world.node(node).disk().crash_at_change(1 + random.below(12));
+          const auto opened = lives.open();
+          if (opened) BOOST_REQUIRE_MESSAGE(opened->has_value(), why(*opened));
+          lives.world.node(node).disk().crash_at_change(0);
+          lives.crash();
+        }
+        const auto opened = lives.open();
+        BOOST_REQUIRE_MESSAGE(opened->has_value(), why(*opened));
+        const auto found = lives.life->log->take(orders);
+        BOOST_REQUIRE(found.has_value());
+        BOOST_TEST(texts(*found) == "ab");
+        lives.crash();
+      }
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
