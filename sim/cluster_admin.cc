@@ -46,17 +46,12 @@ Setting draw_setting(Prng& random, bool may_lose_records) {
   return setting;
 }
 
-// Says for sure that nothing was done, also to a call that was made twice behind the client's back.
-bool is_refusal(KafkaError error) {
-  return error == KafkaError::invalid_replica_assignment || error == KafkaError::invalid_config;
-}
-
 // What was told of a write that began before.
 template <class Value>
 void settle(LastWrites<Value>& writes, typename LastWrites<Value>::Write write, KafkaError error,
-            Time now) {
+            const Promises& promises, Time now) {
   if (error == KafkaError::none) writes.acknowledge(write, now);
-  if (is_refusal(error)) writes.refuse(write);
+  if (promises.is_final_refusal(error)) writes.refuse(write);
 }
 
 }  // namespace
@@ -148,7 +143,8 @@ Task<void> ClusterClient::move(TopicPartition partition,
   tell("client_move", partition.name(), wire::name_of(error));
   if (error == KafkaError::none && target) ++history_.reached.moves_begun;
   TopicFate* const now = fate_of(partition.topic);
-  if (now != nullptr) settle(now->moves[partition.partition], write, error, runtime_.now());
+  if (now == nullptr) co_return;
+  settle(now->moves[partition.partition], write, error, history_.promises, runtime_.now());
 }
 
 Task<void> ClusterClient::elect(TopicPartition partition) {
@@ -194,7 +190,8 @@ Task<void> ClusterClient::change_config(std::string name) {
   tell("client_config", name, wire::name_of(error));
   if (error == KafkaError::none) ++history_.reached.configs_changed;
   TopicFate* const now = fate_of(name);
-  if (now != nullptr) settle(now->configs[setting.key], write, error, runtime_.now());
+  if (now == nullptr) co_return;
+  settle(now->configs[setting.key], write, error, history_.promises, runtime_.now());
 }
 
 }  // namespace qlab::sim

@@ -76,6 +76,18 @@ BOOST_AUTO_TEST_CASE(a_move_that_ended_elsewhere_is_found_unless_it_may_have_bee
   BOOST_TEST(!end.is_found(""));
 }
 
+BOOST_AUTO_TEST_CASE(a_refusal_is_final_where_a_second_attempt_is_judged_as_the_first_was) {
+  using wire::KafkaError;
+  Promises promises;
+  BOOST_TEST(promises.is_final_refusal(KafkaError::invalid_config));
+  BOOST_TEST(promises.is_final_refusal(KafkaError::invalid_replica_assignment));
+  BOOST_TEST(!promises.is_final_refusal(KafkaError::no_reassignment_in_progress));
+  BOOST_TEST(!promises.is_final_refusal(KafkaError::request_timed_out));
+  promises.targets_stay_valid = false;
+  BOOST_TEST(promises.is_final_refusal(KafkaError::invalid_config));
+  BOOST_TEST(!promises.is_final_refusal(KafkaError::invalid_replica_assignment));
+}
+
 BOOST_AUTO_TEST_CASE(a_config_that_is_not_what_was_acknowledged_is_found) {
   End end;
   auto& writes = end.fate().configs["min.insync.replicas"];

@@ -16,6 +16,7 @@
 #include "metadata/image.h"
 #include "sim/cluster_reached.h"
 #include "sim/last_writes.h"
+#include "wire/kafka/errors.h"
 
 namespace qlab::sim {
 
@@ -27,6 +28,16 @@ struct Promises {
   bool records_stay = true;
   // All nodes replay one log, so that images at the same offset are the same.
   bool images_share_a_log = true;
+  // Who may become a replica does not change with who is up. Else a call that was made twice, as
+  // its first answer was lost, may be refused although it was carried out at first.
+  bool targets_stay_valid = true;
+
+  // Whether the answer to a move or a change of configs says for sure that nothing was done, also
+  // to a call that was made twice behind the client's back.
+  bool is_final_refusal(wire::KafkaError error) const {
+    return error == wire::KafkaError::invalid_config ||
+           (error == wire::KafkaError::invalid_replica_assignment && targets_stay_valid);
+  }
 };
 
 // A topic as its clients know it.

@@ -148,6 +148,7 @@ ClusterSwarm draw_cluster_swarm(Prng& random, const ClusterPlane& plane) {
   draw_storage(random, swarm);
   draw_replication(random, swarm);
   swarm.promises.images_share_a_log = plane.shares_a_log();
+  swarm.promises.targets_stay_valid = plane.shares_a_log();  // A zk controller knows who is up.
   draw_clients(random, swarm);
   if (plane.replicator == "consensus") draw_groups(random, swarm);
   return swarm;

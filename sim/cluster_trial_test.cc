@@ -40,11 +40,12 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
   BOOST_TEST(topics_deleted > 10u);
   BOOST_TEST(reached.batches_resent > 3u, reached.words());
   BOOST_TEST(reached.session_fetches > 10u, reached.words());
-  if (sample == "zk") return;  // Its clients administer nothing (ClusterSwarm::admin_chance).
   BOOST_TEST(reached.topics_grown > 0u, reached.words());
-  BOOST_TEST(reached.moves_completed > 3u, reached.words());
+  BOOST_TEST(reached.moves_begun > 3u, reached.words());
   BOOST_TEST(reached.elections > 0u, reached.words());
-  BOOST_TEST(reached.configs_changed > 5u, reached.words());
+  BOOST_TEST(reached.configs_changed > 3u, reached.words());
+  if (sample == "zk") return;  // Its images do not say what is under way.
+  BOOST_TEST(reached.moves_completed > 3u, reached.words());
   BOOST_TEST(reached.creations_inherited + reached.fencings_inherited > 0u, reached.words());
 }
 

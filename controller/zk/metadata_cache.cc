@@ -181,6 +181,7 @@ UpdateMetadataResponse MetadataCache::take(const UpdateMetadataRequest& request)
     const auto is_going = [](const auto& state) { return state.leader == leader_during_delete; };
     if (std::any_of(topic.partition_states.begin(), topic.partition_states.end(), is_going)) {
       change.editor.remove_topic(topic.topic_id);  // Of a topic all go or none does.
+      drop_moved(here, topic);                     // Those that stayed are deleted by request.
       continue;
     }
     if (told_) told_->insert(topic.topic_id);

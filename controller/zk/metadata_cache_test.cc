@@ -272,6 +272,30 @@ BOOST_AUTO_TEST_CASE(a_replica_whose_partition_was_moved_while_the_broker_was_aw
   BOOST_TEST((broker.hosted(p0)->leader == self));
 }
 
+// A new controller tells of the topic while it deletes it, and has a broker delete those replicas
+// alone that are to be there.
+BOOST_AUTO_TEST_CASE(a_replica_that_was_moved_goes_when_its_topic_is_deleted_next) {
+  Broker broker;
+  broker.cache.take(leader_and_isr({lead(p0, self, 5), lead(p1, self, 5)}));
+  auto stays = leader_and_isr({lead(p1, other, 6)});
+  stays.controller_epoch = 4;
+  broker.cache.take(stays);
+  UpdateMetadataRequest going = update(NodeId{-2}, 7, {self, other});
+  going.controller_epoch = 4;
+  auto& states = going.topic_states[0].partition_states;
+  states.push_back(states[0]);
+  states[0].replicas = states[0].isr = {other};
+  states[1].partition_index = p1;
+  broker.cache.take(going);
+  BOOST_TEST((broker.told(p0) == nullptr));
+  BOOST_TEST(broker.hosted(p0)->replicas.empty());
+  BOOST_TEST(!broker.hosted(p1)->replicas.empty());  // By request.
+  auto deleted = stop(p1, -2, true);
+  deleted.controller_epoch = 4;
+  broker.cache.take(deleted);
+  BOOST_TEST((broker.replicas.image()->topic(orders) == nullptr));
+}
+
 BOOST_AUTO_TEST_CASE(replicas_of_a_topic_that_is_not_among_all_there_are_go) {
   Broker broker;
   broker.cache.take(leader_and_isr({lead(p0, self, 5)}));

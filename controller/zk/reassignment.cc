@@ -172,7 +172,6 @@ Task<Result<wire::AlterPartitionReassignmentsResponse>> Reign::reassign(
   wire::AlterPartitionReassignmentsResponse response;
   std::vector<PartitionMove> moves;
   std::set<PartitionRef> seen;
-  const Eligible known = [this](NodeId node) { return context_.is_live(node); };
   for (const auto& topic : request.topics) {
     auto& answer = response.responses.emplace_back();
     answer.name = topic.name;
@@ -187,6 +186,11 @@ Task<Result<wire::AlterPartitionReassignmentsResponse>> Reign::reassign(
             tl::unexpected(Refusal{KafkaError::invalid_request, "the partition is named twice"});
       } else if (ref) {
         const Partition before = context_.partition_of(*ref);
+        // Who is added must be up; who has a replica already need not be.
+        const Eligible known = [&](NodeId node) {
+          const bool stays = contains(before.replicas, node) && !contains(before.adding, node);
+          return stays || context_.is_live(node);
+        };
         after = wanted.replicas ? reassigned(before, *wanted.replicas, known, move_rules())
                                 : cancelled(before, move_rules());
       }

@@ -164,6 +164,31 @@ BOOST_AUTO_TEST_CASE(a_move_may_be_called_off_and_bad_targets_are_refused) {
   BOOST_TEST(cluster.state("t", 0)->leader == n1);
 }
 
+// As Kafka's controller: in another order, or fewer, the same replicas are a target.
+BOOST_AUTO_TEST_CASE(a_target_may_keep_a_replica_that_is_down_and_adds_none_that_is) {
+  Cluster cluster(5);
+  cluster.until_ready();
+  const NodeId active = *cluster.active();
+  const NodeId down = active == n3 ? n2 : n3;
+  const NodeId up = active == n1 ? (down == n2 ? n3 : n2) : n1;
+  cluster.create(Cluster::topic("t", {{down, active}}));
+  cluster.crash(down);
+  cluster.world().run_for(Cluster::session_timeout * 2);
+  const auto error_of = [&](std::vector<NodeId> target) {
+    return ask(cluster, move_first(std::move(target)))
+        .responses.front()
+        .partitions.front()
+        .error_code;
+  };
+  std::vector<NodeId> turned{active, down};
+  BOOST_TEST((error_of(turned) == KafkaError::none));
+  BOOST_TEST((topic_value(cluster).replicas[0] == turned));
+  BOOST_TEST((error_of({active}) == KafkaError::none));
+  BOOST_TEST((topic_value(cluster).replicas[0] == std::vector<NodeId>{active}));
+  BOOST_TEST((error_of({active, up}) == KafkaError::none));
+  BOOST_TEST((error_of({active, down}) == KafkaError::invalid_replica_assignment));
+}
+
 BOOST_AUTO_TEST_CASE(a_topic_is_made_larger_and_never_smaller) {
   Cluster cluster(4);
   cluster.until_ready();
