@@ -46,6 +46,7 @@ class ConnectionServer::Connection {
     }
     // What was asked before is still answered, unless the client itself is gone.
     is_read_ = true;
+    if (held_ != nullptr) held_->ask();
     progress_.notify_all();
     co_await gate_.close();
     stream_->close();
@@ -74,6 +75,7 @@ class ConnectionServer::Connection {
     request.body_at = in.position();
     request.frame = std::move(frame);
 
+    if (held_ != nullptr) held_->ask();
     auto slot = std::make_shared<Slot>();
     slot->request_bytes = request.frame->size();
     while (!closed_ && !has_room(slot->request_bytes)) co_await progress_.wait();
@@ -88,6 +90,11 @@ class ConnectionServer::Connection {
     // elsewhere.
     while (!closed_ && slots_.front() != slot) co_await progress_.wait();
     if (closed_) co_return Result<void>{};
+    if (handler_.may_be_held(request.header)) {
+      request.hurry = held_ = std::make_shared<Hurry>();
+      gate_.start([this, slot, request] { return answer(slot, request); });
+      co_return Result<void>{};
+    }
     auto answered = co_await handler_.handle(std::move(request));
     if (!answered) {
       slots_.pop_back();
@@ -155,6 +162,7 @@ class ConnectionServer::Connection {
   Time active_at_;                           // When a request came or was answered last.
   std::deque<std::shared_ptr<Slot>> slots_;  // Requests that are not answered, in their order.
   std::size_t bytes_in_flight_ = 0;          // Of the requests in slots_.
+  std::shared_ptr<Hurry> held_;              // Of the last request that may be held.
   bool is_read_ = false;                     // Nothing more will be read.
   bool closed_ = false;
   runtime::Event progress_;  // Anything of the above changed.

@@ -2,7 +2,8 @@
 // Clients' connections: frames in, answers out, in the order of the requests.
 //
 // Requests of one connection are served one after the other, as clients expect, except that the
-// waits of produce requests overlap: their appends are made in order, and so are their answers.
+// waits of produce requests overlap: their appends are made in order, and so are their answers. A
+// fetch that waits for records is answered as soon as another request comes behind it.
 //
 // Source: Kafka protocol guide, "Network"; SocketServer's limits.
 
@@ -21,11 +22,27 @@ namespace qlab::broker {
 
 using runtime::Task;
 
+// That an answer must not wait for news any longer: others wait behind it. Asked once at most.
+class Hurry {
+ public:
+  bool is_asked() const { return is_asked_; }
+  void ask() {
+    if (!std::exchange(is_asked_, true) && on_ask_) on_ask_();
+  }
+  // What ask() calls from here on; nullptr: nothing.
+  void on_ask(std::function<void()> wake) { on_ask_ = std::move(wake); }
+
+ private:
+  bool is_asked_ = false;
+  std::function<void()> on_ask_;
+};
+
 // A request as it came, with what a handler needs to decode it.
 struct Request {
   wire::RequestHeader header;
   std::shared_ptr<const Bytes> frame;  // Without its length.
   std::size_t body_at = 0;             // Where the message begins in it.
+  std::shared_ptr<Hurry> hurry;        // Of one that may be held; nullptr: of another.
 
   ByteView body() const { return ByteView(*frame).subspan(body_at); }
 };
@@ -36,6 +53,8 @@ class RequestHandler {
   virtual ~RequestHandler() = default;
   // Whether its wait may overlap with those of the requests behind it.
   virtual bool may_overlap(const wire::RequestHeader& header) const = 0;
+  // Whether it may wait for news, unless it is asked to hurry.
+  virtual bool may_be_held(const wire::RequestHeader& header) const = 0;
   // The answer as a whole frame; empty: there is none to be sent.
   // Errors: the connection is closed, and the words are logged.
   virtual Task<Result<Bytes>> handle(Request request) = 0;

@@ -25,8 +25,13 @@ class HeldHandler final : public RequestHandler {
   bool may_overlap(const wire::RequestHeader& header) const override {
     return header.api_key == wire::ApiKey::produce;
   }
+  bool may_be_held(const wire::RequestHeader& header) const override {
+    return header.api_key == wire::ApiKey::fetch;
+  }
   Task<Result<Bytes>> handle(Request request) override {
     const std::int32_t id = request.header.correlation_id;
+    BOOST_TEST((request.hurry != nullptr) == may_be_held(request.header));
+    if (request.hurry != nullptr) request.hurry->on_ask([this, id] { let_go(id); });
     begun.push_back(id);
     changed_.notify_all();
     while (held.contains(id)) co_await changed_.wait();
@@ -68,6 +73,10 @@ Bytes produce(std::int32_t id, std::size_t body = 0) {
 }
 Bytes metadata(std::int32_t id) {
   return request(wire::ApiKey::metadata, 1, id);
+}
+
+Bytes fetch(std::int32_t id) {
+  return request(wire::ApiKey::fetch, 11, id);
 }
 
 Bytes joined(const std::vector<Bytes>& parts) {
@@ -164,6 +173,35 @@ Task<void> one_after_the_other(TestWorld& world) {
   bench.handler.let_go(1);
   const Ids answers = co_await receive(*client, 2);
   BOOST_TEST((answers == Ids{1, 2}));
+  co_await bench.server.stop();
+}
+
+Task<void> behind_a_held_one(TestWorld& world, Bytes behind) {
+  Bench bench(world);
+  co_await bench.open();
+  auto client = co_await bench.connect();
+  bench.handler.held = {1};
+  co_await send(*client, fetch(1));
+  co_await bench.handler.wait_begun(1);
+  co_await runtime::sleep_for(bench.runtime, Duration::zero());
+  BOOST_TEST(bench.handler.held.contains(1));
+  co_await send(*client, behind);
+  const Ids answers = co_await receive(*client, 2);
+  BOOST_TEST((answers == Ids{1, 2}));
+  co_await bench.server.stop();
+}
+
+Task<void> held_for_nobody(TestWorld& world) {
+  Bench bench(world);
+  co_await bench.open();
+  auto client = co_await bench.connect();
+  bench.handler.held = {1};
+  co_await send(*client, fetch(1));
+  co_await bench.handler.wait_begun(1);
+  client->close();
+  while (bench.handler.held.contains(1)) {
+    co_await runtime::sleep_for(bench.runtime, std::chrono::milliseconds(1));
+  }
   co_await bench.server.stop();
 }
 
@@ -285,6 +323,14 @@ BOOST_AUTO_TEST_CASE(waits_of_produce_requests_overlap_and_their_answers_stay_in
 }
 BOOST_AUTO_TEST_CASE(other_requests_are_served_one_after_the_other) {
   world.run([this] { return one_after_the_other(world); });
+}
+BOOST_AUTO_TEST_CASE(a_fetch_that_waits_is_answered_when_another_request_comes_behind_it) {
+  for (const Bytes& behind : {metadata(2), produce(2), fetch(2)}) {
+    world.run([this, behind] { return behind_a_held_one(world, behind); });
+  }
+}
+BOOST_AUTO_TEST_CASE(a_fetch_waits_for_no_client_that_is_gone) {
+  world.run([this] { return held_for_nobody(world); });
 }
 BOOST_AUTO_TEST_CASE(a_request_without_an_answer_does_not_hold_up_those_behind_it) {
   world.run([this] { return without_an_answer(world); });

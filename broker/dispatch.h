@@ -42,6 +42,9 @@ class Dispatch final : public RequestHandler {
   bool may_overlap(const wire::RequestHeader& header) const override {
     return header.api_key == wire::ApiKey::produce;
   }
+  bool may_be_held(const wire::RequestHeader& header) const override {
+    return header.api_key == wire::ApiKey::fetch;
+  }
   // Errors: unsupported, for an API or a version that is not served; those of the handler.
   Task<Result<Bytes>> handle(Request request) override;
 

@@ -57,6 +57,25 @@ BOOST_AUTO_TEST_CASE(a_consumer_is_sent_to_the_replica_in_its_rack_and_served_th
   BOOST_TEST((old.error_code == KafkaError::not_leader_or_follower));
 }
 
+// Whoever leads a new partition may hold a fetch of its followers that does not name it yet.
+BOOST_AUTO_TEST_CASE(a_new_partition_is_copied_at_once_although_its_leader_holds_fetches) {
+  constexpr std::int64_t wait_max = 20;
+  Cluster cluster(
+      2, 3, [](NodeId) { return fmt::format("replica.fetch.wait.max.ms={}\n", wait_max * 1000); });
+  wire::CreateTopicsRequest others;
+  auto& other = others.topics.emplace_back();
+  other.name = "others";
+  other.num_partitions = 6;
+  other.replication_factor = 3;
+  cluster.must(one, others, 5);
+  cluster.world().run_for(seconds(3));
+
+  cluster.create_topic(one, 3);
+  const Time begun = cluster.world().now();
+  cluster.produce(one, "a");
+  BOOST_TEST((cluster.world().now() - begun < seconds(1)));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace

@@ -17,6 +17,18 @@ constexpr std::int32_t response_bytes_max = 10 << 20;           // replica.fetch
 constexpr std::size_t frame_bytes_max = 256u << 20;  // Far above what one response may hold.
 constexpr BrokerEpoch unknown_epoch{-1};
 
+constexpr std::int32_t no_session_epoch = -1;
+constexpr std::int32_t hurry_correlation_id = 0;  // That of no other request.
+
+Result<Bytes> frame_of(NodeId self, std::int32_t correlation_id,
+                       const wire::FetchRequest& request) {
+  BytesWriter frame;
+  const wire::RequestHeader header{wire::ApiKey::fetch, fetch_version, correlation_id,
+                                   fmt::format("broker-{}-fetcher", self)};
+  TRY_VOID(wire::encode_request_frame(frame, header, request));
+  return frame.take();
+}
+
 template <class Topics>
 auto& topic_of(Topics& topics, TopicId id) {
   // A request's partitions come in the order of their topics.
@@ -60,6 +72,7 @@ Fetcher::Fetcher(runtime::Runtime& runtime, NodeId leader, const ReplicasContext
       context_(context),
       options_(context.options),
       woken_(runtime),
+      hurried_(runtime),
       gate_(runtime) {}
 
 Fetcher::~Fetcher() = default;
@@ -84,6 +97,20 @@ void Fetcher::follow(Replica replica) {
   replica->changed().tell(followed);
   followed.on_change();
   woken_.notify_all();
+}
+
+void Fetcher::wake() {
+  woken_.notify_all();
+  if (asking_ != Asking::answer_due || !is_more_to_ask()) return;
+  asking_ = Asking::hurrying;
+  gate_.start([this] { return hurry(); });
+}
+
+bool Fetcher::is_more_to_ask() const {
+  return std::ranges::any_of(changed_, [this](const Id& id) {
+    const Followed& followed = followed_.at(id);
+    return !paused_.contains(id) && followed.replica->position(leader_) != followed.told;
+  });
 }
 
 Task<void> Fetcher::stop() {
@@ -203,11 +230,8 @@ Task<Result<void>> Fetcher::fetch_once(wire::FetchRequest request) {
   // Not before there is a connection: a leader that died may have led tens of thousands, and all
   // that is told of it meanwhile is a reason to try again.
   if (session_epoch_ == 0) ask_for_all(request);
-  BytesWriter frame;
-  const wire::RequestHeader header{wire::ApiKey::fetch, fetch_version, ++correlation_id_,
-                                   fmt::format("broker-{}-fetcher", context_.self)};
-  CO_TRY_VOID(wire::encode_request_frame(frame, header, request));
-  CO_TRY(const Bytes answer, co_await exchange(frame.take()));
+  CO_TRY(Bytes frame, frame_of(context_.self, ++correlation_id_, request));
+  CO_TRY(const Bytes answer, co_await exchange(std::move(frame)));
   BytesReader in(answer);
   CO_TRY(const std::int32_t correlation_id,
          wire::decode_response_header(in, wire::ApiKey::fetch, fetch_version));
@@ -250,6 +274,32 @@ Task<Result<Bytes>> Fetcher::exchange(Bytes frame) {
 Task<Result<Bytes>> Fetcher::ask(Bytes frame) {
   std::vector<ByteView> pieces(1, frame);
   CO_TRY_VOID(co_await stream_->write(std::move(pieces)));
+  asking_ = Asking::answer_due;
+  auto answer = co_await read_answer();
+  while (asking_ == Asking::hurrying) co_await hurried_.wait();
+  const bool is_hurried = std::exchange(asking_, Asking::nothing) == Asking::hurried;
+  // What hurried it asked for nothing, and its answer comes behind.
+  if (is_hurried && answer) {
+    CO_TRY_VOID(co_await read_answer());
+  }
+  co_return answer;
+}
+
+Task<void> Fetcher::hurry() {
+  wire::FetchRequest nothing;
+  nothing.replica_state = {context_.self, broker_epoch()};
+  nothing.session_epoch = no_session_epoch;
+  const auto frame = frame_of(context_.self, hurry_correlation_id, nothing);
+  if (frame) {
+    std::vector<ByteView> pieces(1, *frame);
+    const auto written = co_await stream_->write(std::move(pieces));
+    if (!written) stream_->close();  // Whoever reads the answers finds out.
+  }
+  asking_ = frame ? Asking::hurried : Asking::answer_due;
+  hurried_.notify_all();
+}
+
+Task<Result<Bytes>> Fetcher::read_answer() {
   Bytes length(wire::frame_length_bytes);
   CO_TRY_VOID(co_await runtime::read_exactly(*stream_, length));
   CO_TRY(const std::size_t bytes, wire::decode_frame_length(length, frame_bytes_max));

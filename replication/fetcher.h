@@ -4,7 +4,10 @@
 //
 // One request at a time, as Kafka's replica fetcher thread: the next request's offsets acknowledge
 // what this one brought. Requests are those of a session (KIP-227): they name the partitions whose
-// position has changed, and a partition that is idle costs nothing, here and at the leader.
+// position has changed, and a partition that is idle costs nothing, here and at the leader. The
+// leader holds a request that has nothing to bring. When there is another partition to ask for
+// meanwhile, an empty request behind it ends that: whoever writes to the new partition waits for
+// us.
 //
 // Thread: the shard it was made on. Source: KIP-227, KIP-595, KIP-903.
 
@@ -32,8 +35,8 @@ class Fetcher {
   void set_endpoint(runtime::Endpoint endpoint);
   // Fetches for this replica from here on, for as long as it follows this leader.
   void follow(Replica replica);
-  // Something may have changed: look again, if nothing is under way.
-  void wake() { woken_.notify_all(); }
+  // Something may have changed: look again, and have a request under way answered if so.
+  void wake();
   Task<void> stop();
 
   // How often a partition was looked at to make requests, so far.
@@ -55,6 +58,9 @@ class Fetcher {
   void begin_session_anew();
   Task<Result<Bytes>> exchange(Bytes frame);
   Task<Result<Bytes>> ask(Bytes frame);
+  Task<Result<Bytes>> read_answer();
+  bool is_more_to_ask() const;
+  Task<void> hurry();
   Task<void> take_all(wire::FetchResponse response);
   Task<void> take_one(std::shared_ptr<Batch> batch, Id id, Replica replica,
                       LeaderEpoch leader_epoch, wire::FetchResponse::Partition answer);
@@ -77,9 +83,12 @@ class Fetcher {
   std::vector<Id> changed_;    // Of followed_, each once: to be looked at for the next request.
   std::map<Id, Time> paused_;  // After an error of its own, until then.
   std::uint64_t looks_ = 0;
+  enum class Asking { nothing, answer_due, hurrying, hurried };
+  Asking asking_ = Asking::nothing;
   bool started_ = false;
   bool stopped_ = false;
   runtime::Event woken_;
+  runtime::Event hurried_;
   runtime::Gate gate_;
 };
 

@@ -174,7 +174,13 @@ Task<Result<Bytes>> handle_fetch(Services& services, Request request) {
         return look(services, session, who, slot, bytes_max, listens);
       },
       use->is_full, use->id != 0);
-  co_await reader.read([&services] { return services.fetch_sessions.is_closed(); });
+  const std::shared_ptr<Hurry> hurry = request.hurry;
+  hurry->on_ask([&session] { session.feed().wake(); });
+  std::function<bool()> is_closing = [&services, hurry] {
+    return hurry->is_asked() || services.fetch_sessions.is_closed();
+  };
+  co_await reader.read(std::move(is_closing));
+  hurry->on_ask(nullptr);
   fill(services, *use, reader, message.isolation_level == read_committed, response);
   response.session_id = use->id;
   auto answer = encode_answer(request, response);
