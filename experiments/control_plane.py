@@ -134,6 +134,10 @@ class Traces:
             return
         self.news_at = time.monotonic()
 
+    def expect_news(self) -> None:
+        """The quiet of before does not count."""
+        self.news_at = time.monotonic()
+
     def is_settled(self, nodes: Sequence[int], quiet_s: float) -> bool:
         """All of them have applied what they have, and nothing has come for so long."""
         self.follow()
@@ -263,7 +267,8 @@ class Plane:
 
     def settle(self, quiet_s: float = QUIET_S) -> None:
         """Returns when every live broker has applied what it knows, and nothing has come for so
-        long. Errors: WaitTimeout."""
+        long, from now on: what was decided last may be on its way to all. Errors: WaitTimeout."""
+        self.traces.expect_news()
         wait_for(lambda: self.traces.is_settled([n.id for n in self.alive], quiet_s),
                  SETTLE_TIMEOUT, "every broker to apply what it knows")
 

@@ -248,6 +248,19 @@ def test_traces_of_two_series_are_settled_when_they_are_quiet(tmp_path):
     assert not traces.is_settled([1], 0.0)
     traces.news_at -= control_plane.ZK_QUIET_S
     assert traces.is_settled([1], 0.0)
+    traces.expect_news()
+    assert not traces.is_settled([1], 0.0)
+
+
+def test_quiet_counts_from_when_it_is_waited_for(tmp_path, monkeypatch):
+    traces = control_plane.Traces({1: tmp_path / "trace.ndjson"}, one_series=False)
+    traces.news_at -= 100
+    plane = types.SimpleNamespace(traces=traces, alive=[])
+    asked = []
+    monkeypatch.setattr(control_plane, "wait_for",
+                        lambda holds, timeout, words: asked.append(holds()))
+    control_plane.Plane.settle(plane)
+    assert asked == [False]
 
 
 def test_every_experiment_has_the_measures_that_it_gives():
