@@ -7,6 +7,7 @@
 #include "replication/consensus_replicator.h"
 #include "replication/groups/group_codec.h"
 #include "replication/groups/group_host.h"
+#include "replication/log_upkeep.h"
 #include "runtime/trace.h"
 
 namespace qlab::replication {
@@ -166,66 +167,134 @@ Task<void> ConsensusReplicator::expand_isr(std::vector<NodeId> isr) {
   reconsider();
 }
 
-// The whole of it is alone at writes_: nothing is applied before the copy is whole.
+// The whole of it is alone at writes_: nothing is applied before the copy is whole. Who has all of
+// it asks once all the same, as the deletions that led to the image are in it alone.
 Task<Result<void>> ConsensusReplicator::catch_up(Offset end) {
   const auto self = shared_from_this();
   const auto alone = co_await writes_.enter_alone();
-  while (!closed_ && log_->end() < end) {
+  bool is_done = false;
+  while (!closed_ && !is_done) {
     const auto leader = group_->status().leader;
     if (!leader || *leader == context_.self) {
       co_await runtime::sleep_for(runtime_, backoff);
       continue;
     }
     records_.reset();
+    asked_ = Asked{*leader, log_->end()};
     BytesWriter request;
     request.put(log_->end().value());
     request.put(end.value());
     host_.send(*leader, {id_, GroupItem::Kind::records_request, request.take()}, false);
     co_await records_came_.wait_until(runtime_.now() + records_patience);
+    asked_.reset();
     if (!records_) continue;
-    const Bytes records = *std::exchange(records_, std::nullopt);
-    BytesReader in(records);
-    const Offset start{in.get<std::int64_t>()};
-    const ByteView batches = in.get_bytes(in.left());
-    if (!in.ok() || !check_batches(batches)) continue;  // Garbage: asked for again.
-    if (start > log_->end()) CO_TRY_VOID(co_await log_->reset_to(start));
-    CO_TRY_VOID(co_await add(Bytes(batches.begin(), batches.end())));
+    Records records = std::move(*records_);
+    const auto copied = co_await copy(std::move(records));
+    if (!copied && copied.error().code != Errc::no_space) co_return fail(copied.error());
+    is_done = copied.value_or(false) && log_->end() >= end;
+    if (!copied.value_or(false)) co_await runtime::sleep_for(runtime_, backoff);
   }
+  records_.reset();
   if (closed_) co_return fail(Errc::aborted, "partition {} was closed", partition_.name());
   CO_TRY_VOID(co_await log_->sync());
   changed_.notify_all();
   co_return Result<void>{};
 }
 
+// Requires: the caller is alone at writes_. False: nothing of it goes on from where the log ends.
+Task<Result<bool>> ConsensusReplicator::copy(Records records) {
+  if (records.start > log_->end()) {
+    CO_TRY_VOID(co_await log_->reset_to(records.start));
+    producers_.clear();
+  }
+  CO_TRY(const auto headers, headers_of(records.batches));
+  std::size_t there = 0;  // Bytes of what is in the log.
+  std::vector<BatchHeader> fresh;
+  for (const BatchHeader& header : headers) {
+    if (header.next_offset() > log_->end()) fresh.push_back(header);
+    if (fresh.empty()) there += header.total_bytes();
+  }
+  if (!fresh.empty()) {
+    // A log that begins within a batch of its leader's takes that batch whole.
+    const bool begins_within =
+        log_->start() == log_->end() && fresh.front().base_offset < log_->end();
+    if (begins_within) CO_TRY_VOID(co_await log_->reset_to(fresh.front().base_offset));
+    Bytes batches(records.batches.begin() + static_cast<std::ptrdiff_t>(there),
+                  records.batches.end());
+    const auto appended = co_await log_->append_as_follower(std::move(batches));
+    if (!appended && appended.error().code == Errc::out_of_range) {
+      host_.refuse(records.from, "records that do not go on from where the log ends");
+      co_return false;
+    }
+    CO_TRY_VOID(appended);
+    for (const BatchHeader& header : fresh) producers_.update(header);
+  }
+  CO_TRY_VOID(co_await log_->delete_before(std::min(records.start, log_->end())));
+  co_return !fresh.empty() || records.is_all;
+}
+
 void ConsensusReplicator::on_records(NodeId from, bool is_request, Bytes body) {
   if (closed_ || failed_) return;
-  if (!is_request) {
-    records_ = std::move(body);
-    records_came_.notify_all();
-    return;
-  }
+  const auto taken = is_request ? take_request(from, body) : take_records(from, std::move(body));
+  if (!taken) host_.refuse(from, taken.error().context);
+}
+
+Result<void> ConsensusReplicator::take_request(NodeId from, ByteView body) {
   BytesReader in(body);
   const Offset begin{in.get<std::int64_t>()};
   const Offset end{in.get<std::int64_t>()};
-  if (!in.ok() || end > log_->end() || begin >= end || std::exchange(serving_, true)) return;
+  if (!in.ok() || in.left() > 0 || begin < Offset{0} || end < Offset{0}) {
+    return fail(Errc::corrupt, "no request of records");
+  }
+  // Who lags itself answers nobody: another leads, or it is asked again.
+  if (end > log_->end() || begin > log_->end() || std::exchange(serving_, true)) return {};
   gate_.start([this, from, begin, end] { return serve_records(from, begin, end); });
+  return {};
 }
 
+Result<void> ConsensusReplicator::take_records(NodeId from, Bytes body) {
+  if (!asked_ || asked_->leader != from) {
+    return fail(Errc::corrupt, "records that it was not asked for");
+  }
+  BytesReader in(body);
+  const Offset begin{in.get<std::int64_t>()};
+  const Offset start{in.get<std::int64_t>()};
+  const bool is_all = in.get<std::uint8_t>() != 0;
+  const ByteView batches = in.get_bytes(in.left());
+  const auto headers = check_batches(batches);
+  if (!in.ok() || start < Offset{0} || !headers) {
+    return fail(Errc::corrupt, "records that do not decode");
+  }
+  if (begin != asked_->begin) return fail(Errc::corrupt, "records that were asked for before");
+  records_ = Records{from, start, is_all, Bytes(batches.begin(), batches.end())};
+  records_came_.notify_all();
+  return {};
+}
+
+// Where compaction has taken away all that is left below `end`, the batch behind it says so.
 Task<void> ConsensusReplicator::serve_records(NodeId to, Offset from, Offset end) {
   const auto visit = co_await reads_.visit();
   const Offset start = log_->start();
-  BytesWriter answer;
-  answer.put(start.value());
-  if (!closed_ && start < end) {
-    const auto read = co_await log_->read(std::max(from, start), end, records_bytes);
-    if (read) answer.put_bytes(read->batches);
-    if (!read) {
-      qlab::log(LogLevel::warn, "replica", "{}: no records for broker {}: {}, it asks again",
-                partition_.name(), to, read.error().message());
-    }
+  const Offset begin = std::max(from, start);
+  const bool is_all = begin >= end;
+  Result<storage::ReadResult> read{storage::ReadResult{}};
+  if (!closed_ && !is_all) {
+    read = co_await log_->read(begin, end, records_bytes);
+    if (read && read->batches.empty()) read = co_await log_->read(begin, log_->end(), 1);
   }
   serving_ = false;
-  if (!closed_) host_.send(to, {id_, GroupItem::Kind::records, answer.take()}, false);
+  if (closed_) co_return;
+  if (!read) {
+    qlab::log(LogLevel::warn, "replica", "{}: no records for broker {}: {}, it asks again",
+              partition_.name(), to, read.error().message());
+    co_return;
+  }
+  BytesWriter answer;
+  answer.put(from.value());
+  answer.put(start.value());
+  answer.put(static_cast<std::uint8_t>(is_all));
+  answer.put_bytes(read->batches);
+  host_.send(to, {id_, GroupItem::Kind::records, answer.take()}, false);
 }
 
 }  // namespace qlab::replication

@@ -86,6 +86,22 @@ class ConsensusReplicator final : public HostedReplica,
   Task<bool> hand_over();
   Task<Result<IsrAnswer>> propose_isr(std::vector<NodeId> isr, bool claims);
   Task<void> expand_isr(std::vector<NodeId> isr);
+  // What a replica that lags asks another for, and gets. An answer is
+  //   begin:i64 (as in the request) start:i64 (of the sender's log) is_all:u8 batches
+  struct Asked {
+    NodeId leader;
+    Offset begin;
+  };
+  struct Records {
+    NodeId from;
+    Offset start;
+    bool is_all;  // Nothing was left to send of what was asked for.
+    Bytes batches;
+  };
+  Task<Result<bool>> copy(Records records);
+  // Errors: why it is refused.
+  Result<void> take_request(NodeId from, ByteView body);
+  Result<void> take_records(NodeId from, Bytes body);
   Task<void> serve_records(NodeId to, Offset from, Offset end);
   Task<void> end_all(bool is_gone);
   void fail_for_good(const Error& error);
@@ -112,8 +128,9 @@ class ConsensusReplicator final : public HostedReplica,
   bool settling_ = false;           // Who leads, with the metadata.
   bool expanding_ = false;
 
-  std::optional<Bytes> records_;  // That came while we catch up.
-  bool serving_ = false;          // Records to a replica that lags; one at a time.
+  std::optional<Asked> asked_;      // While we catch up.
+  std::optional<Records> records_;  // That came as the answer.
+  bool serving_ = false;            // Records to a replica that lags; one at a time.
 
   storage::Turnstile writes_;
   storage::Turnstile reads_;  // Fetches visit; closing is alone.

@@ -366,6 +366,14 @@ void TestCluster::forget_sessions(NodeId node) {
   programs_.at(node).lock()->forgets = true;
 }
 
+void TestCluster::tell_groups(NodeId node, NodeId from, const GroupItem& item) {
+  Bytes message;
+  Outbox outbox(world_.node(from), [&](NodeId, Bytes sent) { message = std::move(sent); });
+  outbox.put(node, item, true);
+  outbox.flush();
+  programs_.at(node).lock()->replicas.on_group_message(from, runtime::LinkEpoch{1}, message);
+}
+
 const GroupHost& TestCluster::groups(NodeId node) {
   return *programs_.at(node).lock()->replicas.groups();
 }

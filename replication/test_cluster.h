@@ -60,6 +60,8 @@ class TestCluster {
   Looks looks(NodeId node);
   // What the groups of a node share. Requires: groups; the node is up.
   const GroupHost& groups(NodeId node);
+  // The groups of a node that is up get a message, as if a link from that peer had brought it.
+  void tell_groups(NodeId node, NodeId from, const GroupItem& item);
   // Values of the records below the watermark, in order, as `node` has them.
   std::vector<std::string> values(NodeId node);
 

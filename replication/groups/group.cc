@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "consensus/message.h"
+#include "consensus/quorum.h"
 #include "replication/groups/group_codec.h"
 #include "replication/groups/group_host.h"
 
@@ -120,6 +121,10 @@ void Group::link_down(NodeId peer, runtime::LinkEpoch link) {
 
 void Group::on_records(NodeId from, bool is_request, Bytes body) {
   if (running_) owner_.on_records(from, is_request, std::move(body));
+}
+
+bool Group::has_member(NodeId node) const {
+  return consensus::find_member(base_.config, node) != nullptr;
 }
 
 void Group::carry_out(const out::Append& effect) {

@@ -80,6 +80,7 @@ class Group : public std::enable_shared_from_this<Group> {
   // Requires: up_to <= commit().
   void set_applied(LogIndex up_to);
   consensus::Status status() const { return module_->status(); }
+  bool has_member(NodeId node) const;
   bool is_linked(NodeId peer) const { return links_.contains(peer); }
   const GroupBase& base() const { return base_; }
 

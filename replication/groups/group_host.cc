@@ -2,6 +2,7 @@
 
 #include "common/check.h"
 #include "consensus/message.h"
+#include "runtime/trace.h"
 
 namespace qlab::replication {
 namespace {
@@ -73,14 +74,15 @@ void GroupHost::remove(const GroupId& id, bool is_gone) {
 
 void GroupHost::receive(NodeId from, runtime::LinkEpoch link, ByteView message) {
   auto items = decode_items(message);
-  if (!items) {
-    ++messages_refused_;
-    return;
-  }
+  if (!items) return refuse(from, "a message that does not decode");
   for (GroupItem& item : *items) {
     const auto at = groups_.find(item.group);
     if (at == groups_.end()) continue;  // Not open here yet, or no more.
     const std::shared_ptr<Group> group = at->second;
+    if (!group->has_member(from)) {
+      refuse(from, "not a member of the group");
+      continue;
+    }
     if (item.kind != GroupItem::Kind::consensus) {
       const bool is_request = item.kind == GroupItem::Kind::records_request;
       group->on_records(from, is_request, std::move(item.body));
@@ -90,9 +92,14 @@ void GroupHost::receive(NodeId from, runtime::LinkEpoch link, ByteView message) 
     if (decoded) {
       group->receive(from, link, std::move(*decoded));
     } else {
-      ++messages_refused_;
+      refuse(from, "a message of consensus that does not decode");
     }
   }
+}
+
+void GroupHost::refuse(NodeId from, std::string_view why) {
+  ++messages_refused_;
+  runtime_.trace().emit("message_refused", {{"from", from.value()}, {"why", why}});
 }
 
 void GroupHost::link_up(NodeId peer, runtime::LinkEpoch link) {

@@ -57,7 +57,7 @@ class GroupHost {
   // `is_gone`: for good; its place in the log is given up.
   void remove(const GroupId& id, bool is_gone);
 
-  void receive(NodeId from, runtime::LinkEpoch link, ByteView message);  // Garbage is dropped.
+  void receive(NodeId from, runtime::LinkEpoch link, ByteView message);  // Garbage is refused.
   void link_up(NodeId peer, runtime::LinkEpoch link);
   void link_down(NodeId peer, runtime::LinkEpoch link);
 
@@ -76,6 +76,8 @@ class GroupHost {
   GroupLog& log() { return *log_; }
   const std::map<NodeId, runtime::LinkEpoch>& links() const { return links_; }
   void send(NodeId to, const GroupItem& item, bool can_wait) { outbox_.put(to, item, can_wait); }
+  // What a peer sent is of no use to anybody: it is dropped, counted, and told in the trace.
+  void refuse(NodeId from, std::string_view why);
   void close_link(NodeId peer) { ways_.close_link(peer); }
   // The group has put something into the log. Returns how many such calls there were with it.
   std::uint64_t wrote(Group& group);

@@ -38,7 +38,7 @@ using runtime::Task;
 // Where a group's entries begin: all up to `last` is in the partition's log, durably.
 struct GroupBase {
   consensus::LogId last;
-  Offset end;  // Of the partition's log with all up to `last`, and nothing more.
+  Offset end;  // A partition's log that ends here, or later, has all up to `last`.
   consensus::Config config;
 };
 

@@ -20,7 +20,7 @@ struct GroupItem {
   enum class Kind : std::uint8_t {
     consensus = 1,        // A message of the group's module (consensus/message.h).
     records_request = 2,  // from:i64 end:i64: a replica that lags wants the records between.
-    records = 3,          // start:i64 (of the log here), then batches.
+    records = 3,          // The answer (consensus_replicator.h).
   };
   GroupId group;
   Kind kind = Kind::consensus;
