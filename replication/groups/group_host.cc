@@ -171,6 +171,7 @@ Task<Result<void>> GroupHost::write_once() {
   for (const auto& group : dirty) group->on_flushed(writes);
   if (compaction_ == Compaction::none && log_->is_full() && !stopped_) {
     CO_TRY_VOID(co_await log_->begin_file());
+    if (stopped_) co_return Result<void>{};
     compaction_ = Compaction::running;
     keep_left_ = options_.log.file_bytes / kept_share;
     gate_.start([this] { return compact(); });
