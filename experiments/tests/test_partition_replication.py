@@ -66,8 +66,16 @@ def test_a_stall_is_of_records_that_fell_due_after_the_fault_on_what_the_dead_br
     assert experiment.stall(found, [4], 0) == {"seconds": None, "never": 1, "led": 1}
 
 
+def test_a_record_has_its_processor_time_where_the_load_was_carried():
+    found = {"produce_p99_ms": 20.0, "acks_per_s": 10_000.0}
+    assert experiment.busy_of(found, 0.5)["cpu_us"] == 50
+    for late in ({"produce_p99_ms": 1500.0}, {"produce_p99_ms": None}, {"acks_per_s": 0.0}):
+        assert experiment.busy_of({**found, **late}, 0.5)["cpu_us"] is None
+
+
 def raw_line(partitions, latency):
-    return {"point": {"partitions": str(partitions)}, "throughput": 9000.0, "cpu_us": 40.0,
+    return {"point": {"partitions": str(partitions)},
+            "busy": {"p99_ms": 9.0, "acks_per_s": 9000.0, "cpu_us": 40.0},
             "idle": {"cpu_ms": 12.0, "segments": 50.0 + partitions, "kib": None},
             "steady": {"produce_p50_ms": latency, "produce_p99_ms": latency * 4,
                        "fetch_p50_ms": latency, "fetch_p99_ms": latency * 4, "failed": 0.0,
@@ -87,6 +95,7 @@ def test_numbers_of_a_point(tmp_path):
     assert found["idle_segments", "100"] == 150
     assert found["idle_kib", "1"] is None
     assert found["stall_s", "1"] == 1.5
+    assert found["cpu_per_record_us", "1"] == 40
     assert found["produce_p99_ms", "100"] == 8
 
 
