@@ -59,7 +59,7 @@ LongDecision decide_unfence(const metadata::Image& image, NodeId broker,
 LongDecision decide_shutdown(const metadata::Image& image, NodeId broker,
                              const ControllerOptions& options);
 
-// Errors in the outcomes, one per name.
+// Errors in the outcomes, one per name; invalid_request, for a name that comes more than once.
 Decision<std::vector<TopicOutcome>> decide_removal(const metadata::Image& image,
                                                    const std::vector<std::string>& names);
 

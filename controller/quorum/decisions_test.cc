@@ -141,6 +141,18 @@ BOOST_AUTO_TEST_CASE(
   BOOST_TEST((fenced.answer.front().error == KafkaError::ineligible_replica));
 }
 
+BOOST_AUTO_TEST_CASE(a_topic_that_is_to_be_deleted_twice_by_one_request_is_refused_once) {
+  for (std::int32_t id : {1, 2, 3}) bring_up(id);
+  create(topic_of("orders", 1, 3));
+  create(topic_of("other", 1, 3));
+  const auto decision = decide_removal(image, {"orders", "other", "orders", "none"});
+  BOOST_REQUIRE(decision.answer.size() == 3u);
+  BOOST_TEST((decision.answer[0].error == KafkaError::invalid_request));
+  BOOST_TEST((decision.answer[1].error == KafkaError::none));
+  BOOST_TEST((decision.answer[2].error == KafkaError::unknown_topic_or_partition));
+  BOOST_TEST(decision.records.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(producer_ids_are_given_out_once) {
   const auto first = decide_producer_ids(image);
   replay(first.records);
