@@ -160,6 +160,37 @@ BOOST_AUTO_TEST_CASE(names_that_no_controller_could_list_are_refused) {
   BOOST_TEST(made->back().message.find("jute.maxbuffer") != std::string::npos);
 }
 
+// Made past every controller, as by one that checks nothing.
+BOOST_AUTO_TEST_CASE(a_list_of_topics_that_is_too_long_for_jute_costs_whoever_reads_it_the_office) {
+  Cluster cluster(4);
+  cluster.until_ready();
+  const auto write_all = [&](auto make) {
+    std::vector<KeeperRequest> parts;
+    for (int t = 0; t < 4300; ++t) {
+      parts.push_back(make(znodes::topic(fmt::format("{:0>249}", t))));
+      if (parts.size() < 430) continue;
+      cluster.write(multi_request(std::exchange(parts, {})));
+    }
+  };
+  const NodeId old = *cluster.active();
+  cluster.crash(old);
+  write_all([](const std::string& path) { return create_request(path, ""); });
+  cluster.world().run_for(3 * Cluster::session_timeout);
+  BOOST_TEST(!cluster.active().has_value());
+  write_all([](const std::string& path) { return delete_request(path); });
+  BOOST_TEST(cluster.until_active() != old);
+}
+
+BOOST_AUTO_TEST_CASE(a_list_that_is_too_long_for_jute_is_an_error_that_names_both_sizes) {
+  ClientReply reply;
+  reply.body.resize(Session::jute_bytes_max + 1);
+  const auto names = decode_children(reply);
+  BOOST_REQUIRE(!names.has_value());
+  BOOST_TEST((names.error().code == Errc::out_of_range));
+  BOOST_TEST(names.error().context.find("1048576 bytes") != std::string::npos);
+  BOOST_TEST(names.error().context.find("jute.maxbuffer=1048575") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(a_request_that_only_asks_writes_nothing) {
   Cluster cluster(4);
   cluster.until_ready();
@@ -170,6 +201,24 @@ BOOST_AUTO_TEST_CASE(a_request_that_only_asks_writes_nothing) {
   BOOST_REQUIRE(made.has_value());
   BOOST_TEST((made->front().error == KafkaError::none));
   BOOST_TEST(!cluster.znode("/brokers/topics/t").has_value());
+}
+
+// Kafka's ZooKeeper controller takes the names as a set and answers each time; one of KRaft
+// refuses.
+BOOST_AUTO_TEST_CASE(a_topic_that_is_to_be_deleted_twice_by_one_request_is_answered_twice) {
+  Cluster cluster(5);
+  cluster.until_ready();
+  const TopicOutcome topic = cluster.create(Cluster::placed("t", 1, 3));
+  const NodeId leader = *cluster.active();
+  const auto gone =
+      cluster.run(leader, cluster.at(leader).delete_topics({"t", "t"}, cluster.deadline(leader)));
+  BOOST_REQUIRE(gone.has_value());
+  BOOST_REQUIRE(gone->size() == 2u);
+  for (const TopicOutcome& outcome : *gone) {
+    BOOST_TEST((outcome.error == KafkaError::none));
+    BOOST_TEST((outcome.id == topic.id));
+  }
+  cluster.ensemble.until([&] { return !cluster.has("/brokers/topics/t"); });
 }
 
 BOOST_AUTO_TEST_CASE(a_deleted_topic_leaves_nothing_and_its_name_is_free) {
