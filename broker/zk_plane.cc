@@ -3,6 +3,7 @@
 #include "controller/routed_controller.h"
 #include "controller/serve_call.h"
 #include "controller/zk/config_follower.h"
+#include "controller/zk/control_requests.h"
 #include "controller/zk/metadata_cache.h"
 #include "controller/zk/zk_controller.h"
 #include "keeper/server.h"
@@ -105,7 +106,9 @@ class ZkPlane final : public ControlPlane {
                                   deadline);
             }),
         own_(context_.runtime, router_, zk_, cache_),
-        configs_(context_.runtime, options_of(context_.config), cache_) {
+        configs_(context_.runtime, options_of(context_.config), cache_),
+        requests_(context_.runtime, cache_,
+                  [this](auto topics) { return configs_.follow(std::move(topics)); }) {
     zk_.on_change_of_active([this] { own_.leader_changed(); });
   }
 
@@ -185,12 +188,7 @@ class ZkPlane final : public ControlPlane {
 
   Task<Result<Bytes>> serve(std::int16_t api_key, Bytes body) {
     if (controller::MetadataCache::takes(api_key)) {
-      if (wire::ApiKey{api_key} == wire::ApiKey::leader_and_isr) {
-        // A log is opened with the configs of its topic.
-        CO_TRY(auto request, controller::decode_newest<wire::LeaderAndIsrRequest>(body));
-        co_await configs_.follow(std::move(request.topic_states));
-      }
-      CO_TRY(Bytes answer, cache_.handle(api_key, body));
+      CO_TRY(Bytes answer, co_await requests_.take(api_key, std::move(body)));
       // The controller is answered when the replicas do what it said, as Kafka's brokers do.
       co_await context_.replicas_settled();
       co_return answer;
@@ -208,6 +206,7 @@ class ZkPlane final : public ControlPlane {
   controller::ZkController zk_;
   OwnSession own_;
   controller::ConfigFollower configs_;
+  controller::ControlRequests requests_;
   std::unique_ptr<KeeperMember> keeper_;  // Of a controller.
 };
 
