@@ -243,6 +243,14 @@ class Cluster {
   }
   // Without a word to the keeper, so that time stands still.
   bool has(const std::string& path) { return keeper_tree().find(path) != keeper::no_slot; }
+  // Requires: has(path).
+  wire::keeper::Stat stat(const std::string& path) {
+    return keeper_tree().stat_of(keeper_tree().find(path));
+  }
+  std::string data(const std::string& path) {
+    const auto data = keeper_tree().data_of(keeper_tree().find(path));
+    return std::string(as_text(data.value_or(ByteView{})));
+  }
   // Counts the entries that the keeper has applied.
   std::int64_t zxid() { return ensemble.server(NodeId{1})->machine.state().zxid(); }
 

@@ -91,6 +91,9 @@ struct LiveBroker {
   NodeId id;
   BrokerEpoch epoch;
   znodes::BrokerValue at;
+  // Of the registration's znode, once this reign has written it (Reign::pin): another registration
+  // under this id has a lower one.
+  std::optional<std::int32_t> version = std::nullopt;
 };
 
 class Context {

@@ -52,17 +52,32 @@ KafkaError Reign::check_alteration(NodeId leader, const PartitionAlteration& wan
 }
 
 // A word of an earlier process may have waited here while the next one registered. Written then, it
-// would hide from the next controller that this leader came back (take_over.cc).
-Task<Result<void>> Reign::still_registered(NodeId broker, BrokerEpoch epoch) {
-  std::string path = znodes::broker(broker);
-  CO_TRY(const auto registration, co_await session_->get(std::move(path), false));
-  if (registration && BrokerEpoch{registration->stat.czxid} == epoch) co_return Result<void>{};
-  co_return fail(Errc::fenced, "broker {} is registered anew, or no more", broker);
+// would hide from the next controller that this leader came back (take_over.cc). A check of
+// versions alone does not tell two registrations from each other, as each begins with 0. So the
+// znode is written once, as it is: whoever registers next has an older version until this
+// controller, which no other can write beside, knows of it.
+Task<Result<KeeperRequest>> Reign::pin(NodeId broker, BrokerEpoch epoch) {
+  const std::string path = znodes::broker(broker);
+  std::optional<std::int32_t> version = context_.brokers.at(broker).version;
+  while (!version) {
+    CO_TRY(const auto found, co_await session_->get(path, false));
+    if (!found || BrokerEpoch{found->stat.czxid} != epoch) {
+      co_return fail(Errc::fenced, "broker {} is registered anew, or no more", broker);
+    }
+    KeeperRequest same = fence(set_request(path, as_text(found->data), found->stat.version));
+    CO_TRY(const ClientReply reply, co_await session_->call(std::move(same)));
+    CO_TRY(const FencedReply done, decode_fenced(reply));
+    // What was written may be the next one's, which is to be looked at, as is what came between.
+    const bool is_ours = done.error == wire::keeper::ErrorCode::ok;
+    if (is_ours && BrokerEpoch{done.czxid} == epoch) version = done.version;
+  }
+  context_.brokers.at(broker).version = version;
+  co_return check_request(path, *version);
 }
 
 Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartition request) {
   CO_TRY_VOID(known(request.broker, request.epoch));
-  CO_TRY_VOID(co_await still_registered(request.broker, request.epoch));
+  CO_TRY(KeeperRequest check, co_await pin(request.broker, request.epoch));
   std::vector<AlterationOutcome> outcomes;
   std::map<PartitionRef, std::size_t> places;  // In `outcomes`, of those that change.
   Partitions changing;
@@ -96,7 +111,10 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
   }
   Partitions written;
   Partitions outdated;
-  CO_TRY_VOID(co_await write_states(changing, std::move(states), written, outdated));
+  std::optional<KeeperRequest> registered(std::move(check));
+  const auto done =
+      co_await write_states(changing, std::move(states), written, outdated, std::move(registered));
+  if (!done && done.error().code != Errc::fenced) co_return fail(done.error());
   // What was not written is not known any more.
   CO_TRY_VOID(co_await read_states(outdated));
   for (const PartitionRef ref : changing) {
@@ -124,6 +142,7 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
   if (!written.empty()) tell_all(written);
   send_batch();
   CO_TRY_VOID(co_await finish_moves(written));
+  if (!done) co_return fail(done.error());
   co_return outcomes;
 }
 

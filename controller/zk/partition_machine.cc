@@ -235,16 +235,19 @@ Task<Result<void>> Reign::elect(Partitions partitions, Election how) {
   co_return Result<void>{};
 }
 
-// Each by compare and swap of its znode; `outdated` are those that another write came before.
+// Each by compare and swap of its znode; `outdated` are those that another write came before. Where
+// `check` fails, nothing is written: Errors also: fenced.
 Task<Result<void>> Reign::write_states(const Partitions& partitions, std::vector<StateValue> states,
-                                       Partitions& written, Partitions& outdated) {
+                                       Partitions& written, Partitions& outdated,
+                                       std::optional<KeeperRequest> check) {
   if (partitions.empty()) co_return Result<void>{};
   Batch batch = trace_decided(partitions, states);
   const Session::Make make = [&](std::size_t i) {
     const PartitionRef ref = partitions[i];
     const std::string value = znodes::state_value(states[i]);
     batch.bytes += static_cast<std::int64_t>(value.size());
-    return fence(set_request(znodes::state(ref.topic->name, ref.index), value, ref.get().version));
+    return fence(set_request(znodes::state(ref.topic->name, ref.index), value, ref.get().version),
+                 check);
   };
   Partitions now;
   const Session::Take take = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
@@ -260,10 +263,10 @@ Task<Result<void>> Reign::write_states(const Partitions& partitions, std::vector
     }
     return {};
   };
-  CO_TRY_VOID(co_await session_->call_all(partitions.size(), make, take));
+  const auto done = co_await session_->call_all(partitions.size(), make, take);
   trace_committed(batch, now);
   written.insert(written.end(), now.begin(), now.end());
-  co_return Result<void>{};
+  co_return done;
 }
 
 }  // namespace qlab::controller

@@ -108,7 +108,8 @@ class Reign {
   Task<Result<void>> elect(Partitions partitions, Election how);
   Task<Result<void>> write_states(const Partitions& partitions,
                                   std::vector<znodes::StateValue> states, Partitions& written,
-                                  Partitions& outdated);
+                                  Partitions& outdated,
+                                  std::optional<KeeperRequest> check = std::nullopt);
   std::optional<Partition> elected(const Partition& before, Election how, bool unclean) const;
   Task<Result<std::set<std::string>>> unclean_topics(Partitions partitions);
 
@@ -187,8 +188,8 @@ class Reign {
   Task<Result<void>> complete_deletions(std::vector<std::string> names);
 
   Result<const LiveBroker*> known(NodeId broker, BrokerEpoch epoch) const;
-  // The same, by the keeper's word.
-  Task<Result<void>> still_registered(NodeId broker, BrokerEpoch epoch);
+  // A check that the registration stands when a request is carried out. Errors also: fenced.
+  Task<Result<KeeperRequest>> pin(NodeId broker, BrokerEpoch epoch);
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
   // The next sending says that there are no topics but those that were told of, so that brokers
@@ -197,8 +198,9 @@ class Reign {
   void send_batch();
   void tell_replicas(PartitionRef ref);
   void note_deleted(NodeId broker, std::vector<TopicPartition> asked, ByteView response);
-  KeeperRequest fence(KeeperRequest request) const {
-    return fenced(office_.epoch_version, std::move(request));
+  KeeperRequest fence(KeeperRequest request,
+                      std::optional<KeeperRequest> check = std::nullopt) const {
+    return fenced(office_.epoch_version, std::move(request), std::move(check));
   }
   Eligible eligible() const {
     return [this](NodeId broker) { return context_.is_eligible(broker); };

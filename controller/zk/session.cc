@@ -189,11 +189,17 @@ KeeperRequest multi_request(std::vector<KeeperRequest> parts) {
   return request;
 }
 
-KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request) {
-  KeeperRequest check = path_request(OpCode::check, std::string(znodes::controller_epoch));
-  check.version = epoch_version;
+KeeperRequest check_request(std::string path, std::int32_t version) {
+  KeeperRequest check = path_request(OpCode::check, std::move(path));
+  check.version = version;
+  return check;
+}
+
+KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request,
+                     std::optional<KeeperRequest> check) {
   std::vector<KeeperRequest> parts;
-  parts.push_back(std::move(check));
+  parts.push_back(check_request(std::string(znodes::controller_epoch), epoch_version));
+  if (check) parts.push_back(std::move(*check));
   parts.push_back(std::move(request));
   return multi_request(std::move(parts));
 }
@@ -212,9 +218,12 @@ Result<std::vector<FencedReply>> decode_multi(const ClientReply& reply) {
       case OpCode::error:
         part.error = static_cast<ErrorCode>(in.get<std::int32_t>());
         break;
-      case OpCode::set_data:
-        part.version = wire::keeper::get_stat(in).version;
+      case OpCode::set_data: {
+        const wire::keeper::Stat stat = wire::keeper::get_stat(in);
+        part.version = stat.version;
+        part.czxid = stat.czxid;
         break;
+      }
       case OpCode::create:
         static_cast<void>(wire::keeper::get_string(in));
         break;
@@ -229,12 +238,19 @@ Result<std::vector<FencedReply>> decode_multi(const ClientReply& reply) {
 
 Result<FencedReply> decode_fenced(const ClientReply& reply) {
   TRY(const auto parts, decode_multi(reply));
-  if (parts.size() != 2) return fail(Errc::corrupt, "a multi of two has {} answers", parts.size());
-  const ErrorCode check = parts[0].error;
-  if (check == ErrorCode::bad_version || check == ErrorCode::no_node) {
+  if (parts.size() != 2 && parts.size() != 3) {
+    return fail(Errc::corrupt, "a multi of two or three has {} answers", parts.size());
+  }
+  const auto has_failed = [](const FencedReply& check) {
+    return check.error == ErrorCode::bad_version || check.error == ErrorCode::no_node;
+  };
+  if (has_failed(parts[0])) {
     return fail(Errc::not_leader, "there is another controller: its epoch is not ours");
   }
-  return parts[1];
+  if (parts.size() == 3 && has_failed(parts[1])) {
+    return fail(Errc::fenced, "what the request depends on is another one by now");
+  }
+  return parts.back();
 }
 
 Result<std::vector<std::string>> decode_children(const ClientReply& reply) {

@@ -31,7 +31,8 @@ struct Znode {
 // What became of a request that was fenced by the controller's epoch.
 struct FencedReply {
   wire::keeper::ErrorCode error = wire::keeper::ErrorCode::ok;
-  std::int32_t version = 0;  // Of the znode that was created or set.
+  std::int32_t version = 0;  // Of the znode that was set.
+  std::int64_t czxid = 0;    // Likewise.
 };
 
 // Of calls that were answered. A list of children is a read, and a part of a multi a write or a
@@ -101,9 +102,14 @@ KeeperRequest set_request(std::string path, std::string_view data, std::int32_t 
 KeeperRequest delete_request(std::string path);
 KeeperRequest multi_request(std::vector<KeeperRequest> parts);
 
-// The request together with a check that /controller_epoch still has `epoch_version`.
-KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request);
-// Errors: not_leader, when the check failed: there is another controller.
+KeeperRequest check_request(std::string path, std::int32_t version);
+
+// The request together with a check that /controller_epoch still has `epoch_version`, and with
+// another check between the two, if there is one.
+KeeperRequest fenced(std::int32_t epoch_version, KeeperRequest request,
+                     std::optional<KeeperRequest> check = std::nullopt);
+// Errors: not_leader, when the first check failed: there is another controller; fenced, when the
+// other one did.
 Result<FencedReply> decode_fenced(const ClientReply& reply);
 // Of the parts of a multi, in order. Errors: corrupt.
 Result<std::vector<FencedReply>> decode_multi(const ClientReply& reply);

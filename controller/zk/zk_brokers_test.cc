@@ -174,6 +174,52 @@ BOOST_AUTO_TEST_CASE(a_leader_that_came_back_while_nobody_decided_leads_in_an_ep
   BOOST_TEST(cluster.listeners[active].replicas.begin()->second.leader == bounced);
 }
 
+// Whenever the next process registers: a state that is written later for its predecessor would hide
+// from the next controller that the leader came back.
+BOOST_AUTO_TEST_CASE(no_isr_is_written_for_a_leader_that_has_registered_anew) {
+  int written = 0;
+  int refused = 0;
+  for (int turn = 0; turn < 60; ++turn) {
+    Cluster cluster(11);
+    cluster.until_ready();
+    const NodeId active = *cluster.active();
+    const NodeId bounced = active == n1 ? n2 : n1;
+    const TopicOutcome topic = cluster.create(Cluster::topic("t", {{bounced, active}}));
+    cluster.world().run_for(seconds(1));
+    const std::string path = znodes::broker(bounced);
+    const std::string state = znodes::state("t", PartitionIndex{0});
+    const std::string value = *cluster.znode(path);
+    AlterPartition request;
+    request.broker = bounced;
+    request.epoch = *cluster.epoch_of(bounced);
+    request.partitions.push_back({topic.id, PartitionIndex{0}, LeaderEpoch{0}, 0, {bounced}});
+    const auto asked =
+        runtime::begin(cluster.world(), active,
+                       cluster.at(active).alter_partition(request, cluster.deadline(active)));
+    cluster.world().run_for(std::chrono::microseconds(100 * turn));
+    std::vector<KeeperRequest> parts;
+    parts.push_back(delete_request(path));
+    parts.push_back(create_request(path, value));
+    const std::int64_t before = cluster.stat(path).czxid;
+    cluster.write(multi_request(std::move(parts)));
+    const std::int64_t registered = cluster.stat(path).czxid;
+    BOOST_REQUIRE(registered > before);
+    // Until the leader is elected anew, its state is of its predecessor's time.
+    const auto is_elected_anew = [&] {
+      return znodes::decode_state(state, as_view(cluster.data(state)))->leader_epoch >
+             LeaderEpoch{0};
+    };
+    while (!is_elected_anew()) {
+      BOOST_REQUIRE_MESSAGE(cluster.stat(state).mzxid < registered, "turn " << turn);
+      cluster.world().run_for(std::chrono::microseconds(20));
+    }
+    cluster.ensemble.until([&] { return asked->value.has_value(); });
+    ++(asked->value->has_value() ? written : refused);
+  }
+  BOOST_TEST(written > 0);
+  BOOST_TEST(refused > 0);
+}
+
 BOOST_AUTO_TEST_CASE(brokers_are_told_when_they_have_heard_of_all_there_is) {
   Cluster cluster(10);
   cluster.until_ready();
