@@ -2,7 +2,10 @@
 // A node's part in deciding, whichever design that is.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "broker/config.h"
 #include "consensus/driver.h"
@@ -31,6 +34,10 @@ class ControlPlane : public runtime::TransportHandler {
   virtual void on_registered(BrokerEpoch epoch) = 0;
 
   virtual controller::Controller& controller() = 0;
+  // What each of these topics has set itself, by its name. Errors: timed_out; closed; corrupt.
+  using TopicConfigs = std::map<std::string, metadata::Configs>;
+  virtual Task<Result<TopicConfigs>> topic_configs(std::vector<std::string> topics,
+                                                   Time deadline) = 0;
   virtual LogIndex applied() const = 0;  // Last metadata entry that this node has applied.
   virtual consensus::Status consensus() const = 0;
   // Of this node as the one that decides; nothing while it does not.

@@ -6,6 +6,7 @@
 #include "broker/cluster_view.h"
 #include "broker/config.h"
 #include "broker/connection.h"
+#include "broker/control_plane.h"
 #include "broker/lifecycle.h"
 #include "broker/partitions.h"
 #include "broker/producer_ids.h"
@@ -20,6 +21,7 @@ struct Services {
   const NodeConfig& config;
   ClusterView& cluster;
   controller::Controller& controller;
+  ControlPlane& plane;
   Partitions& partitions;
   ProducerIds& producer_ids;
   const Lifecycle& lifecycle;

@@ -126,8 +126,9 @@ void Node::start_broker(DirectoryId directory, BrokerEpoch previous) {
   replication::SessionLimits sessions;
   sessions.slots_max = config_.server.fetch_sessions_max;
   fetch_sessions_ = std::make_unique<replication::FetchSessions>(std::move(shards), sessions);
-  services_ = std::make_unique<Services>(Services{home_, config_, cluster_, controller, partitions_,
-                                                  *producer_ids_, *lifecycle_, *fetch_sessions_});
+  services_ = std::make_unique<Services>(Services{home_, config_, cluster_, controller, *plane_,
+                                                  partitions_, *producer_ids_, *lifecycle_,
+                                                  *fetch_sessions_});
   dispatch_ = std::make_unique<Dispatch>(*services_);
   server_ = std::make_unique<ConnectionServer>(
       home_, *dispatch_,

@@ -70,6 +70,14 @@ class QuorumPlane final : public ControlPlane {
   }
 
   controller::Controller& controller() override { return routed_; }
+  Task<Result<TopicConfigs>> topic_configs(std::vector<std::string> topics, Time) override {
+    TopicConfigs configs;
+    for (std::string& name : topics) {
+      const metadata::TopicPtr topic = context_.publisher.image()->topic(name);
+      configs[std::move(name)] = topic == nullptr ? metadata::Configs{} : topic->configs;
+    }
+    co_return configs;
+  }
   LogIndex applied() const override { return machine_.applied(); }
   consensus::Status consensus() const override { return driver_->status(); }
   std::optional<Epoch> active_epoch() const override { return active_.epoch(); }

@@ -106,10 +106,15 @@ class ZkPlane final : public ControlPlane {
                                   deadline);
             }),
         own_(context_.runtime, router_, zk_, cache_),
-        configs_(context_.runtime, options_of(context_.config), cache_),
+        configs_(context_.runtime, cache_),
         requests_(context_.runtime, cache_,
                   [this](auto topics) { return configs_.follow(std::move(topics)); }) {
     zk_.on_change_of_active([this] { own_.leader_changed(); });
+    zk_.share_session(
+        [this](std::shared_ptr<controller::Session> begun) {
+          configs_.on_session(std::move(begun));
+        },
+        [this] { configs_.on_news(); });
   }
 
   Task<Result<void>> open(consensus::ModuleFactory module) {
@@ -127,8 +132,8 @@ class ZkPlane final : public ControlPlane {
   // The session ends while the keeper still takes that, and what the controller sent before it.
   Task<void> stop() override {
     router_.end_calls();
-    co_await configs_.stop();
     co_await zk_.stop();
+    co_await configs_.stop();
     co_await router_.stop();
     if (keeper_ != nullptr) co_await keeper_->stop();
   }
@@ -136,6 +141,11 @@ class ZkPlane final : public ControlPlane {
   // Replicas do here what the controller says, to this life only.
   void on_registered(BrokerEpoch) override {}
   controller::Controller& controller() override { return own_; }
+  // From their znodes, as in Kafka: this broker follows the configs of topics that it has alone.
+  Task<Result<TopicConfigs>> topic_configs(std::vector<std::string> topics,
+                                           Time deadline) override {
+    co_return co_await configs_.read_topics(std::move(topics), deadline);
+  }
   LogIndex applied() const override { return cache_.applied(); }
   consensus::Status consensus() const override {
     return keeper_ == nullptr ? consensus::Status{} : keeper_->driver().status();

@@ -65,6 +65,31 @@ Task<void> wait_for_growth(Services& services, std::string name, std::int32_t co
   co_await services.cluster.wait_for(has_grown, deadline);
 }
 
+// Whoever is told of new leaders asks this node for them next, as Kafka's DelayedElectLeader has
+// it. Those that are not known here in time have timed out.
+Task<wire::ElectLeadersResponse> wait_for_leaders(Services& services,
+                                                  wire::ElectLeadersResponse response,
+                                                  bool preferred, Time deadline) {
+  for (auto& topic : response.replica_election_results) {
+    for (auto& partition : topic.partition_result) {
+      if (partition.error_code != KafkaError::none) continue;
+      const auto index = static_cast<std::size_t>(partition.partition_id.value());
+      const ClusterView::Holds has_leader = [name = topic.topic, index,
+                                             preferred](const metadata::Image& image) {
+        const metadata::TopicPtr found = image.topic(name);
+        if (found == nullptr || index >= found->partitions.size()) return true;  // It is gone.
+        const metadata::Partition& now = *found->partitions[index];
+        return preferred ? now.leader == now.replicas.front() : now.leader != no_node;
+      };
+      const bool is_known = co_await services.cluster.wait_for(has_leader, deadline);
+      if (is_known) continue;
+      partition.error_code = KafkaError::request_timed_out;
+      partition.error_message = "a leader was elected, but this broker has not heard of it yet";
+    }
+  }
+  co_return response;
+}
+
 }  // namespace
 
 Task<Result<Bytes>> handle_elect_leaders(Services& services, Request request) {
@@ -85,9 +110,11 @@ Task<Result<Bytes>> handle_elect_leaders(Services& services, Request request) {
     return response;
   };
   const Time deadline = client_deadline(services, message.timeout_ms);
-  const auto response = co_await pass_on<wire::ElectLeadersResponse>(
-      services, ApiKey::elect_leaders, message, deadline, failed);
-  co_return encode_answer(request, response);
+  auto response = co_await pass_on<wire::ElectLeadersResponse>(services, ApiKey::elect_leaders,
+                                                               message, deadline, failed);
+  const bool preferred = message.election_type == 0;
+  const auto known = co_await wait_for_leaders(services, std::move(response), preferred, deadline);
+  co_return encode_answer(request, known);
 }
 
 Task<Result<Bytes>> handle_alter_partition_reassignments(Services& services, Request request) {

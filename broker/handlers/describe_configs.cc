@@ -13,6 +13,10 @@ using wire::DescribeConfigsRequest;
 using wire::DescribeConfigsResponse;
 using wire::KafkaError;
 using Config = DescribeConfigsResponse::Config;
+using TopicConfigs = ControlPlane::TopicConfigs;
+
+// DescribeConfigs has no timeout of its own.
+constexpr std::int32_t patience_ms = 30'000;
 
 constexpr std::int8_t topic_resource = 2;
 constexpr std::int8_t broker_resource = 4;
@@ -48,7 +52,8 @@ metadata::Configs broker_values(const NodeConfig& config) {
   values["auto.create.topics.enable"] = config.server.auto_create_topics ? "true" : "false";
   values["message.max.bytes"] = std::to_string(config.server.message_bytes_max);
   values["broker.heartbeat.interval.ms"] = millis(config.server.heartbeat_interval);
-  values["broker.session.timeout.ms"] = millis(config.controller.session_timeout);
+  values[config.design == "zk" ? "zookeeper.session.timeout.ms" : "broker.session.timeout.ms"] =
+      millis(config.controller.session_timeout);
   values["replica.lag.time.max.ms"] = millis(config.replication.lag_max);
   values["min.insync.replicas"] = std::to_string(config.replication.min_insync_replicas);
   values[std::string(controller::unclean_key)] =
@@ -58,8 +63,13 @@ metadata::Configs broker_values(const NodeConfig& config) {
 
 class Description {
  public:
-  Description(const Services& services, const DescribeConfigsRequest::Resource& wanted)
-      : image_(services.cluster.image()), config_(services.config), wanted_(wanted) {}
+  // `topics` has what the topics that are known have set themselves, or says why it has not.
+  Description(const Services& services, const Result<TopicConfigs>& topics,
+              const DescribeConfigsRequest::Resource& wanted)
+      : image_(services.cluster.image()),
+        config_(services.config),
+        topics_(topics),
+        wanted_(wanted) {}
 
   DescribeConfigsResponse::Result make() {
     result_.resource_type = wanted_.resource_type;
@@ -83,15 +93,19 @@ class Description {
   }
 
   void describe_topic() {
-    const metadata::TopicPtr topic = image_->topic(wanted_.resource_name);
-    if (topic == nullptr) {
+    if (!topics_) {
+      refuse(controller_error(topics_.error().code), topics_.error().message());
+      return;
+    }
+    const auto topic = topics_->find(wanted_.resource_name);
+    if (topic == topics_->end()) {
       refuse(KafkaError::unknown_topic_or_partition,
              fmt::format("topic '{}' does not exist", wanted_.resource_name));
       return;
     }
     for (const auto& [key, value] : topic_defaults(config_)) {
-      const auto own = topic->configs.find(key);
-      if (own != topic->configs.end()) {
+      const auto own = topic->second.find(key);
+      if (own != topic->second.end()) {
         put(key, own->second, from_topic, false);
       } else {
         put_of_brokers(key, value, false);
@@ -141,6 +155,7 @@ class Description {
 
   const metadata::ImagePtr image_;
   const NodeConfig& config_;
+  const Result<TopicConfigs>& topics_;
   const DescribeConfigsRequest::Resource& wanted_;
   DescribeConfigsResponse::Result result_;
 };
@@ -149,9 +164,18 @@ class Description {
 
 Task<Result<Bytes>> handle_describe_configs(Services& services, Request request) {
   CO_TRY(const auto message, decode_body<DescribeConfigsRequest>(request));
+  std::vector<std::string> names;
+  for (const auto& resource : message.resources) {
+    const bool is_topic = resource.resource_type == topic_resource;
+    if (is_topic && services.cluster.image()->topic(resource.resource_name) != nullptr) {
+      names.push_back(resource.resource_name);
+    }
+  }
+  const Time deadline = client_deadline(services, patience_ms);
+  const auto topics = co_await services.plane.topic_configs(std::move(names), deadline);
   DescribeConfigsResponse response;
   for (const auto& resource : message.resources) {
-    response.results.push_back(Description(services, resource).make());
+    response.results.push_back(Description(services, topics, resource).make());
   }
   co_return encode_answer(request, response);
 }

@@ -8,7 +8,8 @@
 namespace qlab::controller {
 namespace {
 
-constexpr Duration pause = std::chrono::milliseconds(100);  // Between two sessions.
+// Before another try, and between two looks for a session.
+constexpr Duration pause = std::chrono::milliseconds(100);
 // Between two looks at whether the session lives; news come by a watch.
 constexpr Duration look_interval = std::chrono::seconds(1);
 constexpr std::string_view topics_prefix = "topics/";
@@ -22,37 +23,41 @@ std::string topic_entity(const std::string& topic) {
   return std::string(topics_prefix) + topic;
 }
 
+// What an answer to get_request says; no such znode has none.
+Result<metadata::Configs> configs_in(const std::string& entity, const ClientReply& reply) {
+  if (reply.error != wire::keeper::ErrorCode::ok) return metadata::Configs{};
+  TRY(const Znode znode, decode_znode(reply));
+  return znodes::decode_config(config_path(entity), znode.data);
+}
+
 }  // namespace
 
 Task<void> ConfigFollower::stop() {
   stopping_ = true;
   changed_.notify_all();
-  const std::shared_ptr<Session> session = session_;
-  if (session) co_await session->stop(true);
   co_await gate_.close();
+}
+
+void ConfigFollower::on_session(std::shared_ptr<Session> session) {
+  session_ = std::move(session);
+  changed_.notify_all();
+}
+
+void ConfigFollower::on_news() {
+  has_news_ = true;
+  changed_.notify_all();
 }
 
 Task<void> ConfigFollower::run() {
   while (!stopping_) {
-    const auto on_event = [this](const wire::keeper::WatchEvent&) {
-      has_news_ = true;
-      changed_.notify_all();
-    };
-    keeper::ClientOptions client;
-    client.servers = options_.keepers;
-    client.session_timeout = options_.session_timeout;
-    auto session = std::make_shared<Session>(runtime_, client, on_event, options_.in_flight);
-    session_ = session;
-    session->start();
-    const auto connected = co_await session->connected();
-    if (connected && !stopping_) {
+    const std::shared_ptr<Session> session = session_;
+    if (is_present(session)) {
       const auto followed = co_await follow_changes(session);
       if (!followed && !stopping_ && !session->is_over()) {
         log(LogLevel::warn, "configs", "{}; beginning again", followed.error().message());
       }
     }
     if (stopping_) co_return;
-    co_await session->stop(false);
     co_await changed_.wait_until(runtime_.now() + pause);
   }
 }
@@ -69,7 +74,7 @@ Task<Result<void>> ConfigFollower::follow_changes(std::shared_ptr<Session> sessi
   entities.push_back(std::string(brokers_prefix) + std::string(znodes::default_entity));
   for (const auto& [topic, id] : known_) entities.push_back(topic_entity(topic));
   CO_TRY_VOID(co_await read(session, std::move(entities)));
-  while (!stopping_ && !session->is_over()) {
+  while (!stopping_ && is_present(session)) {
     if (std::exchange(has_news_, false)) CO_TRY_VOID(co_await take_changes(session));
     if (has_news_ || stopping_) continue;
     co_await changed_.wait_until(runtime_.now() + look_interval);
@@ -102,7 +107,7 @@ Task<void> ConfigFollower::follow(std::vector<wire::LeaderAndIsrRequest::TopicSt
     entities.push_back(topic_entity(topic.topic_name));
   }
   const std::shared_ptr<Session> session = session_;
-  if (entities.empty() || session == nullptr || session->is_over()) co_return;
+  if (entities.empty() || !is_present(session)) co_return;
   const auto done = co_await read(session, std::move(entities));
   if (!done && !stopping_) {
     log(LogLevel::warn, "configs", "{}; they come with the next session", done.error().message());
@@ -121,12 +126,47 @@ Task<Result<void>> ConfigFollower::read(std::shared_ptr<Session> session,
   co_return co_await session->call_all(asked->size(), make, take_each);
 }
 
-Result<void> ConfigFollower::take(const std::string& entity, const ClientReply& reply) {
-  metadata::Configs configs;  // No such znode: it has none.
-  if (reply.error == wire::keeper::ErrorCode::ok) {
-    TRY(const Znode znode, decode_znode(reply));
-    TRY(configs, znodes::decode_config(config_path(entity), znode.data));
+Task<Result<ConfigFollower::TopicConfigs>> ConfigFollower::read_topics(
+    std::vector<std::string> topics, Time deadline) {
+  for (;;) {
+    if (stopping_) co_return fail(Errc::closed, "this node is stopping");
+    const std::shared_ptr<Session> session = session_;
+    const Slot slot = std::make_shared<std::optional<Result<TopicConfigs>>>();
+    const bool asks = is_present(session);
+    if (asks)
+      gate_.start([this, session, topics, slot] { return read_into(session, topics, slot); });
+    while (asks && !slot->has_value() && !stopping_ && runtime_.now() < deadline) {
+      co_await changed_.wait_until(deadline);
+    }
+    const bool is_answered = slot->has_value();
+    // The next session may tell.
+    if (is_answered && ((*slot)->has_value() || !session->is_over())) co_return std::move(**slot);
+    if (runtime_.now() >= deadline) co_return fail(Errc::timed_out, "the keeper does not answer");
+    co_await changed_.wait_until(std::min(deadline, runtime_.now() + pause));
   }
+}
+
+Task<void> ConfigFollower::read_into(std::shared_ptr<Session> session,
+                                     std::vector<std::string> topics, Slot slot) {
+  TopicConfigs found;
+  const Session::Make make = [&topics](std::size_t i) {
+    return get_request(config_path(topic_entity(topics[i])));
+  };
+  const Session::Take take_each = [&](std::size_t i, const ClientReply& reply) -> Result<void> {
+    TRY(found[topics[i]], configs_in(topic_entity(topics[i]), reply));
+    return {};
+  };
+  const auto done = co_await session->call_all(topics.size(), make, take_each);
+  if (done) {
+    slot->emplace(std::move(found));
+  } else {
+    slot->emplace(fail(done.error()));
+  }
+  changed_.notify_all();
+}
+
+Result<void> ConfigFollower::take(const std::string& entity, const ClientReply& reply) {
+  TRY(metadata::Configs configs, configs_in(entity, reply));
   const std::string name = entity.substr(entity.find('/') + 1);
   if (entity.starts_with(topics_prefix)) cache_.set_topic_configs(name, std::move(configs));
   if (entity.starts_with(brokers_prefix)) {

@@ -74,6 +74,7 @@ Task<void> ZkController::run() {
       pending_.clear();
       changed_.notify_all();
       events_.put([this, session] { return greet(session); }, true);
+      session_begun_(session);
       co_await session->over();
       old_sessions_.insert(session->id());
     }
@@ -91,6 +92,7 @@ Task<void> ZkController::run() {
 
 void ZkController::on_event(const wire::keeper::WatchEvent& event) {
   const std::string& path = event.path;
+  if (path == znodes::config_changes) return configs_changed_();
   if (path == znodes::controller) {
     // One such event at a time is enough: it looks at what there is.
     if (!pending_.insert(path).second) return;

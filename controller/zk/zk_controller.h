@@ -60,6 +60,13 @@ class ZkController final : public Controller {
   std::optional<NodeId> active() const override { return active_; }
   // `told` is called whenever that may have changed, and when this node begins to decide.
   void on_change_of_active(std::function<void()> told) { active_changed_ = std::move(told); }
+  // The node's other reader of the keeper has no session of its own: `begun` is told of each new
+  // one, and `changed` when a watch on /config/changes has fired.
+  void share_session(std::function<void(std::shared_ptr<Session>)> begun,
+                     std::function<void()> changed) {
+    session_begun_ = std::move(begun);
+    configs_changed_ = std::move(changed);
+  }
   // Elected, and has read the cluster back.
   bool is_active() const;
   // Of the reign that is active here.
@@ -105,6 +112,8 @@ class ZkController final : public Controller {
   std::shared_ptr<Reign> reign_;         // From the election to the end of the office.
   std::optional<NodeId> active_;
   std::function<void()> active_changed_ = [] {};
+  std::function<void(std::shared_ptr<Session>)> session_begun_ = [](const auto&) {};
+  std::function<void()> configs_changed_ = [] {};
   struct Registered {
     std::int64_t session = 0;
     BrokerEpoch epoch;
