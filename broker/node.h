@@ -47,6 +47,7 @@ class Node {
 
   // What it knows and does, for those who watch it from outside, as the simulator's invariants do.
   metadata::ImagePtr image() const { return publisher_.image(); }
+  metadata::ImagePtr replica_image() const { return replica_publisher_.image(); }
   const ControlPlane* control_plane() const { return plane_.get(); }  // Null before it is open.
   const Partitions& partitions() const { return partitions_; }
 

@@ -1,6 +1,7 @@
 #include "sim/cluster.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/ranges.h>
 
@@ -151,6 +152,11 @@ void Cluster::look_at(NodeId id, Seat& seat, bool at_replicas) {
     seat.image = std::move(image);
     seat.are_replicas_old = true;
   }
+  if (!swarm_.promises.images_share_a_log) {
+    metadata::ImagePtr told = program->node().replica_image();
+    if (told != seat.told) history_.fresh.told.push_back({id, seat.told, told});
+    seat.told = std::move(told);
+  }
   const broker::ControlPlane* plane = program->node().control_plane();
   const std::optional<Epoch> decides = plane == nullptr ? std::nullopt : plane->active_epoch();
   if (decides != seat.decides) {
@@ -158,11 +164,27 @@ void Cluster::look_at(NodeId id, Seat& seat, bool at_replicas) {
     if (decides) {
       history_.fresh.decides.push_back({id, *decides});
       count_inherited(*seat.image, history_.reached);
+      history_.reached.moves_inherited += moves_told();
     }
   }
   if (!at_replicas) return;
   if (seat.are_replicas_old) refresh_replicas(*program, seat);
   look_at_replicas(id, seat);
+}
+
+// Partitions that are on the move by what brokers were told, where images for clients do not say
+// it.
+std::size_t Cluster::moves_told() const {
+  std::set<std::pair<TopicId, std::size_t>> moves;
+  for (const auto& [id, seat] : seats_) {
+    if (seat.told == nullptr) continue;
+    seat.told->topics().for_each([&](const std::string&, const metadata::TopicPtr& topic) {
+      for (std::size_t p = 0; p < topic->partitions.size(); ++p) {
+        if (topic->partitions[p]->is_reassigning()) moves.emplace(topic->id, p);
+      }
+    });
+  }
+  return moves.size();
 }
 
 void Cluster::refresh_replicas(const ClusterNode& program, Seat& seat) {

@@ -46,6 +46,7 @@ class Cluster {
   struct Seat {
     std::weak_ptr<ClusterNode> program;
     metadata::ImagePtr image;  // As last looked at, in this life.
+    metadata::ImagePtr told;   // Likewise: what its replicas are to do.
     std::optional<Epoch> decides;
     struct Replica {
       TopicPartition partition;
@@ -59,6 +60,7 @@ class Cluster {
   ClientOptions client_options(int number) const;
   void look_at(NodeId id, Seat& seat, bool at_replicas);
   void look_at_replicas(NodeId id, Seat& seat);
+  std::size_t moves_told() const;
   void refresh_replicas(const ClusterNode& program, Seat& seat);
   std::optional<std::string> missing_of(NodeId id, const metadata::Image& expected);
   std::optional<std::string> who_is_behind();

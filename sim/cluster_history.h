@@ -116,6 +116,8 @@ struct ClusterFresh {
     std::string why;
   };
   std::vector<Published> published;
+  // What the replicas of a broker were told to do, where that is not the same image.
+  std::vector<Published> told;
   std::vector<Led> led;
   std::vector<Decides> decides;
   std::vector<Acknowledged> acknowledged;
@@ -125,8 +127,9 @@ struct ClusterFresh {
   std::vector<Refused> refused;
 
   bool empty() const {
-    return published.empty() && led.empty() && decides.empty() && acknowledged.empty() &&
-           consumed.empty() && out_of_range.empty() && stored.empty() && refused.empty();
+    return published.empty() && told.empty() && led.empty() && decides.empty() &&
+           acknowledged.empty() && consumed.empty() && out_of_range.empty() && stored.empty() &&
+           refused.empty();
   }
 };
 

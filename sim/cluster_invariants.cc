@@ -91,6 +91,23 @@ class RecordCheck {
   std::map<std::pair<TopicPartition, Offset>, std::uint64_t> fresh_;
 };
 
+void count_moves(ClusterHistory& history, const metadata::Topic& was, const metadata::Topic& is) {
+  for (std::size_t p = 0; p < std::min(was.partitions.size(), is.partitions.size()); ++p) {
+    const metadata::Partition& before = *was.partitions[p];
+    const metadata::Partition& after = *is.partitions[p];
+    if (!before.is_reassigning() || after.is_reassigning()) continue;
+    const auto& replicas = after.replicas;
+    if (replicas.empty()) continue;  // It was moved away from here.
+    const PartitionIndex index{static_cast<std::int32_t>(p)};
+    if (!history.moves_ended.emplace(was.id, index, after.partition_epoch).second) continue;
+    const bool has_added =
+        std::all_of(before.adding.begin(), before.adding.end(), [&replicas](NodeId added) {
+          return std::find(replicas.begin(), replicas.end(), added) != replicas.end();
+        });
+    ++(has_added ? history.reached.moves_completed : history.reached.moves_cancelled);
+  }
+}
+
 // Counts the moves that have come to an end. An image that leaves out the middle of one tells of
 // none.
 void count_moves(ClusterHistory& history, const ClusterFresh::Published& published) {
@@ -98,20 +115,16 @@ void count_moves(ClusterHistory& history, const ClusterFresh::Published& publish
   published.before->index().reassigning.topics.for_each([&](const TopicId& id, std::uint32_t) {
     const metadata::TopicPtr was = published.before->any_topic(id);
     const metadata::TopicPtr is = published.image->any_topic(id);
-    if (was == nullptr || is == nullptr || was == is) return;
-    for (std::size_t p = 0; p < was->partitions.size(); ++p) {
-      const metadata::Partition& before = *was->partitions[p];
-      const metadata::Partition& after = *is->partitions[p];
-      if (!before.is_reassigning() || after.is_reassigning()) continue;
-      const PartitionIndex index{static_cast<std::int32_t>(p)};
-      if (!history.moves_ended.emplace(id, index, after.partition_epoch).second) continue;
-      const auto& replicas = after.replicas;
-      const bool has_added =
-          std::all_of(before.adding.begin(), before.adding.end(), [&replicas](NodeId added) {
-            return std::find(replicas.begin(), replicas.end(), added) != replicas.end();
-          });
-      ++(has_added ? history.reached.moves_completed : history.reached.moves_cancelled);
-    }
+    if (was != nullptr && is != nullptr && was != is) count_moves(history, *was, *is);
+  });
+}
+
+// The same where images have no index. One that a broker hears of late may be counted twice.
+void count_moves_told(ClusterHistory& history, const ClusterFresh::Published& told) {
+  if (told.before == nullptr) return;
+  for_each_changed_topic(told, [&](const metadata::TopicPtr& is) {
+    const metadata::TopicPtr was = told.before->topic(is->id);
+    if (was != nullptr) count_moves(history, *was, *is);
   });
 }
 
@@ -350,6 +363,7 @@ Finding judge(ClusterHistory& history) {
     }
   }
   for (const auto& published : history.fresh.published) learn(history, published);
+  for (const auto& told : history.fresh.told) count_moves_told(history, told);
   for (const auto& led : history.fresh.led) {
     history.leaders.try_emplace({led.topic, led.partition.partition, led.epoch}, led.node);
   }

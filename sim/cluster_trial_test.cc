@@ -44,8 +44,8 @@ BOOST_DATA_TEST_CASE(a_cluster_stays_correct_under_all_faults_and_serves_all_aga
   BOOST_TEST(reached.moves_begun > 3u, reached.words());
   BOOST_TEST(reached.elections > 0u, reached.words());
   BOOST_TEST(reached.configs_changed > 3u, reached.words());
-  if (sample == "zk") return;  // Its images do not say what is under way.
   BOOST_TEST(reached.moves_completed > 3u, reached.words());
+  if (sample == "zk") return;  // Its images do not say what else is under way.
   BOOST_TEST(reached.creations_inherited + reached.fencings_inherited > 0u, reached.words());
 }
 
