@@ -115,6 +115,8 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
   const auto done =
       co_await write_states(changing, std::move(states), written, outdated, std::move(registered));
   if (!done && done.error().code != Errc::fenced) co_return fail(done.error());
+  // Another registration, or another write to this one: pin() finds out which.
+  if (!done) context_.brokers.at(request.broker).version.reset();
   // What was not written is not known any more.
   CO_TRY_VOID(co_await read_states(outdated));
   for (const PartitionRef ref : changing) {
