@@ -75,6 +75,19 @@ Task<Result<KeeperRequest>> Reign::pin(NodeId broker, BrokerEpoch epoch) {
   co_return check_request(path, *version);
 }
 
+// What is there now, of those that are as they were asked for.
+void Reign::tell_states(std::vector<AlterationOutcome>& outcomes) {
+  for (AlterationOutcome& outcome : outcomes) {
+    ZkTopic* const topic = context_.topic(outcome.topic_id);
+    if (outcome.error != KafkaError::none || topic == nullptr) continue;
+    const Partition now = context_.partition_of({topic, outcome.partition});
+    outcome.leader = now.leader;
+    outcome.leader_epoch = now.leader_epoch;
+    outcome.partition_epoch = now.partition_epoch;
+    outcome.isr = now.isr;
+  }
+}
+
 Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartition request) {
   CO_TRY_VOID(known(request.broker, request.epoch));
   CO_TRY(KeeperRequest check, co_await pin(request.broker, request.epoch));
@@ -132,15 +145,7 @@ Task<Result<std::vector<AlterationOutcome>>> Reign::alter_partition(AlterPartiti
     }
   }
   for (const PartitionRef ref : written) outcomes[places[ref]].error = KafkaError::none;
-  for (AlterationOutcome& outcome : outcomes) {
-    ZkTopic* const topic = context_.topic(outcome.topic_id);
-    if (outcome.error != KafkaError::none || topic == nullptr) continue;
-    const Partition now = context_.partition_of({topic, outcome.partition});
-    outcome.leader = now.leader;
-    outcome.leader_epoch = now.leader_epoch;
-    outcome.partition_epoch = now.partition_epoch;
-    outcome.isr = now.isr;
-  }
+  tell_states(outcomes);
   if (!written.empty()) tell_all(written);
   send_batch();
   CO_TRY_VOID(co_await finish_moves(written));

@@ -190,6 +190,7 @@ class Reign {
   Result<const LiveBroker*> known(NodeId broker, BrokerEpoch epoch) const;
   // A check that the registration stands when a request is carried out. Errors also: fenced.
   Task<Result<KeeperRequest>> pin(NodeId broker, BrokerEpoch epoch);
+  void tell_states(std::vector<AlterationOutcome>& outcomes);
   // They and all live brokers are in the next sending of metadata.
   void tell_all(const Partitions& partitions);
   // The next sending says that there are no topics but those that were told of, so that brokers
