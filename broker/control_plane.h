@@ -48,10 +48,13 @@ class ControlPlane : public runtime::TransportHandler {
 struct ControlPlaneContext {
   const NodeConfig& config;
   DirectoryId directory;
-  runtime::Runtime& runtime;                     // The home shard's, and
-  storage::Engine& engine;                       // its engine for the metadata log.
-  metadata::Publisher& publisher;                // Gets each image that clients may be told of, and
-  metadata::Publisher& replicas;                 // each that says what replicas here are to do.
+  runtime::Runtime& runtime;       // The home shard's, and
+  storage::Engine& engine;         // its engine for the metadata log.
+  metadata::Publisher& publisher;  // Gets each image that clients may be told of, and
+  metadata::Publisher& replicas;   // each that says what replicas here are to do.
+  // Has the logs removed that a committed image of this life does not give this broker, before any
+  // replica is opened.
+  std::function<void(metadata::ImagePtr)> drop_strays;
   std::function<Task<void>()> replicas_settled;  // Returns when they do what they were told so far.
   std::function<void(Error)> on_fatal;
 };

@@ -87,14 +87,16 @@ Task<Result<void>> Node::open() {
         });
   }
   CO_TRY(metadata_engine_, make_metadata_engine(config_, home_));
-  ControlPlaneContext context{config_,
-                              directory,
-                              home_,
-                              *metadata_engine_,
-                              publisher_,
-                              replica_publisher_,
-                              [this] { return partitions_.settled(); },
-                              [this](Error e) { give_up(e); }};
+  ControlPlaneContext context{
+      config_,
+      directory,
+      home_,
+      *metadata_engine_,
+      publisher_,
+      replica_publisher_,
+      [this](metadata::ImagePtr image) { partitions_.drop_strays(std::move(image)); },
+      [this] { return partitions_.settled(); },
+      [this](Error e) { give_up(e); }};
   CO_TRY(plane_, co_await open_control_plane(std::move(context)));
   if (config_.is_broker) start_broker(directory, previous);
   co_return Result<void>{};

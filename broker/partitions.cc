@@ -61,7 +61,9 @@ Partitions::Partitions(runtime::Shards& shards, const NodeConfig& config,
       config_(config),
       propose_isr_(std::move(propose_isr)),
       on_fatal_(std::move(on_fatal)),
-      shards_(shards.count()) {}
+      shards_(shards.count()),
+      dropped_(shards.shard(0)),
+      gate_(shards.shard(0)) {}
 
 Partitions::~Partitions() = default;
 
@@ -160,13 +162,54 @@ void Partitions::on_link_down(NodeId peer, runtime::LinkEpoch link) {
   }
 }
 
+replication::LogOwner Partitions::owner_of(const Shard& shard) const {
+  return {config_.node, shard.index, shards_.size()};
+}
+
+void Partitions::drop_strays(metadata::ImagePtr image) {
+  if (closing_ || std::exchange(dropping_, true)) return;
+  gate_.start([this, image] { return drop_all_strays(image); });
+}
+
+Task<void> Partitions::drop_all_strays(metadata::ImagePtr image) {
+  for (const auto& shard : shards_) {
+    if (closing_) break;
+    const auto drop = [this, s = shard.get(), &image] {
+      return replication::drop_strays(*s->store.layout, image, owner_of(*s));
+    };
+    co_await runtime::run_on(shard->runtime, drop);
+  }
+  dropping_ = false;
+  for (const News& news : std::exchange(held_, {})) {
+    if (!closing_) on_metadata(news.image, news.delta);
+  }
+  dropped_.notify_all();
+}
+
+Task<Result<std::vector<std::string>>> Partitions::find_strays(metadata::ImagePtr image) const {
+  std::vector<std::string> all;
+  for (const auto& shard : shards_) {
+    const auto look = [this, s = shard.get(), &image] {
+      return replication::find_strays(*s->store.layout, image, owner_of(*s));
+    };
+    CO_TRY(const auto strays, co_await runtime::run_on(shard->runtime, look));
+    for (const storage::LogName& name : strays) all.push_back(name.partition);
+  }
+  co_return std::move(all);
+}
+
 void Partitions::on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta) {
+  if (dropping_) {
+    held_.push_back({image, delta});
+    return;
+  }
   for (const auto& shard : shards_) {
     shard->perform([s = shard.get(), image, delta] { s->replicas.on_metadata(image, delta); });
   }
 }
 
-Task<void> Partitions::settled() {
+Task<void> Partitions::settled() const {
+  while (dropping_) co_await dropped_.wait();
   for (const auto& shard : shards_) {
     co_await runtime::run_on(shard->runtime, [s = shard.get()] { return s->replicas.settled(); });
   }
@@ -236,6 +279,7 @@ Task<bool> Partitions::close_shard(Shard& shard) {
 
 Task<bool> Partitions::close() {
   closing_ = true;
+  co_await gate_.close();
   bool is_durable = true;
   for (const auto& shard : shards_) {
     bool is_closed = false;

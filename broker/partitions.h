@@ -2,6 +2,7 @@
 // The partition replicas of a node, over all its shards, as handlers on the home shard reach them.
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +11,8 @@
 #include "broker/config.h"
 #include "metadata/publisher.h"
 #include "replication/replicas.h"
+#include "replication/strays.h"
+#include "runtime/async.h"
 #include "runtime/shards.h"
 
 namespace qlab::broker {
@@ -44,10 +47,18 @@ class Partitions {
   void on_group_message(NodeId from, runtime::LinkEpoch link, Bytes message);
   void on_link_up(NodeId peer, runtime::LinkEpoch link);
   void on_link_down(NodeId peer, runtime::LinkEpoch link);
+  // Begins to remove the logs here that the image does not give this broker (strays.h). Metadata
+  // that is handed in meanwhile waits: as logs of a name may be of different shards, none is opened
+  // before the last of these is gone.
+  // Requires: before the first on_metadata(); the image is committed and was read after this life's
+  // registration.
+  void drop_strays(metadata::ImagePtr image);
+  // The logs that drop_strays() would remove. Requires: all metadata was acted on, none comes.
+  Task<Result<std::vector<std::string>>> find_strays(metadata::ImagePtr image) const;
   // Hands newer metadata to every shard.
   void on_metadata(const metadata::ImagePtr& image, const metadata::DeltaPtr& delta);
   // Returns when every shard has acted on what was handed in so far.
-  Task<void> settled();
+  Task<void> settled() const;
 
   // Runs `work` on the partition's own shard, with its replica, or nullptr when there is none here.
   template <class T>
@@ -83,6 +94,8 @@ class Partitions {
 
   replication::ReplicasContext context_of(std::size_t shard) const;
   std::optional<replication::GroupsContext> groups_of(std::size_t shard) const;
+  replication::LogOwner owner_of(const Shard& shard) const;
+  Task<void> drop_all_strays(metadata::ImagePtr image);
   Task<Result<void>> open_shard(std::size_t index);
   static Task<bool> close_shard(Shard& shard);
   static Task<void> destroy_shard(std::unique_ptr<Shard>& shard);
@@ -100,6 +113,15 @@ class Partitions {
   std::atomic<std::int64_t> broker_epoch_ = -1;  // Read by all shards.
   bool closing_ = false;
   std::vector<std::unique_ptr<Shard>> shards_;
+
+  bool dropping_ = false;  // Strays.
+  struct News {
+    metadata::ImagePtr image;
+    metadata::DeltaPtr delta;
+  };
+  std::deque<News> held_;           // That came meanwhile.
+  mutable runtime::Event dropped_;  // No strays are left.
+  runtime::Gate gate_;
 };
 
 template <class T>

@@ -114,6 +114,7 @@ class QuorumPlane final : public ControlPlane {
     const metadata::Broker* self = image->broker(context_.config.node);
     if (!registered_ || self == nullptr || self->epoch < *registered_) return;
     replicas_follow_ = true;
+    context_.drop_strays(image);
     auto everything = std::make_shared<metadata::Delta>();
     everything->add_all(*image);
     context_.replicas.publish(image, std::move(everything));

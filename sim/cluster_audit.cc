@@ -36,9 +36,26 @@ runtime::Task<void> ClusterAudit::read(std::shared_ptr<ClusterAudit> audit, Node
       first.end, first.node, copy.end, node, first.end == copy.end ? "with other bytes" : "");
 }
 
+// What replicas leave behind is deleted in the background.
+runtime::Task<void> ClusterAudit::look_for_strays(std::shared_ptr<ClusterAudit> audit, NodeId node,
+                                                  const broker::Node* program) {
+  co_await program->partitions().settled();
+  const auto strays = co_await program->partitions().find_strays(program->image());
+  if (strays && strays->empty()) co_return;
+  audit->finding_ = fmt::format(
+      "disks_hold_what_is_their_own: node {} has {}", node,
+      strays ? fmt::format("a log of {}, no replica of its own, on its disk", strays->front())
+             : strays.error().message());
+}
+
 std::shared_ptr<ClusterAudit> begin_audit(Cluster& cluster) {
   auto audit = std::make_shared<ClusterAudit>();
   for (const NodeId id : cluster.swarm().brokers) {
+    if (cluster.history().promises.images_share_a_log) {
+      audit->reads_.push_back(
+          runtime::begin(cluster.world(), id,
+                         ClusterAudit::look_for_strays(audit, id, &cluster.node(id)->node())));
+    }
     for (auto& entry : cluster.node(id)->node().partitions().at_home()) {
       audit->reads_.push_back(runtime::begin(
           cluster.world(), id, ClusterAudit::read(audit, id, entry.partition, entry.replica)));

@@ -1,6 +1,7 @@
 #pragma once
 // Reads the logs of all replicas of a cluster, as they are on each broker: below the high watermark
-// they hold the same bytes.
+// they hold the same bytes. And looks at what else is on the brokers' disks: where images share a
+// log, no log that is not the broker's own.
 
 #include <map>
 #include <memory>
@@ -21,6 +22,8 @@ class ClusterAudit {
   using Replica = std::shared_ptr<replication::Replicator>;
   static runtime::Task<void> read(std::shared_ptr<ClusterAudit> audit, NodeId node,
                                   TopicPartition partition, Replica replica);
+  static runtime::Task<void> look_for_strays(std::shared_ptr<ClusterAudit> audit, NodeId node,
+                                             const broker::Node* program);
 
   struct Copy {
     NodeId node;

@@ -12,10 +12,15 @@ std::string_view parent_of(std::string_view path) {
 
 }  // namespace
 
-Result<std::string> set_aside(runtime::Disk& disk, std::string_view directory) {
+Result<std::string> rename_aside(runtime::Disk& disk, std::string_view directory) {
   std::string aside = fmt::format("{}{}", directory, suffix);
   TRY_VOID(disk.remove_all(aside));  // Of an earlier removal.
   TRY_VOID(disk.rename(directory, aside));
+  return aside;
+}
+
+Result<std::string> set_aside(runtime::Disk& disk, std::string_view directory) {
+  TRY(std::string aside, rename_aside(disk, directory));
   TRY_VOID(disk.sync_directory(parent_of(directory)));
   return aside;
 }

@@ -12,6 +12,9 @@
 
 namespace qlab::storage {
 
+// The first half of what is below: the new name is not durable yet.
+Result<std::string> rename_aside(runtime::Disk& disk, std::string_view directory);
+
 // Renames the directory and returns the name under which the rest is to be deleted.
 // Requires: none of its files is open. Durability: when it returns. Errors: not_found; io.
 Result<std::string> set_aside(runtime::Disk& disk, std::string_view directory);

@@ -4,6 +4,18 @@
 
 namespace qlab::storage {
 
+std::optional<TopicPartition> partition_named(std::string_view name) {
+  const std::size_t dash = name.rfind('-');
+  if (dash == std::string_view::npos || dash == 0) return {};
+  std::int32_t index = 0;
+  const char* const end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + dash + 1, end, index);
+  if (error != std::errc{} || stop != end) return {};
+  TopicPartition partition{std::string(name.substr(0, dash)), PartitionIndex{index}};
+  if (partition.name() != name) return {};  // As of `orders-03`.
+  return partition;
+}
+
 std::string path_in(std::string_view directory, std::string_view name) {
   return directory.empty() ? std::string(name) : fmt::format("{}/{}", directory, name);
 }

@@ -20,6 +20,9 @@ inline constexpr std::string_view recovery_point_name = "recovery-point";
 inline constexpr std::string_view durable_mark_name = "durable-mark";
 inline constexpr std::string_view compaction_point_name = "compaction-point";
 
+// The partition that a directory is named for, `orders-3`; nothing when it is for none.
+std::optional<TopicPartition> partition_named(std::string_view name);
+
 std::string path_in(std::string_view directory, std::string_view name);
 
 // `00000000000000000042.log`: the base offset in twenty digits, and what the file holds.

@@ -10,22 +10,14 @@
 // layout_contract_test.cc runs over every layout.
 
 #include <memory>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/ids.h"
 #include "storage/layout_options.h"
 #include "storage/log.h"
+#include "storage/log_name.h"
 
 namespace qlab::storage {
-
-// Which log is meant: the partition's name, `topic-3`, and the id of its topic, which tells it from
-// a namesake that was deleted.
-struct LogName {
-  std::string partition;
-  TopicId topic;
-};
 
 // Thread: one shard.
 class Layout {
@@ -38,6 +30,17 @@ class Layout {
   // Durability: all that is there is durable when the task ends.
   // Errors: corrupt, naming file and position, and nothing was changed; io; no_space.
   virtual Task<Result<std::unique_ptr<Log>>> open(LogName name, LogOptions options) = 0;
+
+  // The logs that are there and have no tenant, by name and so by topic. Where shards share a
+  // directory, those of all shards; and a namesake's log in the place of a tenant's is left to
+  // open(). A log that was never durable may have no topic's id: the zero one.
+  // Requires: started; nobody opens or removes a log until the task ends.
+  // Errors: io. What does not tell whether it is a log is none.
+  virtual Task<Result<std::vector<LogName>>> find_strays(Tenants tenants) = 0;
+  // Removes logs that nobody opened, and of those names no others. That one is not there is no
+  // error. Requires: as of find_strays(), of these logs. Durability: when the task ends, or a crash
+  // leaves all of a log or nothing. Errors: io; some of them are gone then.
+  virtual Task<Result<void>> remove(std::vector<LogName> logs) = 0;
 
   // Recovers what the logs have in common. Requires: called once, before all else.
   // Errors: as open().

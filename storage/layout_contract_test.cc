@@ -1,6 +1,8 @@
 // What every layout promises, on every engine: logs of several partitions that open, close, are
 // cut, deleted and made anew side by side, and are there again after a restart or a kill.
 
+#include <algorithm>
+
 #include "storage/layout.h"
 #include "storage/log_fixture.h"
 
@@ -56,6 +58,7 @@ class LayoutFixture {
     boot();
     must(run([&] { return process_->layout->start(); }));
   }
+  Layout& layout() { return *process_->layout; }
   bool is_persistent() const { return setup_.engine->is_persistent(); }
 
   void append(std::size_t index, Bytes batch, std::int32_t epoch = 0) {
@@ -218,6 +221,70 @@ BOOST_AUTO_TEST_CASE(a_closed_log_can_still_be_removed) {
     fixture.kill();
     BOOST_TEST(fixture.open(0).end().value() == 1);
     BOOST_TEST(fixture.open(1).end().value() == 0);
+  });
+}
+
+// What find_strays() finds where only these partitions have tenants, of the topic {1, 1}.
+std::vector<LogName> strays(LayoutFixture& fixture, std::vector<std::string> tenants) {
+  const Tenants belongs = [&tenants](std::string_view name) -> std::optional<TopicId> {
+    const bool is_here = std::ranges::find(tenants, name) != tenants.end();
+    return is_here ? std::optional(TopicId{1, 1}) : std::nullopt;
+  };
+  auto found = must(fixture.run([&] { return fixture.layout().find_strays(belongs); }));
+  std::ranges::sort(found, {}, &LogName::partition);
+  return found;
+}
+
+BOOST_AUTO_TEST_CASE(logs_without_a_tenant_are_found_and_removed_and_the_others_stay) {
+  for (const bool is_clean : {true, false}) {
+    for_all([is_clean](LayoutFixture& fixture) {
+      for (std::size_t i = 0; i < 4; ++i) {
+        fixture.open(i);
+        fixture.append(i, make_batch(2, 1000, 300));
+      }
+      fixture.open(4);  // Has nothing.
+      is_clean || !fixture.is_persistent() ? fixture.restart() : fixture.kill();
+      if (!fixture.is_persistent()) {
+        BOOST_TEST(strays(fixture, {}).empty());
+        return;
+      }
+      const std::vector<std::string> here{"topic-0", "topic-2"};
+      auto gone = strays(fixture, here);
+      BOOST_REQUIRE(gone.size() == 2u);
+      BOOST_TEST((gone[0].partition == "topic-1" && gone[1].partition == "topic-3"));
+      BOOST_TEST((gone[0].topic == TopicId{1, 1}));
+      gone.push_back({"topic-0", TopicId{1, 9}});  // A namesake of what is there.
+      gone.push_back({"topic-7", TopicId{1, 1}});
+      must(fixture.run([&] { return fixture.layout().remove(gone); }));
+      BOOST_TEST(strays(fixture, here).empty());
+      // Also for whoever comes back, and for the next life.
+      BOOST_TEST(fixture.open(1).end().value() == 0);
+      fixture.append(1, make_batch(1));
+      fixture.kill();
+      BOOST_TEST(strays(fixture, {"topic-0", "topic-1", "topic-2"}).empty());
+      BOOST_TEST(fixture.open(0).end().value() == 2);
+      BOOST_TEST(fixture.open(1).end().value() == 1);
+      BOOST_TEST(fixture.open(2).end().value() == 2);
+      BOOST_TEST(fixture.open(3).end().value() == 0);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_log_of_a_deleted_topic_gives_way_to_the_tenant_of_its_name) {
+  for_all([](LayoutFixture& fixture) {
+    if (!fixture.is_persistent()) return;
+    fixture.open(0, 2);
+    fixture.append(0, make_batch(2, 1000, 300));
+    fixture.restart();
+    // Where it lies in the tenant's place, open() removes it.
+    const auto gone = strays(fixture, {"topic-0"});
+    BOOST_TEST(gone.size() <= 1u);
+    must(fixture.run([&] { return fixture.layout().remove(gone); }));
+    BOOST_TEST(fixture.open(0, 1).end().value() == 0);
+    fixture.append(0, make_batch(1));
+    fixture.kill();
+    BOOST_TEST(strays(fixture, {"topic-0"}).empty());
+    BOOST_TEST(fixture.open(0, 1).end().value() == 1);
   });
 }
 

@@ -90,7 +90,30 @@ Task<Result<RecoveryReport>> report_of_what_goes(runtime::Disk& disk, std::strin
   co_return std::move(report);
 }
 
+// A crash may keep these and not the name of partition.metadata.
+bool is_of_new_log(const std::string& name) {
+  return base_of_data_file(name) || base_of_file(name, offset_index_suffix) ||
+         base_of_file(name, time_index_suffix);
+}
+
 }  // namespace
+
+Result<std::optional<TopicId>> topic_of_directory(runtime::Disk& disk, const std::string& name) {
+  constexpr std::optional<TopicId> unknown;
+  const std::string path = path_in(name, metadata_name);
+  TRY(const bool named, disk.exists(path));
+  if (!named) {
+    const auto files = disk.list(name);  // Fails for what is a file itself, or nothing.
+    return files && std::ranges::all_of(*files, is_of_new_log) ? TopicId{} : unknown;
+  }
+  TRY(const Bytes metadata, disk.read_file(path));
+  if (was_never_durable(metadata)) return TopicId{};
+  std::string_view text = as_text(metadata);
+  if (!text.starts_with(version_line) || !text.ends_with('\n')) return unknown;
+  text.remove_suffix(1);
+  const auto topic = TopicId::parse(text.substr(version_line.size()));
+  return topic ? *topic : unknown;
+}
 
 Task<Result<FoundDirectory>> find_log_directory(runtime::Disk& disk, LogName name) {
   FoundDirectory found{DirectoryState::none, {}};

@@ -33,6 +33,10 @@ struct FoundDirectory {
 // removed. Errors: corrupt, when it does not tell its topic; io.
 Task<Result<FoundDirectory>> find_log_directory(runtime::Disk& disk, LogName name);
 
+// The topic whose log the directory of that name holds. The zero id when it was never durable, and
+// has nothing but a log's files; nothing when it is not there or does not tell. Errors: io.
+Result<std::optional<TopicId>> topic_of_directory(runtime::Disk& disk, const std::string& name);
+
 // Makes it. Requires: it is not there, or an earlier call failed. Errors: no_space, io.
 Task<Result<void>> make_log_directory(runtime::Disk& disk, LogName name);
 

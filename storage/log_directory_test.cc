@@ -3,6 +3,7 @@
 #include "storage/log_directory.h"
 
 #include "runtime/async.h"
+#include "storage/kafka_files.h"
 #include "storage/logs_fixture.h"
 
 namespace qlab::storage {
@@ -65,6 +66,66 @@ BOOST_AUTO_TEST_CASE(a_directory_that_does_not_tell_its_topic_is_not_removed) {
   logs.start();
   BOOST_TEST((code_of(logs.try_open(0)) == Errc::corrupt));
   BOOST_TEST(must(logs.world.disk().exists("t-0/00000000000000000000.log")));
+}
+
+std::vector<std::string> strays_of(Logs& logs) {
+  const Tenants nobody = [](std::string_view) { return std::optional<TopicId>{}; };
+  const auto found = must(await(logs.world, [&] { return logs.layout().find_strays(nobody); }));
+  must(await(logs.world, [&] { return logs.layout().remove(found); }));
+  std::vector<std::string> names;
+  for (const LogName& name : found) names.push_back(name.partition);
+  return names;
+}
+
+BOOST_AUTO_TEST_CASE(only_what_is_certainly_a_log_is_a_stray) {
+  Logs logs;
+  logs.start();
+  logs.open(6);
+  for (int i = 0; i < 6; ++i) logs.append(i);
+  for (int i = 0; i < 6; ++i) (void)must(logs.sync(i));
+  runtime::Disk& disk = logs.world.disk();
+  logs.kill();
+  // Of these a power cut may have left no more than that.
+  must(disk.write_file_atomically("t-1/partition.metadata", {}));
+  for (const std::string& name : must(disk.list("t-2"))) {
+    if (!base_of_data_file(name)) must(disk.remove("t-2/" + name));
+  }
+  // These do not tell.
+  Bytes metadata = must(disk.read_file("t-3/partition.metadata"));
+  metadata.at(3) ^= std::byte{1};
+  must(disk.write_file_atomically("t-3/partition.metadata", metadata));
+  must(disk.remove("t-4/partition.metadata"));
+  must(disk.write_file_atomically("t-4/letters", bytes_of("dear")));
+  must(disk.write_file_atomically("file-1", bytes_of("dear")));
+  must(disk.make_directories("partition-groups/0"));
+  must(disk.make_directories("metadata"));
+  // No partition is named so.
+  must(disk.rename("t-5", "t-05"));
+  logs.start();
+  const auto before = must(disk.list(""));
+  BOOST_TEST((strays_of(logs) == std::vector<std::string>{"t-0", "t-1", "t-2"}));
+  auto expected = before;
+  std::erase_if(expected,
+                [](const std::string& n) { return n == "t-0" || n == "t-1" || n == "t-2"; });
+  BOOST_TEST((must(disk.list("")) == expected));
+  BOOST_TEST(must(disk.exists("file-1")));
+  BOOST_TEST(must(disk.exists("t-4/letters")));
+}
+
+BOOST_AUTO_TEST_CASE(strays_are_removed_with_one_sync_of_their_parent_and_as_a_whole) {
+  Logs logs;
+  logs.start();
+  logs.open(20);
+  for (int i = 0; i < 20; ++i) logs.append(i);
+  for (int i = 0; i < 20; ++i) (void)must(logs.sync(i));
+  logs.restart();
+  logs.count();
+  BOOST_TEST(strays_of(logs).size() == 20u);
+  BOOST_TEST(logs.counted(DiskOperation::sync_directory) == 1u);
+  logs.cut_power();
+  logs.start();
+  logs.open(20);
+  for (int i = 0; i < 20; ++i) BOOST_TEST(logs.log(i).end().value() == 0);
 }
 
 // A power cut came between the first sync of the data and that of partition.metadata.

@@ -1,13 +1,20 @@
 #include "storage/per_partition_layout.h"
 
+#include <algorithm>
+
 #include "common/logging.h"
+#include "runtime/async.h"
 #include "runtime/disk.h"
 #include "storage/directory_removal.h"
+#include "storage/kafka_files.h"
 #include "storage/partition_log.h"
 #include "storage/shared/store.h"
 
 namespace qlab::storage {
 namespace {
+
+// Names that are looked at without a pause.
+constexpr std::size_t looked_at_once = 256;
 
 // No partition is named so: their names end with a number.
 constexpr std::string_view closed_logs_directory = "closed-logs";
@@ -65,6 +72,42 @@ class PerPartitionLayout final : public Layout {
     co_return context_->closed.store(runtime_.disk(), closed_logs_);
   }
   LayoutRecovery recovery() const override { return recovery_; }
+
+  Task<Result<std::vector<LogName>>> find_strays(Tenants tenants) override {
+    std::vector<LogName> strays;
+    if (!context_->directories) co_return std::move(strays);
+    std::size_t seen = 0;
+    for (const std::string& name : *context_->directories) {
+      if (++seen % looked_at_once == 0) co_await runtime::yield(runtime_);
+      if (!partition_named(name) || tenants(name)) continue;
+      CO_TRY(const std::optional<TopicId> topic, topic_of_directory(runtime_.disk(), name));
+      if (topic) strays.push_back({name, *topic});
+    }
+    std::ranges::sort(strays, {}, &LogName::partition);
+    co_return std::move(strays);
+  }
+
+  // They share a sync of their parent.
+  Task<Result<void>> remove(std::vector<LogName> logs) override {
+    runtime::Disk& disk = runtime_.disk();
+    std::vector<std::string> aside;
+    for (const LogName& name : logs) {
+      co_await runtime::yield(runtime_);
+      CO_TRY(const std::optional<TopicId> topic, topic_of_directory(disk, name.partition));
+      if (topic != name.topic) continue;
+      context_->closed.take(name.partition);
+      CO_TRY(std::string path, rename_aside(disk, name.partition));
+      if (context_->directories) context_->directories->erase(name.partition);
+      aside.push_back(std::move(path));
+    }
+    if (aside.empty()) co_return Result<void>{};
+    CO_TRY_VOID(co_await context_->root.join());
+    for (const std::string& path : aside) {
+      co_await runtime::yield(runtime_);
+      CO_TRY_VOID(disk.remove_all(path));
+    }
+    co_return Result<void>{};
+  }
 
  private:
   Task<Result<std::unique_ptr<Log>>> open_one(LogName name, LogOptions options) {

@@ -30,6 +30,13 @@ class SharedLayout final : public Layout {
 
   LayoutRecovery recovery() const override { return store_.layout_recovery(); }
 
+  Task<Result<std::vector<LogName>>> find_strays(Tenants tenants) override {
+    return store_.find_strays(std::move(tenants));
+  }
+  Task<Result<void>> remove(std::vector<LogName> logs) override {
+    return store_.remove(std::move(logs));
+  }
+
  private:
   // What another layout or another number of shards left would not be found, and looks like loss.
   Result<void> check_directory() {

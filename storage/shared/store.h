@@ -12,15 +12,12 @@
 #include <string>
 
 #include "storage/log.h"
+#include "storage/log_name.h"
 #include "storage/retention.h"
 #include "storage/shared/options.h"
 #include "storage/shared/settled_files.h"
 #include "storage/shared/settler.h"
 #include "storage/turnstile.h"
-
-namespace qlab::storage {
-struct LogName;
-}
 
 namespace qlab::storage::shared {
 
@@ -40,6 +37,10 @@ class Store final : private WalObserver {
   // The stream of that name; a new one when there is none, or one under another topic id, which is
   // removed. Errors: as Layout::open().
   Task<Result<StreamId>> open(std::string name, TopicId topic);
+
+  // As of Layout.
+  Task<Result<std::vector<LogName>>> find_strays(Tenants tenants);
+  Task<Result<void>> remove(std::vector<LogName> logs);
 
   // An append to it comes soon: of a million streams it is hardly ever in the cache.
   void prefetch(StreamId id) const { streams_.prefetch(id); }
@@ -95,6 +96,7 @@ class Store final : private WalObserver {
   Task<Result<ReadResult>> read_batches(StreamId id, std::vector<UnsettledBatch> wanted,
                                         Offset from);
   Task<void> flush_in_groups();
+  Task<void> remove_each(std::vector<LogName>& logs, Result<void>& result);
 
   // One pass of compaction over [from, to) of a stream.
   struct Compaction {
