@@ -12,6 +12,7 @@
 #include "replication/isr_replicator.h"
 #include "replication/partition_table.h"
 #include "replication/partition_view.h"
+#include "replication/turns.h"
 #include "runtime/trace.h"
 
 namespace qlab::replication {
@@ -20,11 +21,10 @@ namespace {
 using Replica = std::shared_ptr<HostedReplica>;
 using ReplicaTable = PartitionTable<Replica>;
 
-// Worked on in one go by each of those who do; whoever else has work on this shard waits for no
-// more, many times in the course of a request.
-constexpr std::size_t replicas_at_once = 4;
-// The same of those that are only looked at.
+// Of those that are only looked at, in one go.
 constexpr std::size_t looked_at_once = 256;
+// With more changes that wait, new replicas are not opened at ease.
+constexpr std::size_t changes_behind_max = 16;
 // Of the groups' logs, one directory below it for each shard. No partition is named so: their names
 // end with a number.
 constexpr std::string_view groups_directory = "partition-groups";
@@ -42,13 +42,12 @@ class Replicas::Impl {
       : runtime_(runtime),
         layout_(layout),
         context_(std::move(context)),
+        turns_(runtime),
         changed_(runtime),
         gate_(runtime),
         stopping_(runtime),
         cleaning_(runtime) {
-    context_.may_join = [this](NodeId broker, BrokerEpoch epoch) {
-      return may_join(broker, epoch);
-    };
+    context_.may_join = [this](NodeId id, BrokerEpoch epoch) { return may_join(id, epoch); };
     gate_.start([this] { return follow_metadata(); });
     gate_.start([this] { return watch_lag(); });
     cleaning_.start([this] { return clean_all(); });
@@ -67,6 +66,7 @@ class Replicas::Impl {
 
   void hand_in(metadata::ImagePtr image, metadata::DeltaPtr delta) {
     waiting_.push_back({std::move(image), std::move(delta)});
+    urgent_ += is_urgent(waiting_.back()) ? 1 : 0;
     changed_.notify_all();
   }
 
@@ -80,11 +80,8 @@ class Replicas::Impl {
 
   std::vector<Entry> all() const {
     std::vector<Entry> entries;
-    for (Replica& replica : replicas()) {
-      entries.push_back({replica->partition(), std::move(replica)});
-    }
-    std::sort(entries.begin(), entries.end(),
-              [](const Entry& a, const Entry& b) { return a.partition < b.partition; });
+    for (Replica& r : replicas()) entries.push_back({r->partition(), std::move(r)});
+    std::ranges::sort(entries, {}, &Entry::partition);
     return entries;
   }
   std::size_t size() const { return table_.size(); }
@@ -100,9 +97,7 @@ class Replicas::Impl {
     changed_.notify_all();
     stopping_.notify_all();
     co_await gate_.close();
-    for (auto& [leader, fetcher] : fetchers_) {
-      co_await fetcher->stop();
-    }
+    for (auto& [leader, fetcher] : fetchers_) co_await fetcher->stop();
     std::vector<Replica> open = replicas();
     for (auto& [partition, replica] : opened_) {
       if (replica) open.push_back(*replica);
@@ -132,6 +127,10 @@ class Replicas::Impl {
     metadata::ImagePtr image;
     metadata::DeltaPtr delta;
   };
+  // It changes more than what is new.
+  static bool is_urgent(const Change& change) {
+    return !change.delta->partitions.empty() || !change.delta->brokers.empty();
+  }
   // Of the change that is acted on.
   struct Told {
     std::int64_t replicas = 0;  // That took a state.
@@ -148,6 +147,7 @@ class Replicas::Impl {
       }
       const Change change = std::move(waiting_.front());
       waiting_.pop_front();
+      urgent_ -= is_urgent(change) ? 1 : 0;
       busy_ = true;
       told_ = {};
       const Time began = runtime_.trace().now();
@@ -208,10 +208,10 @@ class Replicas::Impl {
   // Brokers have come: they may come into ISRs.
   Task<void> reconsider_all() {
     ReplicaTable::Walk walk(table_);
-    for (auto some = walk.next(replicas_at_once); !some.empty() && !stopped_;) {
+    for (auto some = walk.next(Turns::replicas_at_once); !some.empty() && !stopped_;) {
       for (const Replica& replica : some) replica->reconsider();
       co_await runtime::yield(runtime_);
-      some = walk.next(replicas_at_once);
+      some = walk.next(Turns::replicas_at_once);
     }
   }
 
@@ -231,9 +231,11 @@ class Replicas::Impl {
 
   std::vector<Replica> replicas() const { return ReplicaTable::Walk(table_).next(table_.size()); }
 
-  // Lets others have the shard for a while, every so many calls.
-  Task<void> take_turns() {
-    if (++calls_ % replicas_at_once == 0) co_await runtime::yield(runtime_);
+  // A partition that nothing has changed since it was made waits for nobody, unless others wait for
+  // it: who is behind, or has another leader to make known, makes haste.
+  bool is_at_ease(const metadata::Topic& topic, PartitionIndex index) const {
+    const auto& partition = topic.partitions[static_cast<std::size_t>(index.value())];
+    return partition->partition_epoch == 0 && waiting_.size() <= changes_behind_max && urgent_ == 0;
   }
 
   // Opens the logs that these topics need, as many at a time as the layout recovers. What is made
@@ -264,7 +266,7 @@ class Replicas::Impl {
       wanted.pop_front();
       auto opened = co_await open(next.topic, next.index);
       opened_.insert_or_assign(Key{next.topic->id, next.index}, std::move(opened));
-      co_await take_turns();
+      co_await turns_.take(is_at_ease(*next.topic, next.index));
     }
   }
 
@@ -287,7 +289,7 @@ class Replicas::Impl {
     const std::vector<PartitionIndex> gone = table_.partitions_of(id);
     for (const PartitionIndex partition : gone) {
       co_await drop_one(id, partition);
-      co_await take_turns();
+      co_await turns_.take(false);
     }
   }
 
@@ -321,7 +323,8 @@ class Replicas::Impl {
         continue;
       }
       Replica replica = find(topic->id, index);
-      if (replica == nullptr) {
+      const bool is_new = replica == nullptr;
+      if (is_new) {
         auto opened = take_opened(topic->id, index);
         if (!opened && stopped_) co_return;
         if (!opened) {
@@ -347,7 +350,7 @@ class Replicas::Impl {
       if (follows && is_new_leader && groups_ == nullptr) {
         fetcher_from(leader).follow(std::static_pointer_cast<IsrReplicator>(replica));
       }
-      co_await take_turns();
+      co_await turns_.take(is_new && is_at_ease(*topic, index));
       if (stopped_) co_return;
     }
   }
@@ -398,13 +401,13 @@ class Replicas::Impl {
           co_await stopping_.wait_until(runtime_.now() + context_.options.retention_check_interval);
       if (stopped) co_return;
       ReplicaTable::Walk walk(table_);
-      for (auto some = walk.next(replicas_at_once); !some.empty();) {
+      for (auto some = walk.next(Turns::replicas_at_once); !some.empty();) {
         for (const Replica& replica : some) {
           if (stopped_) co_return;
           co_await clean(replica);
         }
         co_await runtime::yield(runtime_);
-        some = walk.next(replicas_at_once);
+        some = walk.next(Turns::replicas_at_once);
       }
     }
   }
@@ -427,14 +430,15 @@ class Replicas::Impl {
   ReplicaTable table_;
   // By leader, kept for as long as we live; started when a change was acted on as a whole.
   std::map<NodeId, std::unique_ptr<Fetcher>> fetchers_;
+  Turns turns_;
   std::deque<Change> waiting_;  // Bounded by the metadata log itself: one per published image.
+  std::size_t urgent_ = 0;      // Of waiting_.
   bool busy_ = false;
   Told told_;
   bool stopped_ = false;
   bool recovery_told_ = false;
   // Opened and not followed yet; empty between two changes.
   std::map<Key, Result<Replica>> opened_;
-  std::size_t calls_ = 0;   // Of take_turns().
   runtime::Event changed_;  // Metadata came, or was acted on, or we stop.
   runtime::Gate gate_;
   runtime::Event stopping_;  // stopped_ was set.

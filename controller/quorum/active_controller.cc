@@ -9,29 +9,13 @@
 namespace qlab::controller {
 namespace {
 
-// Of the time that many new partitions take, the cluster's clients get the larger part: every
-// entry of the metadata log is work for all brokers at once. A pause is so many times as long as
-// the entry took to commit, and bounded, so that a million replicas come within a minute. It is
-// longer where partitions have several: each follower then has to be told of them by its leader.
-constexpr int creation_pauses = 3;
-constexpr Duration creation_pause_max = std::chrono::milliseconds(60);
-
-// How many each of the new partitions among them has; 1 without any.
-std::int64_t replicas_each(const metadata::Records& records) {
-  std::size_t partitions = 0;
+std::size_t new_replicas(const metadata::Records& records) {
   std::size_t replicas = 0;
   for (const metadata::Record& record : records) {
     const auto* made = std::get_if<metadata::PartitionRecord>(&record);
-    if (made == nullptr) continue;
-    ++partitions;
-    replicas += made->replicas.size();
+    if (made != nullptr) replicas += made->replicas.size();
   }
-  return static_cast<std::int64_t>(partitions == 0 ? 1 : replicas / partitions);
-}
-
-// After an entry that took so long, of partitions with so many replicas.
-Duration creation_pause(Duration took, std::int64_t replicas) {
-  return std::min(took * creation_pauses * replicas, creation_pause_max);
+  return replicas;
 }
 
 }  // namespace
@@ -154,23 +138,26 @@ Task<Result<std::vector<TopicOutcome>>> ActiveController::create_topics(
       co_return fail(is_begun ? Errc::unknown_outcome : Errc::not_leader,
                      "the controller leads epoch {} no longer", epoch);
     }
-    const Time begun_at = runtime_.now();
-    auto records = maker.next(*decided_, options_.records_per_entry, runtime_.random());
+    const std::size_t entry_max = options_.records_per_entry;
+    const std::size_t allowed = creation_pace_.allowed(runtime_.now());
+    const std::size_t awaited = std::min(entry_max, CreationPace::replicas_at_once_min);
+    if (allowed < awaited && !validate_only) {
+      co_await runtime::sleep_until(runtime_, creation_pace_.due(awaited));
+      continue;
+    }
+    const std::size_t records_max = validate_only ? entry_max : std::min(entry_max, allowed);
+    auto records = maker.next(*decided_, records_max, runtime_.random());
     if (validate_only || records.empty()) {
       co_await runtime::yield(runtime_);
       continue;
     }
-    const std::int64_t replicas = replicas_each(records);
+    creation_pace_.note(runtime_.now(), new_replicas(records));
     const auto committed = co_await commit(std::move(records));
     // Topics that came before in the request may be there.
     if (!committed && is_begun)
       co_return fail(Errc::unknown_outcome, "{}", committed.error().context);
     if (!committed) co_return fail(committed.error());
     is_begun = true;
-    if (!maker.done()) {
-      const Duration pause = creation_pause(runtime_.now() - begun_at, replicas);
-      co_await runtime::sleep_for(runtime_, pause);
-    }
   }
   CO_TRY_VOID(co_await commit({}));
   co_return maker.take_outcomes();

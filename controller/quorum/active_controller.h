@@ -16,6 +16,7 @@
 #include "consensus/driver.h"
 #include "controller/controller.h"
 #include "controller/options.h"
+#include "controller/quorum/creation_pace.h"
 #include "controller/quorum/decisions.h"
 #include "controller/quorum/sessions.h"
 #include "metadata/publisher.h"
@@ -88,6 +89,7 @@ class ActiveController {
   std::uint64_t decided_count_ = 0;    // Batches decided in this epoch.
   std::uint64_t committed_count_ = 0;  // committed_count_ <= decided_count_
   Sessions sessions_;
+  CreationPace creation_pace_;
   std::multiset<NodeId> leaving_;           // Removals that are under way.
   std::map<NodeId, LogIndex> handed_over_;  // Of brokers that shut down: the last of their moves.
   runtime::Event progress_;                 // A batch was committed, or we are no longer active.
