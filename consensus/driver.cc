@@ -9,8 +9,8 @@
 namespace qlab::consensus {
 namespace {
 
-constexpr std::size_t apply_bytes_max = 1u << 20;  // Between two turns of the shard's executor.
-constexpr std::size_t reads_max = 10'000;          // Waiting at a time.
+constexpr std::size_t apply_bytes_max = 64u << 10;  // Between two turns of the shard's executor.
+constexpr std::size_t reads_max = 10'000;           // Waiting at a time.
 
 Result<void> check_same_life(const VoteStore& votes, const LogView& log) {
   const LogId last = log.last();

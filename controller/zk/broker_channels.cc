@@ -30,7 +30,11 @@ struct BrokerChannels::Channel {
 
 BrokerChannels::BrokerChannels(runtime::Runtime& runtime, const ZkOptions& options, Send send,
                                runtime::Gate& gate)
-    : runtime_(runtime), options_(options), send_(std::move(send)), gate_(gate) {}
+    : runtime_(runtime),
+      options_(options),
+      send_(std::move(send)),
+      gate_(gate),
+      answered_(std::make_shared<runtime::Event>(runtime)) {}
 
 void BrokerChannels::add(NodeId broker, BrokerEpoch epoch) {
   remove(broker);
@@ -45,9 +49,15 @@ void BrokerChannels::when_drained(std::function<void()> call) {
   note_answered(0);
 }
 
+Task<void> BrokerChannels::until_drained(Time due) {
+  const std::shared_ptr<runtime::Event> answered = answered_;
+  while (unanswered_ > 0 && runtime_.now() < due) co_await answered->wait_until(due);
+}
+
 void BrokerChannels::note_answered(std::size_t count) {
   unanswered_ -= count;
   if (unanswered_ > 0) return;
+  answered_->notify_all();
   if (const auto call = std::exchange(drained_, nullptr)) call();
 }
 

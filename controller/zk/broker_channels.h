@@ -59,6 +59,8 @@ class BrokerChannels {
   // Calls once all that is queued now or meanwhile has been answered, or dropped; at once when
   // nothing is queued.
   void when_drained(std::function<void()> call);
+  // Returns then, or when it is due.
+  Task<void> until_drained(Time due);
 
  private:
   struct Channel;
@@ -71,6 +73,7 @@ class BrokerChannels {
   runtime::Gate& gate_;
   std::size_t unanswered_ = 0;  // Requests that are queued.
   std::function<void()> drained_;
+  std::shared_ptr<runtime::Event> answered_;  // Nothing is queued any more.
   std::map<NodeId, std::shared_ptr<Channel>> channels_;
   bool is_closed_ = false;
 };

@@ -22,8 +22,10 @@ struct ZkOptions {
   // broker work on one in one go, and whoever else has work there waits.
   std::size_t partitions_per_request_max = 2'000;
   // Of a topic, or of several that came at once, so many new partitions get their znodes and are
-  // told of before the next ones do.
-  std::size_t partitions_born_at_once = 5'000;
+  // told of before the next ones do. Brokers then have time to open them: for each copy but the
+  // first, as long as the znodes took at most, which is about what brokers take longer than the
+  // keeper. One that does not answer delays the others by no more.
+  std::size_t partitions_born_at_once = 4'000;
   ControllerOptions controller;  // Its session_timeout is not used.
 };
 

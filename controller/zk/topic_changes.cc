@@ -52,8 +52,9 @@ Task<Result<void>> Reign::on_topic_modified(std::string name) {
   co_return co_await on_new_partitions(std::move(added));
 }
 
-// Some at a time, from their znodes to the requests that tell of them: so brokers open replicas
-// while the next partitions are written, and nobody waits behind a million in one go. All are new
+// Some at a time, from their znodes to the requests that tell of them and the brokers' answers: so
+// nobody waits behind a million in one go, and brokers that have more to open than the keeper to
+// write are not told of more than they can open beside what their clients want of them. All are new
 // from the first, as Kafka has them: what an error leaves so is elected with whatever else waits.
 Task<Result<void>> Reign::on_new_partitions(Partitions partitions) {
   to_new(partitions);
@@ -61,6 +62,8 @@ Task<Result<void>> Reign::on_new_partitions(Partitions partitions) {
     const std::size_t end = std::min(partitions.size(), at + options_.partitions_born_at_once);
     Partitions some(partitions.begin() + static_cast<std::ptrdiff_t>(at),
                     partitions.begin() + static_cast<std::ptrdiff_t>(end));
+    const auto copies = static_cast<std::int64_t>(context_.replicas(some.front().get()).size());
+    const Time began = runtime_.now();
     CO_TRY_VOID(co_await bring_to_life(std::move(some)));
     for (; at < end; ++at) {
       const bool is_last =
@@ -68,6 +71,10 @@ Task<Result<void>> Reign::on_new_partitions(Partitions partitions) {
       if (is_last) partitions[at].topic->is_settled = true;
     }
     decided_->notify_all();
+    if (at == partitions.size()) break;
+    const Time now = runtime_.now();
+    co_await channels_.until_drained(now + (now - began) * (copies - 1));
+    if (is_over_) co_return fail(Errc::closed, "the reign has ended");
   }
   co_return Result<void>{};
 }

@@ -84,6 +84,29 @@ BOOST_AUTO_TEST_CASE(of_many_new_partitions_the_first_are_told_of_before_the_las
   }
 }
 
+BOOST_AUTO_TEST_CASE(new_partitions_wait_for_brokers_that_open_others_and_not_for_deaf_ones) {
+  Cluster cluster(1);
+  cluster.until_ready();
+  const NodeId leader = *cluster.active();
+  const auto make = [&](const std::string& name) {
+    std::vector<NewTopic> topics(1, Cluster::placed(name, 20, 3));
+    const Time began = cluster.world().node(leader).now();
+    const auto made = runtime::begin(
+        cluster.world(), leader,
+        cluster.at(leader).create_topics(std::move(topics), false, cluster.deadline(leader)));
+    cluster.ensemble.until([&] { return cluster.has(znodes::state(name, PartitionIndex{19})); });
+    const Duration took = cluster.world().node(leader).now() - began;
+    const std::size_t known = cluster.listeners[n1].replicas.size();
+    cluster.ensemble.until([&] { return made->value.has_value(); });
+    return std::pair(took, known);
+  };
+  const auto [took, known] = make("t");
+  BOOST_TEST(known == 15u);  // Five at a time: all but the last.
+  cluster.listeners[n1].is_deaf = true;
+  const Duration longest = make("u").first;
+  BOOST_TEST((longest < took * 4));
+}
+
 BOOST_AUTO_TEST_CASE(what_a_topic_took_is_told_in_records_znodes_and_bytes) {
   Cluster cluster(1);
   cluster.until_ready();
