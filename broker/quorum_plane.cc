@@ -49,6 +49,7 @@ class QuorumPlane final : public ControlPlane {
     options.directory = "metadata";
     options.linger = config.append_linger;
     options.snapshot_interval_bytes = config.snapshot_interval_bytes;
+    options.snapshots_grow = true;
     CO_TRY(driver_, co_await consensus::Driver::open(context_.runtime, context_.engine, machine_,
                                                      std::move(module), std::move(options)));
     active_.bind(*driver_);
